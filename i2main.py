@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Train the experiments described by conf files; curves and models land in cache/.
+
+Exit status: 0 done, 1 failed while running, 2 bad arguments, conf or data, 130 interrupted (resumable).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+HERE = Path(__file__).resolve().parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    given = _parser().parse_args(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _train(given)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(
+            "interrupted; the same command with --resume goes on from the last whole round", file=sys.stderr
+        )
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Train centralized and federated experiments on sky photos.")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "-c", "--conf", action="append", type=Path, metavar="FILE", help="a conf; may be repeated"
+    )
+    which.add_argument("--all", action="store_true", help="every shipped conf, utils/conf_*.json")
+    parser.add_argument(
+        "--seeds", type=_count, default=1, metavar="N", help="repeats with N seeds (default 1)"
+    )
+    parser.add_argument(
+        "--folds", type=_folds, default=1, metavar="N", help="hold out N of the 5 folds in turn (default 1)"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run of the conf")
+    parser.add_argument("--workers", type=_count, metavar="N", help="worker processes (default: one a core)")
+    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="default auto")
+    parser.add_argument("--out", type=Path, default=HERE / "cache", metavar="DIR", help="default cache/")
+    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="default data/")
+    parser.add_argument("--overwrite", action="store_true", help="replace the result of the same name")
+    parser.add_argument("--quiet", action="store_true", help="errors only")
+    return parser
+
+
+def _train(given: argparse.Namespace) -> int:
+    from utils.conf import ConfError, load_conf
+    from utils.results import ResultError
+
+    try:
+        paths = sorted((HERE / "utils").glob("conf_*.json")) if given.all else given.conf
+        confs = [(_conf_name(path), load_conf(path)) for path in paths]
+        names = [name for name, _ in confs]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfError(f"two of the confs are called {name}.json; results are named after them")
+    except ConfError as error:
+        return _refuse(error)
+
+    # Only now: torch takes seconds to import.
+    import torch
+
+    from utils.comparison import accuracy, answers
+    from utils.engines.workers import Workers, usable_workers
+    from utils.nets.resnet import build
+    from utils.partition.schemes import PartitionError
+    from utils.photos.dataset import DataError
+    from utils.photos.store import open_photos
+    from utils.photos.transforms import store_side
+    from utils.progress import Progress
+    from utils.runs import carry_out, prepare
+
+    if given.device == "cuda" and not torch.cuda.is_available():
+        return _refuse("--device cuda: this torch finds no CUDA device")
+    device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
+    workers = given.workers or (1 if device == "cuda" else usable_workers())
+    torch.set_num_threads(1)
+    runs = []
+    try:
+        for name, conf in confs:
+            photos = open_photos(given.data / conf.data, store_side(conf.image_size), given.data / ".store")
+            for file in photos.unreadable:
+                print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
+            if conf.pretrained:
+                build(conf, conf.seed)
+            run = prepare(
+                name, conf, photos, folds=given.folds, seeds=given.seeds, cache=given.out,
+                resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
+            )  # fmt: skip
+            if run is None:
+                _say(given, f"{name}: finished already")
+            else:
+                runs.append(run)
+                if run.name != name:
+                    _say(
+                        given, f"{name}: a result or an unfinished run has this name, this one is {run.name}"
+                    )
+    except (ConfError, DataError, PartitionError, ResultError) as error:
+        for run in runs:
+            run.checkpoints.release()
+        return _refuse(error)
+    except OSError as error:
+        return _fail(error)
+
+    try:
+        with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
+            outcome = carry_out(runs, engine, side_by_side=workers, hook=progress)
+    except OSError as error:
+        return _fail(error)
+    failed = False
+    for name, result in outcome.items():
+        if isinstance(result, str):
+            failed = True
+            print(f"{name}: {result}", file=sys.stderr)
+        else:
+            known = answers(result)
+            _say(
+                given,
+                f"{name}: accuracy {accuracy(known)}, balanced {accuracy(known, balanced=True)} "
+                f"({len(result['repeats'])} repeats, {len(known.hashes)} test photos) -> "
+                f"{given.out / (name + '.json.pkl')}",
+            )
+    return 1 if failed else 0
+
+
+def _conf_name(path: Path) -> str:
+    from utils.conf import ConfError
+    from utils.results import ResultError, result_path
+
+    try:
+        result_path(path, path.stem)
+    except ResultError:
+        raise ConfError(f"{path}: name the conf in letters, digits, _ and - (and .json)") from None
+    return path.stem
+
+
+def _say(given: argparse.Namespace, text: str) -> None:
+    if not given.quiet:
+        print(text)
+
+
+def _refuse(error: object) -> int:
+    print(error, file=sys.stderr)
+    return 2
+
+
+def _fail(error: OSError) -> int:
+    print(f"{error.filename or 'input/output'}: {error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 1000, found {text}")
+    return value
+
+
+def _folds(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 5:
+        raise argparse.ArgumentTypeError(f"expected 1 to 5, found {text}")
+    return value
+
+
+def _interrupt(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""Unfinished runs: what was done so far, kept on disk so that any run that was killed can go on.
+
+`cache/.unfinished/NAME/` holds the plan of the run and one file per repeat, each written atomically after
+every round. A lock says that a live process works on it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from utils.experiment import Repeat, State
+from utils.results import ResultError, atomic_write, result_path
+
+
+class Checkpoints:
+    """The checkpoints of one run. Holds its lock until `release` or `remove`."""
+
+    def __init__(self, folder: Path, lock: FileLock) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    @property
+    def name(self) -> str:
+        """Name of the result the run will have."""
+        return self.folder.name
+
+    def save(self, repeat: Repeat, state: State, keep_weights: bool = True) -> None:
+        """Write the state of a repeat; weights are left out where nobody needs them any more."""
+        packed = io.BytesIO()
+        record = np.frombuffer(json.dumps(state.record).encode(), dtype=np.uint8)
+        np.savez(packed, record=record, weights=state.weights if keep_weights else np.zeros(0, np.float32))
+        with atomic_write(self.folder / f"{repeat}.npz") as file:
+            file.write(packed.getbuffer())
+
+    def load(self, repeat: Repeat) -> State | None:
+        """The state of a repeat, None when it has not got through its first round. Raises ResultError."""
+        path = self.folder / f"{repeat}.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as packed:
+                return State(packed["weights"], json.loads(packed["record"].tobytes()))
+        except (OSError, ValueError, KeyError) as error:
+            raise ResultError(f"{path}: a damaged checkpoint ({type(error).__name__})") from None
+
+    def release(self) -> None:
+        """Leave the checkpoints for a later `--resume`."""
+        self._lock.release()
+
+    def remove(self) -> None:
+        """The run is finished: its checkpoints are of no more use."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.release()
+
+
+def start(cache: Path, conf_name: str, plan: dict[str, Any], overwrite: bool) -> Checkpoints:
+    """Claim a free name for a new run of conf `conf_name`: NAME, then NAME@2, NAME@3, ...
+
+    A name is taken by a result or by an unfinished run; with `overwrite` NAME is used whatever result it has.
+    """
+    number = 1
+    while True:
+        name = conf_name if number == 1 else f"{conf_name}@{number}"
+        number += 1
+        folder = _root(cache) / name
+        if result_path(cache, name).exists() and not overwrite:
+            continue
+        lock = _lock(cache, name)
+        if lock is None:
+            continue
+        if (folder / "plan.json").exists():
+            if not overwrite:
+                lock.release()
+                continue
+            shutil.rmtree(folder)
+        with atomic_write(folder / "plan.json") as file:
+            file.write(json.dumps(plan, indent=1).encode())
+        return Checkpoints(folder, lock)
+
+
+def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | None:
+    """The newest unfinished run of conf `conf_name`, None when there is none.
+
+    Raises ResultError when it is of another plan (conf, photos, folds or seeds) or another process is at it.
+    """
+    folders = [f for f in _root(cache).glob(f"{conf_name}*") if f.name.partition("@")[0] == conf_name]
+    folders = [folder for folder in folders if (folder / "plan.json").exists()]
+    if not folders:
+        return None
+    folder = max(folders, key=lambda f: int(f.name.partition("@")[2] or 1))
+    lock = _lock(cache, folder.name)
+    if lock is None:
+        raise ResultError(f"{folder}: another process is working on this run")
+    try:
+        found = json.loads((folder / "plan.json").read_bytes())
+    except ValueError:
+        found = None
+    different = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
+    if different:
+        lock.release()
+        raise ResultError(
+            f"{folder}: the unfinished run has another {' and '.join(different)}; "
+            "delete the folder or start without --resume"
+        )
+    return Checkpoints(folder, lock)
+
+
+def _root(cache: Path) -> Path:
+    return cache / ".unfinished"
+
+
+def _lock(cache: Path, name: str) -> FileLock | None:
+    _root(cache).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_root(cache) / f"{name}.lock", thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock

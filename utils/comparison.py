@@ -1,0 +1,199 @@
+"""Intervals and paired tests over results: what may be said about a run, and about one against another.
+
+The unit of evidence is the photo: every photo is judged once per seed (in the fold that held it out) and once
+per rotation of owners. Intervals and tests resample photos and, separately, seeds and rotations, because runs
+of one seed share its partition and initial weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+RESAMPLES = 4000
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Answers:
+    """All answers of one result about its test photos.
+
+    `right` (seeds, rotations, photos) is 1 where the photo was told rightly, NaN where it was not judged;
+    `labels` (photos,) is 1 for sunny.
+    """
+
+    hashes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    right: Floats
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Accuracy of result `a` minus that of `b` on the same photos; `p` is two-sided, `p_holm` Holm-corrected."""
+
+    a: str
+    b: str
+    difference: Estimate
+    p: float
+    p_holm: float
+
+    @property
+    def sentence(self) -> str:
+        """What may be said."""
+        if self.p_holm >= 0.05:
+            return f"no difference found between {self.a} and {self.b}"
+        better, worse = (self.a, self.b) if self.difference.value > 0 else (self.b, self.a)
+        return f"{better} is better than {worse}"
+
+
+def answers(result: Mapping[str, Any], without: Collection[str] = ()) -> Answers:
+    """Collect the answers of a checked result, leaving out the photos whose hash is in `without`."""
+    labels: dict[str, int] = {}
+    for repeat in result["repeats"]:
+        labels.update(zip(repeat["test"]["hash"], repeat["test"]["label"], strict=True))
+    hashes = tuple(sorted(set(labels) - set(without)))
+    column = {photo: index for index, photo in enumerate(hashes)}
+    seeds = sorted({repeat["seed"] for repeat in result["repeats"]})
+    rotations = sorted({repeat["rotation"] for repeat in result["repeats"]})
+    right = np.full((len(seeds), len(rotations), len(hashes)), np.nan)
+    for repeat in result["repeats"]:
+        row = right[seeds.index(repeat["seed"]), rotations.index(repeat["rotation"])]
+        test = repeat["test"]
+        for photo, label, probability in zip(test["hash"], test["label"], test["probability"], strict=True):
+            if photo in column:
+                row[column[photo]] = (probability > 0.5) == (label == 1)
+    return Answers(hashes, np.array([labels[photo] for photo in hashes], dtype=np.int64), right)
+
+
+def accuracy(given: Answers, balanced: bool = False, resamples: int = RESAMPLES) -> Estimate:
+    """Accuracy over all photos, seeds and rotations with a percentile bootstrap interval (Efron 1979).
+
+    `balanced` gives the mean of the two classes' recalls.
+    """
+    means, weights = _resampled(given, resamples)
+    value = _score(
+        np.nanmean(given.right, axis=(0, 1))[None], np.ones((1, len(given.labels))), given.labels, balanced
+    )
+    spread = _score(means, weights, given.labels, balanced)
+    low, high = np.nanquantile(spread, [0.025, 0.975])
+    return Estimate(float(value[0]), float(low), float(high))
+
+
+def compare(
+    results: Mapping[str, Mapping[str, Any]],
+    without: Collection[str] = (),
+    pairs: list[tuple[str, str]] | None = None,
+    resamples: int = RESAMPLES,
+) -> list[Comparison]:
+    """Paired bootstrap of every pair of results (or of `pairs`), Holm-corrected over all of them (Holm 1979).
+
+    Both sides of a pair are resampled with the same photos and the same seeds; only photos and seeds both have
+    judged count. Pairs without a photo in common are left out.
+    """
+    all_answers = {name: answers(result, without) for name, result in results.items()}
+    found: list[tuple[str, str, Estimate, float]] = []
+    for a, b in pairs if pairs is not None else combinations(results, 2):
+        both = _matched(all_answers[a], all_answers[b])
+        if both is None:
+            continue
+        left, right = both
+        value = float(
+            np.nanmean(left.right, axis=(0, 1)).mean() - np.nanmean(right.right, axis=(0, 1)).mean()
+        )
+        (means_a, weights), (means_b, _) = (_resampled(side, resamples) for side in (left, right))
+        spread = ((means_a - means_b) * weights).sum(axis=1) / weights.sum(axis=1)
+        low, high = np.quantile(spread, [0.025, 0.975])
+        tail = min((spread <= 0).sum(), (spread >= 0).sum())
+        found.append(
+            (a, b, Estimate(value, float(low), float(high)), min(1.0, 2 * (tail + 1) / (resamples + 1)))
+        )
+    corrected = holm([p for *_, p in found])
+    return [Comparison(*one, p_holm) for one, p_holm in zip(found, corrected, strict=True)]
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's step-down adjusted p-values (Holm 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.zeros(len(p_values))
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return [float(p) for p in adjusted]
+
+
+def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
+    common = sorted(set(a.hashes) & set(b.hashes))
+    if not common:
+        return None
+    seeds = min(len(a.right), len(b.right))
+
+    def cut(side: Answers) -> Answers:
+        columns = [side.hashes.index(photo) for photo in common]
+        return Answers(tuple(common), side.labels[columns], side.right[:seeds, :, columns])
+
+    left, right = cut(a), cut(b)
+    judged = ~(np.isnan(left.right).all(axis=(0, 1)) | np.isnan(right.right).all(axis=(0, 1)))
+    if not judged.any():
+        return None
+    hashes = tuple(np.array(common)[judged])
+    return (
+        Answers(hashes, left.labels[judged], left.right[:, :, judged]),
+        Answers(hashes, right.labels[judged], right.right[:, :, judged]),
+    )
+
+
+def _resampled(given: Answers, resamples: int) -> tuple[Floats, Floats]:
+    """Per resample: mean rightness of each photo over the drawn seeds and rotations, and how often it was drawn.
+
+    Both (resamples, photos). The generator is fixed, so that two sides of a pair get the same draws of photos
+    and seeds, and a page shows the same interval every time.
+    """
+    seeds, rotations, photos = given.right.shape
+    rng_photos, rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in range(3))
+    judged = ~np.isnan(given.right)
+    filled = np.where(judged, given.right, 0.0)
+    means = []
+    weights = rng_photos.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(np.float64)
+    for start in range(0, resamples, _CHUNK):
+        count = min(_CHUNK, resamples - start)
+        seed_draws = rng_seeds.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
+        rotation_draws = rng_rotations.multinomial(
+            rotations, np.full(rotations, 1 / rotations), size=(count, seeds)
+        )
+        unit = (seed_draws[:, :, None] * rotation_draws).reshape(count, -1).astype(np.float64)
+        total = unit @ judged.reshape(-1, photos)
+        hits = unit @ filled.reshape(-1, photos)
+        overall = filled.sum(axis=(0, 1)) / np.maximum(judged.sum(axis=(0, 1)), 1)
+        means.append(np.where(total > 0, hits / np.maximum(total, 1), overall))
+    return np.concatenate(means), weights
+
+
+def _score(means: Floats, weights: Floats, labels: NDArray[np.int64], balanced: bool) -> Floats:
+    if not balanced:
+        return np.asarray((means * weights).sum(axis=1) / weights.sum(axis=1))
+    recalls = []
+    for label in (0, 1):
+        of_class = labels == label
+        totals = weights[:, of_class].sum(axis=1)
+        hits = (means[:, of_class] * weights[:, of_class]).sum(axis=1)
+        recalls.append(np.divide(hits, totals, out=np.full(len(totals), np.nan), where=totals > 0))
+    return np.asarray(np.nanmean(recalls, axis=0))

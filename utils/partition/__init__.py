@@ -1,0 +1,1 @@
+"""How photos fall to owners, and how unequal that is."""

@@ -1,0 +1,95 @@
+"""From stored uint8 photos to the network's input: deterministic to judge, random to train.
+
+All of it works on whole batches of tensors. Randomness comes from the numpy generator that is passed in and
+nowhere else, so that a photo's view depends on nothing but the seed, the round and the client.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+# Fixed constants, never measured on the photos at hand: those of ImageNet, as torchvision's weights expect.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def store_side(image_size: int) -> int:
+    """Side at which photos are stored for networks that see `image_size` pixels: room for crops."""
+    return image_size * 3 // 2
+
+
+def for_judging(pixels: NDArray[np.uint8], image_size: int, grey: bool = False) -> torch.Tensor:
+    """Deterministic input (n, 3, image_size, image_size) from stored photos (n, 3, s, s).
+
+    With `grey` the colour is taken out first (BT.601 luma in all channels).
+    """
+    photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
+    if photos.shape[-1] != image_size:
+        photos = F.interpolate(photos, size=(image_size, image_size), mode="bilinear", antialias=True)
+    if grey:
+        photos = torch.einsum("c,nchw->nhw", torch.tensor(LUMA), photos)[:, None].expand(-1, 3, -1, -1)
+    return _normalised(photos)
+
+
+def for_training(
+    pixels: NDArray[np.uint8], image_size: int, augment: str, rng: np.random.Generator
+) -> torch.Tensor:
+    """Random views (n, 3, image_size, image_size) of stored photos (n, 3, s, s).
+
+    `augment` is "sky" (crop, mirror, turn, light, contrast, saturation and, for one photo in three, no colour
+    at all, so that colour cannot carry the label alone), "flip" (mirror only) or "none".
+    """
+    if augment == "none":
+        return for_judging(pixels, image_size)
+    n = len(pixels)
+    mirrored = np.where(rng.random(n) < 0.5, -1.0, 1.0)
+    if augment == "flip":
+        photos = for_judging(pixels, image_size)
+        flips = torch.from_numpy(mirrored < 0)[:, None, None, None]
+        return torch.where(flips, photos.flip(-1), photos)
+    photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
+    scale = np.sqrt(rng.uniform(0.5, 1.0, n))
+    stretch = np.exp(rng.uniform(-0.15, 0.15, n))
+    angle = rng.normal(0.0, math.radians(6), n)
+    across, down = np.minimum(scale * stretch, 1.0), np.minimum(scale / stretch, 1.0)
+    shift_x = rng.uniform(-1, 1, n) * (1 - across)
+    shift_y = rng.uniform(-1, 1, n) * (1 - down)
+    cos, sin = np.cos(angle), np.sin(angle)
+    theta = np.stack(
+        [
+            np.stack([mirrored * across * cos, -down * sin, shift_x], axis=1),
+            np.stack([mirrored * across * sin, down * cos, shift_y], axis=1),
+        ],
+        axis=1,
+    )
+    grid = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, image_size, image_size], align_corners=False)
+    photos = F.grid_sample(photos, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return _normalised(_recoloured(photos, rng))
+
+
+def _recoloured(photos: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """One affine map of colour per photo: saturation (a third are grey), white balance, contrast, light."""
+    n = len(photos)
+    saturation = np.where(rng.random(n) < 1 / 3, 0.0, rng.uniform(0.3, 1.5, n))
+    balance = np.exp(rng.normal(0.0, 0.06, (n, 3))) * np.exp(rng.normal(0.0, 0.15, n))[:, None]
+    contrast = np.exp(rng.normal(0.0, 0.2, n))
+    luma = np.broadcast_to(np.asarray(LUMA), (3, 3))
+    mix = saturation[:, None, None] * np.eye(3) + (1 - saturation)[:, None, None] * luma
+    balance = np.where(saturation[:, None] == 0, balance[:, :1], balance)
+    matrix = torch.from_numpy(contrast[:, None, None] * balance[:, :, None] * mix).float()
+    mean = photos.mean(dim=(2, 3))
+    centre = (torch.from_numpy(balance[:, :, None] * mix).float() @ mean[:, :, None])[..., 0]
+    offset = centre * torch.from_numpy(1 - contrast).float()[:, None]
+    flat = torch.baddbmm(offset[:, :, None], matrix, photos.flatten(2))
+    return flat.view_as(photos).clamp_(0, 1)
+
+
+def _normalised(photos: torch.Tensor) -> torch.Tensor:
+    mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
+    return (photos - mean) / std

@@ -1,0 +1,80 @@
+"""What a person sees while runs go on: a live bar in a terminal, plain lines elsewhere, nothing if so wished."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from tqdm import tqdm
+
+from utils.experiment import Repeat, State, share_out
+from utils.runs import Run
+
+LINE_EVERY_SECONDS = 5.0
+
+
+class Progress:
+    """A hook for `carry_out` that shows round, accuracy, loss, photos per second and time left.
+
+    The unit of progress is a photo trained on, so the time left is right for confs of any shape.
+    """
+
+    def __init__(self, runs: Sequence[Run], quiet: bool) -> None:
+        self._quiet = quiet
+        self._live = sys.stderr.isatty()
+        self._lock = threading.Lock()
+        self._started = self._last_line = time.monotonic()
+        self._total = sum(_photos(run, repeat) for run in runs for repeat in run.repeats)
+        self._seen: dict[tuple[str, Repeat], int] = {}
+        self._resumed = 0
+        self._bar = tqdm(
+            total=self._total, unit=" photos", unit_scale=True, disable=quiet or not self._live,
+            dynamic_ncols=True, smoothing=0.05,
+        )  # fmt: skip
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def __call__(self, run: Run, repeat: Repeat, state: State) -> None:
+        """Called after every round, from any thread."""
+        record = state.record
+        with self._lock:
+            key = (run.name, repeat)
+            done = sum(record["photos_seen"])
+            if "test" in record:
+                done = _photos(run, repeat)  # an early stop is done too
+            if key not in self._seen and len(record["acc"]) > 1:
+                self._resumed += done
+                self._bar.initial += done
+            step = done - self._seen.get(key, 0)
+            self._seen[key] = done
+            text = (
+                f"{run.name} {repeat} round {state.rounds}/{run.conf.global_epochs} "
+                f"acc {record['acc'][-1]:.3f} loss {record['loss'][-1]:.3f}"
+            )
+            self._bar.set_description(text, refresh=False)
+            self._bar.update(step)
+            if not self._quiet and not self._live:
+                self._line(text, "test" in record)
+
+    def _line(self, text: str, end: bool) -> None:
+        now = time.monotonic()
+        if now - self._last_line < LINE_EVERY_SECONDS and not end:
+            return
+        self._last_line = now
+        done = sum(self._seen.values())
+        rate = (done - self._resumed) / max(now - self._started, 1e-9)
+        left = f"{(self._total - done) / rate:.0f} s left" if rate > 0 else ""
+        print(f"{text}, {rate:.0f} photos/s, {left}", file=sys.stderr, flush=True)
+
+
+def _photos(run: Run, repeat: Repeat) -> int:
+    """Photos a repeat trains on in all, every pass counted."""
+    clients = share_out(run.conf, repeat, run.photos).clients
+    mean_client = sum(len(mine) for mine in clients) / len(clients)
+    return round(mean_client * run.conf.k * run.conf.local_epochs * run.conf.global_epochs)

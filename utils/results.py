@@ -1,0 +1,283 @@
+"""What lies in `cache/`: results as pickles of plain types, written atomically and read safely.
+
+Reading never unpickles. A small interpreter walks the opcodes and builds dict, list, str, int, float, bool
+and None only; every other opcode, a shared or cyclic container, a NaN, an excess of size or depth is refused
+with one line. (`pickle.Unpickler` with a closed `find_class` would still allocate whatever a hostile memo
+index asks for.)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import pickle
+import pickletools
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_RESULT_BYTES = 64 * 1024 * 1024
+MAX_OPCODES = 8_000_000
+MAX_DEPTH = 12
+FORMAT = 1
+_RESULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(@[1-9][0-9]{0,5})?")
+
+
+class ResultError(ValueError):
+    """A result file that cannot be used; the text is one line naming the file and what is wrong."""
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A binary file that becomes `path`, whole and on disk, when the block ends; on an error nothing changes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".draft", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).chmod(0o644)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def result_path(cache: Path, name: str) -> Path:
+    """Where the result called `name` ("conf_f10", "conf_f10@2") lies. Raises ResultError on a bad name."""
+    if not _RESULT_NAME.fullmatch(name):
+        raise ResultError(f"{name[:100]!r}: not the name of a result (NAME or NAME@N)")
+    return cache / f"{name}.json.pkl"
+
+
+def result_names(cache: Path) -> list[str]:
+    """Names of all results in `cache`, sorted; unreadable ones included."""
+    names = [path.name.removesuffix(".json.pkl") for path in cache.glob("*.json.pkl")]
+    return sorted(name for name in names if _RESULT_NAME.fullmatch(name))
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Write `result` atomically after checking it as a reader would. Raises ResultError."""
+    # JSON there and back gives containers of their own, so that no reader meets a shared one.
+    text = json.dumps(result, allow_nan=False)
+    keep: dict[str, str] = {}
+    plain = json.loads(text, object_pairs_hook=lambda pairs: {keep.setdefault(k, k): v for k, v in pairs})
+    raw = pickle.dumps(_same_texts(plain, keep), protocol=4)
+    check_result(parse_plain_pickle(raw, str(path)), str(path))
+    with atomic_write(path) as file:
+        file.write(raw)
+
+
+def _same_texts(value: Any, keep: dict[str, str]) -> Any:
+    """`value` with equal texts made one object, which a pickle then stores once."""
+    if isinstance(value, dict):
+        return {key: _same_texts(item, keep) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_same_texts(item, keep) for item in value]
+    return keep.setdefault(value, value) if isinstance(value, str) else value
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read and check one result. Raises ResultError, one line, on anything that is not one."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_RESULT_BYTES + 1)
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(raw) > MAX_RESULT_BYTES:
+        raise ResultError(f"{path}: larger than {MAX_RESULT_BYTES} bytes")
+    result: dict[str, Any] = parse_plain_pickle(raw, str(path))
+    check_result(result, str(path))
+    return result
+
+
+_MARK = object()
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_SCALARS = {
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+}  # fmt: skip
+
+
+def parse_plain_pickle(raw: bytes, where: str) -> Any:
+    """The plain value pickled in `raw` (protocol 2 to 5). Raises ResultError naming `where`."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    marks: list[int] = []
+    try:
+        for count, (opcode, found, _) in enumerate(pickletools.genops(io.BytesIO(raw))):
+            argument: Any = found
+            if count > MAX_OPCODES:
+                raise ResultError(f"{where}: refused, more than {MAX_OPCODES} values")
+            name = opcode.name
+            if name in _SCALARS:
+                if isinstance(argument, float) and not math.isfinite(argument):
+                    raise ResultError(f"{where}: refused, it holds {argument}")
+                if isinstance(argument, int) and argument.bit_length() > 64:
+                    raise ResultError(f"{where}: refused, it holds an integer beyond 64 bits")
+                stack.append(argument)
+            elif name in _CONSTANTS:
+                stack.append(_CONSTANTS[name])
+            elif name == "EMPTY_DICT":
+                stack.append({})
+            elif name == "EMPTY_LIST":
+                stack.append([])
+            elif name == "MARK":
+                marks.append(len(stack))
+                stack.append(_MARK)
+            elif name in ("APPEND", "APPENDS"):
+                items = _popped(stack, marks, name == "APPENDS", 1)
+                _top(stack, list).extend(items)
+            elif name in ("SETITEM", "SETITEMS"):
+                items = _popped(stack, marks, name == "SETITEMS", 2)
+                target = _top(stack, dict)
+                for key, value in zip(items[::2], items[1::2], strict=True):
+                    if not isinstance(key, str):
+                        raise ResultError(f"{where}: refused, a key is not a text")
+                    target[key] = value
+            elif name == "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            elif name in ("BINPUT", "LONG_BINPUT"):
+                memo[argument] = stack[-1]
+            elif name in ("BINGET", "LONG_BINGET"):
+                if isinstance(memo[argument], dict | list):
+                    raise ResultError(f"{where}: refused, a container is shared or holds itself")
+                stack.append(memo[argument])
+            elif name == "STOP":
+                if len(stack) != 1 or marks:
+                    raise ResultError(f"{where}: not a whole pickle")
+                return stack[0]
+            elif name not in ("PROTO", "FRAME"):
+                raise ResultError(f"{where}: refused, pickle opcode {name} does not build plain data")
+    except ResultError:
+        raise
+    except Exception as error:  # whatever a broken byte stream provokes in genops
+        raise ResultError(f"{where}: not a readable pickle ({type(error).__name__})") from None
+    raise ResultError(f"{where}: not a whole pickle")
+
+
+def _popped(stack: list[Any], marks: list[int], many: bool, single: int) -> list[Any]:
+    start = marks.pop() if many else len(stack) - single
+    items = stack[start + 1 if many else start :]
+    if start < 0 or len(items) < (0 if many else single) or any(item is _MARK for item in items):
+        raise ValueError("stack")
+    del stack[start:]
+    return items
+
+
+def _top(stack: list[Any], kind: type) -> Any:
+    if not isinstance(stack[-1], kind):
+        raise ValueError("stack")
+    return stack[-1]
+
+
+_REPEAT_LISTS = (
+    "acc", "loss", "balanced_acc", "val_acc", "val_loss", "seconds", "train_seconds",
+    "bytes_up", "bytes_down", "steps", "photos_seen",
+)  # fmt: skip
+_TEST_LISTS = ("hash", "label", "probability", "probability_grey")
+
+
+def check_result(result: Any, where: str) -> None:
+    """Check that `result` has the schema of a result. Raises ResultError naming `where` and the place."""
+
+    def need(good: bool, place: str, expected: str) -> None:
+        if not good:
+            raise ResultError(f"{where}: {place}: expected {expected}")
+
+    need(_depth(result) <= MAX_DEPTH, "nesting", f"at most {MAX_DEPTH} levels")
+    need(isinstance(result, dict), "top level", "a dict")
+    need(result.get("format") == FORMAT, "format", str(FORMAT))
+    for key in ("conf", "versions", "data", "degree"):
+        need(isinstance(result.get(key), dict), key, "a dict")
+    for key in ("acc", "loss"):
+        need(_numbers(result.get(key)), key, "a list of numbers")
+    need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
+    need(len(result["acc"]) == len(result["loss"]) > 0, "acc", "as many values as loss, at least one")
+    need(isinstance(result.get("layers"), list), "layers", "a list")
+    repeats = result.get("repeats")
+    need(isinstance(repeats, list) and len(repeats) > 0, "repeats", "a list with at least one entry")
+    assert isinstance(repeats, list)
+    for index, repeat in enumerate(repeats):
+        place = f"repeats[{index}]"
+        need(isinstance(repeat, dict), place, "a dict")
+        for key in ("fold", "seed", "rotation"):
+            need(_is_int(repeat.get(key)), f"{place}.{key}", "a whole number")
+        for key in _REPEAT_LISTS:
+            need(_numbers(repeat.get(key)), f"{place}.{key}", "a list of numbers")
+        rounds = len(repeat["acc"])
+        need(0 < rounds <= len(result["acc"]), f"{place}.acc", "one value a round")
+        for key in _REPEAT_LISTS:
+            length = len(repeat[key])
+            need(
+                length == rounds or (length == 0 and key.startswith("val_")),
+                f"{place}.{key}",
+                f"{rounds} values",
+            )
+        need(_fractions(repeat["acc"]), f"{place}.acc", "fractions from 0 to 1")
+        confusion = repeat.get("confusion")
+        need(
+            isinstance(confusion, list)
+            and len(confusion) == 2
+            and all(isinstance(row, list) and len(row) == 2 and all(map(_is_int, row)) for row in confusion),
+            f"{place}.confusion",
+            "two rows of two whole numbers",
+        )
+        need(isinstance(repeat.get("clients"), list), f"{place}.clients", "a list")
+        need(all(isinstance(client, dict) for client in repeat["clients"]), f"{place}.clients", "dicts")
+        test = repeat.get("test")
+        need(isinstance(test, dict), f"{place}.test", "a dict")
+        assert isinstance(test, dict)
+        for key in _TEST_LISTS:
+            need(isinstance(test.get(key), list), f"{place}.test.{key}", "a list")
+            need(len(test[key]) == len(test["hash"]) > 0, f"{place}.test.{key}", "one value a photo")
+        need(all(isinstance(item, str) for item in test["hash"]), f"{place}.test.hash", "texts")
+        need(all(item in (0, 1) for item in test["label"]), f"{place}.test.label", "0 or 1")
+        for key in ("probability", "probability_grey"):
+            need(_numbers(test[key]) and _fractions(test[key]), f"{place}.test.{key}", "fractions")
+
+
+def _depth(value: Any) -> int:
+    """Nesting depth, without recursion; values come from the parser, so they form a tree."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            break
+        level = [
+            item
+            for container in level
+            if isinstance(container, dict | list)
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, dict | list)
+        ]
+    return depth
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    )
+
+
+def _fractions(values: list[Any]) -> bool:
+    return all(0 <= value <= 1 for value in values)

@@ -1,0 +1,241 @@
+"""From confs to results in `cache/`: plans the repeats, carries them out side by side, writes what came out."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from utils import checkpoints
+from utils.checkpoints import Checkpoints
+from utils.conf import Conf
+from utils.engines import Engine, EngineError
+from utils.experiment import Repeat, RunError, State, judge, plan_repeats, run_repeat, scores, share_out
+from utils.model_card import model_card
+from utils.nets.layout import Layout
+from utils.nets.resnet import build
+from utils.photos.store import PhotoSet
+from utils.results import FORMAT, ResultError, atomic_write, read_result, result_path, write_result
+
+Hook = Callable[["Run", Repeat, State], None]
+
+
+@dataclass
+class Run:
+    """One conf on its way to a result: the repeats it needs and where its checkpoints lie."""
+
+    conf: Conf
+    photos: PhotoSet
+    repeats: list[Repeat]
+    checkpoints: Checkpoints
+    cache: Path
+    workers: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        """Name of the result."""
+        return self.checkpoints.name
+
+
+def prepare(
+    conf_name: str,
+    conf: Conf,
+    photos: PhotoSet,
+    *,
+    folds: int,
+    seeds: int,
+    cache: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    workers: int = 1,
+    device: str = "cpu",
+) -> Run | None:
+    """Plan a run, or find the unfinished one; None when `resume` finds that it is finished already.
+
+    Raises DataError or PartitionError when the photos do not suffice for every repeat, ResultError when the
+    unfinished run cannot be resumed.
+    """
+    repeats = plan_repeats(conf, folds, seeds)
+    for repeat in repeats:
+        share_out(conf, repeat, photos)
+    plan = {"conf": conf.as_json(), "photos": photos.fingerprint, "folds": folds, "seeds": seeds}
+    found = checkpoints.resume(cache, conf_name, plan) if resume else None
+    if resume and found is None and _finished(cache, conf_name, plan):
+        return None
+    claimed = found or checkpoints.start(cache, conf_name, plan, overwrite)
+    return Run(conf, photos, repeats, claimed, cache, workers, device)
+
+
+def carry_out(
+    runs: list[Run], engine: Engine, side_by_side: int, hook: Hook
+) -> dict[str, dict[str, Any] | str]:
+    """Carry out all repeats of all runs, `side_by_side` at a time, and write each result when it is complete.
+
+    `hook` sees every repeat after every round (and once when it is resumed). Returns by name the result, or the
+    reason, one line, for a run that failed; its checkpoints stay. When interrupted, everything stops at once.
+    """
+    outcome: dict[str, dict[str, Any] | str] = {}
+    left = {run.name: len(run.repeats) for run in runs}
+    states: dict[tuple[str, Repeat], State] = {}
+    with ThreadPoolExecutor(side_by_side) as pool:
+        futures: dict[Future[State], tuple[Run, Repeat]] = {
+            pool.submit(_one, run, repeat, engine, hook): (run, repeat)
+            for run in runs
+            for repeat in run.repeats
+        }
+        waiting = set(futures)
+        try:
+            while waiting:
+                # A time-out lets the main thread notice signals.
+                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in done:
+                    run, repeat = futures[future]
+                    if future.cancelled():
+                        continue
+                    try:
+                        states[run.name, repeat] = future.result()
+                    except (RunError, EngineError, ResultError) as error:
+                        outcome.setdefault(run.name, str(error))
+                        waiting -= {f for f in waiting if futures[f][0] is run and f.cancel()}
+                        continue
+                    left[run.name] -= 1
+                    if left[run.name] == 0:
+                        outcome[run.name] = _finish(
+                            run, {r: states.pop((run.name, r)) for r in run.repeats}, engine
+                        )
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+        finally:
+            for run in runs:
+                if isinstance(outcome.get(run.name, ""), str):
+                    run.checkpoints.release()
+    return outcome
+
+
+def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
+    state = run.checkpoints.load(repeat)
+    if state is not None:
+        hook(run, repeat, state)
+        if "test" in state.record:
+            return state
+
+    def after_round(repeat: Repeat, state: State) -> None:
+        run.checkpoints.save(
+            repeat, state, keep_weights="test" not in state.record or repeat == run.repeats[0]
+        )
+        hook(run, repeat, state)
+
+    state = run_repeat(run.conf, repeat, run.photos, engine, state, after_round)
+    if repeat != run.repeats[0]:
+        state.weights = np.zeros(0, np.float32)
+    return state
+
+
+def _finished(cache: Path, conf_name: str, plan: dict[str, Any]) -> bool:
+    number = 1
+    while (path := result_path(cache, conf_name if number == 1 else f"{conf_name}@{number}")).exists():
+        number += 1
+        try:
+            result = read_result(path)
+        except ResultError:
+            continue
+        data = result["data"]
+        if plan == {
+            "conf": result["conf"],
+            "photos": data.get("fingerprint"),
+            "folds": data.get("folds"),
+            "seeds": data.get("seeds"),
+        }:
+            return True
+    return False
+
+
+def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, Any]:
+    """Write model, result and model card; the result last but one, so that a listed result has its model."""
+    layout = Layout.of(build(run.conf, run.conf.seed))
+    records = [states[repeat].record for repeat in run.repeats]
+    path = result_path(run.cache, run.name)
+    model_path = path.with_suffix(".safetensors")
+    first = states[run.repeats[0]].weights
+    tensors = {name: array.astype(np.float16) for name, array in layout.named(first).items()}
+    metadata = {"conf": run.name, "classes": "cloudy,sunny", "photos": run.photos.fingerprint}
+    with atomic_write(model_path) as file:
+        file.write(safetensors.numpy.save(tensors, metadata=metadata))
+    result = {
+        "format": FORMAT,
+        "name": run.name,
+        "acc": _mean_curve(records, "acc", run.conf.global_epochs),
+        "loss": _mean_curve(records, "loss", run.conf.global_epochs),
+        "repeats": records,
+        "conf": run.conf.as_json(),
+        "layers": [[name, list(shape)] for name, shape in zip(layout.names, layout.shapes, strict=True)],
+        "parameters": sum(layout.sizes[: layout.parameters]),
+        "versions": _versions(),
+        "data": {
+            "set": run.photos.name,
+            "fingerprint": run.photos.fingerprint,
+            "photos": len(run.photos.hashes),
+            "sunny": int(run.photos.labels.sum()),
+            "folds": 1 + max(repeat.fold for repeat in run.repeats),
+            "seeds": 1 + max(repeat.seed for repeat in run.repeats),
+            "unreadable": list(run.photos.unreadable),
+        },
+        "degree": {
+            key: float(np.mean([record["degree"][key] for record in records])) for key in records[0]["degree"]
+        },
+        "model": _model_figures(run, layout, model_path, engine),
+        "machine": {"workers": run.workers, "device": run.device},
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    write_result(path, result)
+    with atomic_write(path.with_suffix(".md")) as file:
+        file.write(model_card(result).encode())
+    run.checkpoints.remove()
+    return result
+
+
+def _mean_curve(records: list[dict[str, Any]], key: str, rounds: int) -> list[float]:
+    """Mean over the repeats after each round; one that stopped early keeps its last model, hence its value."""
+    curves = [record[key] + record[key][-1:] * (rounds - len(record[key])) for record in records]
+    return [float(value) for value in np.mean(curves, axis=0)]
+
+
+def _model_figures(run: Run, layout: Layout, path: Path, engine: Engine) -> dict[str, Any]:
+    """Figures of the model that is kept, measured on the half-precision file itself."""
+    raw = path.read_bytes()
+    weights = layout.flat(safetensors.numpy.load(raw))
+    repeat = run.repeats[0]
+    shares = share_out(run.conf, repeat, run.photos)
+    figures: dict[str, Any] = {
+        "file": path.name,
+        "bytes": len(raw),
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "precision": "float16",
+        "fold": repeat.fold,
+        "seed": repeat.seed,
+        "rotation": repeat.rotation,
+    }
+    for part, indices in (("test", shares.test), ("val", shares.val)):
+        if len(indices):
+            probabilities = judge(engine, run.conf, run.photos, indices, weights)
+            figures[part] = {"photos": len(indices), **scores(probabilities, run.photos.labels[indices])}
+    return figures
+
+
+def _versions() -> dict[str, str]:
+    packages = {
+        name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "pillow")
+    }
+    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
