@@ -1,43 +1,162 @@
 #!/usr/bin/env python3
-"""Gather photos of sunny and cloudy skies into data/, clean, without duplicates and split."""
+"""Gather photos of sunny and cloudy skies into data/: clean, without duplicates, split into folds.
+
+Each source is a sub-command. Running one again goes on where it stopped and adds what is new; several
+sources may go into one set, but simulated and real photos never mix.
+"""
 
 import argparse
 import re
 import sys
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from utils.photos.sources import Candidate
+
+PROGRAM = "i0down_training_resource.py"
+_KINDS = {"simulate": "simulated"}
+"""What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one sub-command; the exit status is 0 done, 1 failed, 2 bad arguments or data, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    from utils.photos.dataset import DataError, build
-    from utils.photos.sources.folder import from_folder
-
     try:
-        name = (
-            options.set
-            or re.sub(r"\W+", "_", options.folder.resolve().name.casefold()).strip("_")
-            or "photos"
-        )
-        result = build(options.data / name, "folder", from_folder(options.folder))
-    except (DataError, NotADirectoryError) as error:
-        print(f"i0down_training_resource.py: {error}", file=sys.stderr)
-        return 2
+        return _gather(options)
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print("\nstopped; run the same command again to go on", file=sys.stderr)
         return 130
-    print(len(result.rows), len(result.added), len(result.copies), result.refusals(), result.changed)
+
+
+def _gather(options: argparse.Namespace) -> int:
+    from utils.photos.dataset import DataError, build, locked
+    from utils.photos.report import summary, write_report
+    from utils.photos.sources.fetch import FetchError
+
+    name = options.set or _default_set(options)
+    folder = options.data / name
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(locked(folder))
+            result = build(
+                folder, _KINDS.get(options.source, options.source), _candidates(options, folder, stack)
+            )
+            page = write_report(folder, f"Photos: {name}", result)
+    except DataError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except (FetchError, OSError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    print(summary(result))
+    print(f"contact sheet: {page}")
+    if not any(row.file for row in result.rows):
+        print(f"{PROGRAM}: no usable photo in this source", file=sys.stderr)
+        return 2
     return 0
 
 
+def _default_set(options: argparse.Namespace) -> str:
+    if options.source != "folder":
+        return _KINDS.get(options.source, str(options.source))
+    return re.sub(r"[^a-z0-9]+", "_", options.path.resolve().stem.casefold()).strip("_")[:64] or "photos"
+
+
+def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> "list[Candidate]":
+    from utils.photos.dataset import FETCHED, DataError
+    from utils.photos.sources import archive, commons, fetch, mwd, simulated
+    from utils.photos.sources import folder as folders
+
+    if options.source == "simulate":
+        return simulated.from_simulator(options.count, options.seed)
+    if options.source == "folder":
+        if options.path.is_dir():
+            inside, outside = folder.resolve(), options.path.resolve()
+            if inside.is_relative_to(outside) or outside.is_relative_to(inside):
+                raise DataError(f"{options.path}: the set {folder} and its source lie in each other")
+            return folders.from_folder(options.path)
+        if not options.path.exists():
+            raise DataError(f"{options.path}: no such folder or zip file")
+        return archive.from_zip(stack.enter_context(archive.open_zip(options.path)))
+    web = fetch.Web(contact=options.contact)
+    if options.source == "mwd":
+        target = folder / FETCHED / "mwd.zip"
+        return mwd.from_mwd(stack.enter_context(mwd.fetch_mwd(web, options.url or mwd.URL, target)))
+    chosen = commons.by_category(options.category) if options.category else commons.by_search(options.search)
+    return commons.from_commons(
+        web, options.api or commons.API, chosen, options.label, options.count, folder / FETCHED
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("data"))
-    sources = parser.add_subparsers(required=True)
-    folder = sources.add_parser("folder")
-    folder.add_argument("folder", type=Path)
-    folder.add_argument("--set")
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    sources = parser.add_subparsers(title="sources", dest="source", required=True, metavar="SOURCE")
+
+    folder = _source(sources, "folder", "a folder or zip file of your own", aliases=["zip"])
+    folder.add_argument(
+        "path",
+        type=Path,
+        help="folders or files must be named sunny, shine or clear; cloudy, cloud or overcast (whole words)",
+    )
+
+    mwd = _source(sources, "mwd", "the public Multi-class Weather Dataset (CC BY 4.0), from its publisher")
+    mwd.add_argument("--url", help="where its zip lies; the default address is unverified")
+
+    commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
+    chosen = commons.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--category", metavar="NAME", help="a category of Commons")
+    chosen.add_argument("--search", metavar="WORDS", help="a full-text search")
+    commons.add_argument("--label", required=True, choices=("sunny", "cloudy"), help="the class it shows")
+    commons.add_argument(
+        "--count", type=_positive, default=200, metavar="N", help="at most N photos (default %(default)s)"
+    )
+    commons.add_argument("--api", help="another MediaWiki's api.php")
+    for network in (mwd, commons):
+        network.add_argument(
+            "--contact", default="", help="mail or page of yours for the user agent, as Wikimedia asks for"
+        )
+
+    simulate = _source(sources, "simulate", "skies drawn by the built-in simulator; needs no network")
+    simulate.add_argument("count", type=_positive, metavar="N", help="how many photos")
+    simulate.add_argument("--seed", type=_natural, default=0, help="default %(default)s")
     return parser
+
+
+def _source(
+    sources: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    aliases: list[str] | None = None,
+) -> argparse.ArgumentParser:
+    parser = sources.add_parser(name, help=about, description=about, aliases=aliases or [])
+    parser.set_defaults(source=name)
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="where sets lie (default %(default)s)"
+    )
+    parser.add_argument("--set", type=_set_name, metavar="NAME", help="name of the set (default by source)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:10]) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"{text!r} is no natural number of at most 18 digits")
+    return int(text)
+
+
+def _set_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not made of letters, digits, _ and - only")
+    return text
 
 
 if __name__ == "__main__":

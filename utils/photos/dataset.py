@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,12 @@ COLUMNS = (
     "name",
 )
 SIMULATED = "simulated"
+WORK = ".work"
+"""Inside a set: what builds need again. Deleting it costs time, and the looks of duplicates."""
+LOOKS = f"{WORK}/looks"
+FETCHED = f"{WORK}/fetched"
+
+_CLEAN = f"{WORK}/clean"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIXELS = "pixels"
@@ -231,7 +238,7 @@ class _Fresh:
 
 
 def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
-    """Add a source's photos to the set in `folder`, which may not exist yet.
+    """Add a source's photos to the set in `folder`, which may not exist yet; to be called while it is `locked`.
 
     Photos that are in the set stay as they are: their groups, folds and kept files never change. A newcomer that
     shows the picture of one of them becomes its duplicate; one that does so with the other label is refused. Of
@@ -242,24 +249,30 @@ def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
     Raises
     ------
     DataError
-        Where simulated and real photos would mix, the manifest is broken, or another build is at work here.
+        Where simulated and real photos would mix, or the manifest is broken.
     """
-    with _lock(folder):
-        old = {row.sha256: row for row in read_manifest(folder)} if (folder / MANIFEST).exists() else {}
-        if any((row.source == SIMULATED) != (source == SIMULATED) for row in old.values()):
-            raise DataError(f"{folder}: simulated and real photos never mix in one set; choose another --set")
-        result = Build([])
-        fresh = _clean_all(folder, old, source, candidates, result)
-        rows = old | _grouped(folder, old, fresh, source, result)
-        result.rows = [rows[sha256] for sha256 in sorted(rows)]
-        _put_in_place(folder, result)
-        return result
+    old = {row.sha256: row for row in read_manifest(folder)} if (folder / MANIFEST).exists() else {}
+    if any((row.source == SIMULATED) != (source == SIMULATED) for row in old.values()):
+        raise DataError(f"{folder}: simulated and real photos never mix in one set; choose another --set")
+    result = Build([])
+    fresh = _clean_all(folder, old, source, candidates, result)
+    rows = old | _grouped(folder, old, fresh, source, result)
+    result.rows = [rows[sha256] for sha256 in sorted(rows)]
+    _put_in_place(folder, result)
+    return result
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    (folder / ".work").mkdir(parents=True, exist_ok=True)
-    with (folder / ".work" / "lock").open("w") as file:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs away from a set while this one builds it. The lock goes with the process, however it ends.
+
+    Raises
+    ------
+    DataError
+        Where another run is at it.
+    """
+    (folder / WORK).mkdir(parents=True, exist_ok=True)
+    with (folder / WORK / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -270,7 +283,10 @@ def _lock(folder: Path) -> Iterator[None]:
 def _clean_all(
     folder: Path, old: Mapping[str, PhotoRow], source: str, candidates: Sequence[Candidate], result: Build
 ) -> list[_Fresh]:
-    by_name = {row.name: row.sha256 for row in old.values() if row.source == source}
+    by_name: dict[str, set[str]] = {}
+    for row in old.values():
+        if row.source == source:
+            by_name.setdefault(row.name, set()).add(row.sha256)
     names: dict[str, list[str]] = {}
     labels: dict[str, set[str]] = {}
     fresh: dict[str, _Fresh] = {}
@@ -281,7 +297,7 @@ def _clean_all(
                 raise candidate.refused
             data = candidate.read()
             sha256 = hashlib.sha256(data).hexdigest()
-            if by_name.get(candidate.name, sha256) != sha256:
+            if sha256 not in by_name.get(candidate.name, {sha256}):
                 result.changed.append(candidate.name)
             if sha256 in failed:
                 raise failed[sha256]
@@ -315,7 +331,7 @@ def _cleaned(
     folder: Path, sha256: str, data: bytes, candidate: Candidate, row: PhotoRow | None
 ) -> _Fresh | None:
     """The photo, cleaned now or by an earlier run that was stopped; None where the set has it already."""
-    look_path = folder / ".work" / "looks" / f"{sha256}.png"
+    look_path = folder / LOOKS / f"{sha256}.png"
     if look_path.exists() and (_clean_file(folder, sha256) or (row and row.duplicate_of)):
         with Image.open(look_path) as image:
             pixels, look = int(str(image.info[_PIXELS])), np.asarray(image)
@@ -323,7 +339,7 @@ def _cleaned(
         picture = decode(data)
         pixels, look = picture.width * picture.height, look_of(picture)
         if not (row and row.duplicate_of) and not _clean_file(folder, sha256):
-            write_atomically(folder / ".work" / "clean" / f"{sha256}.png", png_bytes(clean(picture)))
+            write_atomically(folder / _CLEAN / f"{sha256}.png", png_bytes(clean(picture)))
         write_atomically(look_path, _look_file(look, pixels))
     if row:
         return None
@@ -339,13 +355,13 @@ def _look_file(look: Bytes, pixels: int) -> bytes:
 
 
 def _clean_file(folder: Path, sha256: str) -> Path | None:
-    places = [folder / ".work" / "clean", *(folder / split / label for split in SPLITS for label in LABELS)]
+    places = [folder / _CLEAN, *(folder / split / label for split in SPLITS for label in LABELS)]
     return next((place / f"{sha256}.png" for place in places if (place / f"{sha256}.png").exists()), None)
 
 
 def _look_of_row(folder: Path, row: PhotoRow) -> Bytes | None:
     """The look of a photo of the set: as its source gave it, or, where that is lost, of the clean photo."""
-    look_path = folder / ".work" / "looks" / f"{row.sha256}.png"
+    look_path = folder / LOOKS / f"{row.sha256}.png"
     if look_path.exists():
         with Image.open(look_path) as image:
             return np.asarray(image)
@@ -363,7 +379,9 @@ def _grouped(
     if not fresh:
         return {}
     known = [(row, look) for row in old.values() if (look := _look_of_row(folder, row)) is not None]
-    pairs = find_pairs([look for _, look in known] + [one.look for one in fresh], len(known))
+    looks = [look for _, look in known] + [one.look for one in fresh]
+    # No two simulated photos show one sky, so there is nothing to look for.
+    pairs = [] if source == SIMULATED else find_pairs(looks, len(known))
     component = list(range(len(known) + len(fresh)))
 
     def root(index: int) -> int:
@@ -388,7 +406,7 @@ def _grouped(
         if len(labels) > 1:
             names = [row.name for row in hosts] + [one.name for one in members]
             for one in members:
-                others = ", ".join(name for name in names if name != one.name)
+                others = ", ".join([name for name in names if name != one.name][:5])
                 result.refused.append((one.name, Refused("labels contradict", f"same picture: {others}")))
             continue
         if hosts:
@@ -411,8 +429,9 @@ def _put_in_place(folder: Path, result: Build) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             clean_file.replace(target)
     write_manifest(folder, result.rows)
-    for left in (folder / ".work" / "clean").glob("*.png"):
+    for left in (folder / _CLEAN).glob("*.png"):
         left.unlink()
-    for path in folder.glob("*/*/*.png"):
-        if _SHA256.fullmatch(path.stem) and path.relative_to(folder).as_posix() not in kept:
-            path.unlink()
+    for split, label in product(SPLITS, LABELS):
+        for path in (folder / split / label).glob("*.png"):
+            if _SHA256.fullmatch(path.stem) and f"{split}/{label}/{path.name}" not in kept:
+                path.unlink()

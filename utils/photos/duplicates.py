@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from tqdm import tqdm
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -107,7 +108,13 @@ def _proposals(looks: Sequence[Bytes], first_new: int) -> Iterator[_Proposal]:
         return
     wholes = np.array([[_hash(_turned(look, turn)) for turn in range(len(_TURNS))] for look in looks])
     windows = np.array([[_hash(_cut(look, window)) for window in range(len(_WINDOWS))] for look in looks])
-    for whole, turn in product(range(len(looks)), range(len(_TURNS))):
+    for whole, turn in tqdm(
+        product(range(len(looks)), range(len(_TURNS))),
+        desc="comparing",
+        total=len(looks) * len(_TURNS),
+        unit=" looks",
+        disable=None,
+    ):
         start = 0 if whole >= first_new else first_new
         apart = np.bitwise_count(wholes[whole, turn] ^ windows[start:])
         window = apart.argmin(axis=1)

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from utils.photos.cleaning import Refused
+from utils.photos.labels import label_of
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,15 @@ class Candidate:
     refused: Refused | None = None
 
 
+def candidate(path: PurePosixPath, read: Callable[[], bytes]) -> Candidate:
+    """The candidate for a file whose path inside its source names its class, or fails to."""
+    try:
+        return Candidate(printable(str(path)), label_of(path), read)
+    except Refused as refusal:
+        return Candidate(printable(str(path)), "", read, refused=refusal)
+
+
 def printable(name: str) -> str:
     """A file name as one line of valid Unicode: control characters and stray bytes appear as escapes."""
     escaped = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(
-        c if c.isprintable() or c == " " else c.encode("unicode_escape").decode("ascii") for c in escaped
-    )
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in escaped)

@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from utils.photos.cleaning import MAX_BYTES, Refused
-from utils.photos.labels import label_of
-from utils.photos.sources import Candidate, printable
+from utils.photos.sources import Candidate, candidate
 
 _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -17,15 +16,11 @@ def from_folder(root: Path) -> list[Candidate]:
     """All files below `root` in order of name, hidden ones and a system's litter left out.
 
     Links to folders are not followed, so a loop ends nowhere.
-
-    Raises
-    ------
-    NotADirectoryError
-        Where `root` is no folder.
     """
-    if not root.is_dir():
-        raise NotADirectoryError(f"{root}: no such folder")
-    return [_candidate(path, root) for path in sorted(_files(root))]
+    return [
+        candidate(PurePosixPath(path.relative_to(root).as_posix()), partial(_read, path))
+        for path in sorted(_files(root))
+    ]
 
 
 def is_litter(name: str) -> bool:
@@ -38,14 +33,6 @@ def _files(folder: Path) -> Iterator[Path]:
         linked = [name for name in folders if Path(parent, name).is_symlink()]
         folders[:] = [name for name in folders if name not in linked and not is_litter(name)]
         yield from (Path(parent, name) for name in files + linked if not is_litter(name))
-
-
-def _candidate(path: Path, root: Path) -> Candidate:
-    inside = PurePosixPath(path.relative_to(root).as_posix())
-    try:
-        return Candidate(printable(str(inside)), label_of(inside), partial(_read, path))
-    except Refused as refusal:
-        return Candidate(printable(str(inside)), "", partial(_read, path), refused=refusal)
 
 
 def _read(path: Path) -> bytes:

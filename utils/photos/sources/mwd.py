@@ -1,0 +1,72 @@
+"""The public "Multi-class Weather Dataset for Image Classification" from its publisher.
+
+Gbeminiyi Ajayi (2018), Mendeley Data, V1, doi 10.17632/4drtyfjtfy.1, CC BY 4.0. Only its two sky classes are
+used, the files named `cloudy…` and `shine…`; rain and sunrise are left out.
+"""
+
+import re
+import shutil
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from utils.photos.dataset import DataError
+from utils.photos.sources import Candidate
+from utils.photos.sources.archive import from_zip, open_zip
+from utils.photos.sources.fetch import FetchError, Web
+
+URL = "https://data.mendeley.com/public-api/zip/4drtyfjtfy/download/1"
+"""Unverified: it follows the form of other Mendeley data sets and could not be tried where this was written."""
+
+PAGE = "https://data.mendeley.com/datasets/4drtyfjtfy/1"
+MAX_DOWNLOAD = 2_000_000_000
+
+_SKY = re.compile(r"(cloudy|shine)\d*", re.IGNORECASE)
+
+
+def fetch_mwd(web: Web, url: str, target: Path) -> zipfile.ZipFile:
+    """The data set's archive, fetched to `target` unless it lies there, open.
+
+    Raises
+    ------
+    FetchError
+        Where the address gives no zip of photos; says how to go on by hand.
+    """
+    by_hand = f"download it by hand from {PAGE} and give the file to the sub-command folder"
+    if not target.exists():
+        try:
+            web.download(url, target, MAX_DOWNLOAD)
+        except FetchError as error:
+            raise FetchError(f"{error}; or {by_hand}") from error
+    try:
+        archive = open_zip(target)
+    except DataError:
+        target.unlink()
+        raise FetchError(f"{url}: what came is no zip file; {by_hand}") from None
+    inner = [name for name in archive.namelist() if name.casefold().endswith(".zip")]
+    if from_mwd(archive) or not inner:
+        return archive
+    with archive:
+        return _inner(archive, inner[0], target.with_name(f"{target.stem}-inner.zip"))
+
+
+def from_mwd(archive: zipfile.ZipFile) -> list[Candidate]:
+    """The photos of the two sky classes."""
+    return from_zip(archive, _is_sky)
+
+
+def _is_sky(path: PurePosixPath) -> bool:
+    return _SKY.fullmatch(path.stem) is not None
+
+
+def _inner(archive: zipfile.ZipFile, name: str, target: Path) -> zipfile.ZipFile:
+    if archive.getinfo(name).file_size > MAX_DOWNLOAD:
+        raise DataError(f"{archive.filename}: {name} is larger than {MAX_DOWNLOAD} bytes")
+    if not target.exists():
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with archive.open(name) as packed, part.open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        except zipfile.BadZipFile as error:
+            raise DataError(f"{archive.filename}: {name} is damaged ({error})") from error
+        part.replace(target)
+    return open_zip(target)
