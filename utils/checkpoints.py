@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Checkpoints:
         try:
             with np.load(path, allow_pickle=False) as packed:
                 return State(packed["weights"], json.loads(packed["record"].tobytes()))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ResultError(f"{path}: a damaged checkpoint ({type(error).__name__})") from None
 
     def release(self) -> None:

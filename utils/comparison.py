@@ -197,3 +197,24 @@ def _score(means: Floats, weights: Floats, labels: NDArray[np.int64], balanced: 
         hits = (means[:, of_class] * weights[:, of_class]).sum(axis=1)
         recalls.append(np.divide(hits, totals, out=np.full(len(totals), np.nan), where=totals > 0))
     return np.asarray(np.nanmean(recalls, axis=0))
+
+
+def grey_shift(result: Mapping[str, Any], resamples: int = RESAMPLES) -> Estimate:
+    """By how much P(cloudy) rises when the sunny test photos are turned grey: mean over photos and repeats.
+
+    0 means that colour does not carry the label; the interval is a bootstrap over photos.
+    """
+    rises: dict[str, list[float]] = {}
+    for repeat in result["repeats"]:
+        test = repeat["test"]
+        for photo, label, colour, grey in zip(
+            test["hash"], test["label"], test["probability"], test["probability_grey"], strict=True
+        ):
+            if label == 1:
+                rises.setdefault(photo, []).append(colour - grey)
+    if not rises:
+        return Estimate(float("nan"), float("nan"), float("nan"))
+    means = np.array([np.mean(values) for values in rises.values()])
+    draws = np.random.default_rng(20260101).integers(len(means), size=(resamples, len(means)))
+    low, high = np.quantile(means[draws].mean(axis=1), [0.025, 0.975])
+    return Estimate(float(means.mean()), float(low), float(high))

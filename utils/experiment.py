@@ -145,6 +145,25 @@ def run_repeat(
     return state
 
 
+def train_only(conf: Conf, repeat: Repeat, photos: PhotoSet, engine: Engine) -> dict[str, float]:
+    """Train a repeat without ever looking at its test photos; returns the scores on its validation photos."""
+    shares = share_out(conf, repeat, photos)
+    if not len(shares.val):
+        raise DataError(f"{photos.name}: fold {repeat.fold} has no validation photos")
+    seed = conf.seed + repeat.seed
+    weights, strategy = read_weights(build(conf, seed)), make_strategy(conf)
+    for round_ in range(conf.global_epochs):
+        strategy.begin(weights)
+        for outcome in engine.train(
+            _jobs(conf, seed, round_, select_cohort(conf, seed, round_), weights, photos, shares)
+        ):
+            if isinstance(outcome, Failure):
+                raise RunError(f"{repeat}: {outcome.reason}")
+            strategy.fold(outcome)
+        weights = strategy.finish()
+    return scores(judge(engine, conf, photos, shares.val, weights), photos.labels[shares.val])
+
+
 def select_cohort(conf: Conf, seed: int, round_: int) -> list[int]:
     """The `k` clients of a round, drawn without replacement and in ascending order."""
     if conf.k == conf.no_models:

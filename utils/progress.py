@@ -50,7 +50,8 @@ class Progress:
                 done = _photos(run, repeat)  # an early stop is done too
             if key not in self._seen and len(record["acc"]) > 1:
                 self._resumed += done
-                self._bar.initial += done
+                if not self._bar.disable:
+                    self._bar.initial += done
             step = done - self._seen.get(key, 0)
             self._seen[key] = done
             text = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,7 +23,7 @@ from utils.engines import Engine, EngineError
 from utils.experiment import Repeat, RunError, State, judge, plan_repeats, run_repeat, scores, share_out
 from utils.model_card import model_card
 from utils.nets.layout import Layout
-from utils.nets.resnet import build
+from utils.nets.resnet import CLASSES, build
 from utils.photos.store import PhotoSet
 from utils.results import FORMAT, ResultError, atomic_write, read_result, result_path, write_result
 
@@ -170,7 +171,10 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     model_path = path.with_suffix(".safetensors")
     first = states[run.repeats[0]].weights
     tensors = {name: array.astype(np.float16) for name, array in layout.named(first).items()}
-    metadata = {"conf": run.name, "classes": "cloudy,sunny", "photos": run.photos.fingerprint}
+    # One key only: safetensors writes several in an order that changes from run to run.
+    metadata = {
+        "skyfed": json.dumps({"conf": run.name, "classes": CLASSES, "photos": run.photos.fingerprint})
+    }
     with atomic_write(model_path) as file:
         file.write(safetensors.numpy.save(tensors, metadata=metadata))
     result = {
@@ -202,6 +206,8 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     write_result(path, result)
     with atomic_write(path.with_suffix(".md")) as file:
         file.write(model_card(result).encode())
+    for left_by_a_kill in run.cache.glob(f".{run.name}.json.*.draft"):
+        left_by_a_kill.unlink(missing_ok=True)
     run.checkpoints.remove()
     return result
 

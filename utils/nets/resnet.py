@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -28,13 +29,16 @@ _LAYERS = {
 }
 
 
+_GLOBAL_GENERATOR = threading.Lock()  # torchvision initialises from torch's one generator, threads share it
+
+
 def build(conf: Conf, seed: int) -> nn.Module:
     """A fresh network for `conf`: float32 photos (n, 3, s, s) to logits (n, 2), cloudy then sunny.
 
     The weights follow from `seed` alone; torch's global generator is left as it was. Raises ConfError when
     pretrained weights are asked for and cannot be had.
     """
-    with torch.random.fork_rng(devices=[]):
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if conf.pretrained:
             return _pretrained(conf.model_name)

@@ -1,0 +1,117 @@
+"""A small set of drawn skies, enough to train on in seconds, and the confs that go with it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+from utils.conf import Conf, make_conf
+from utils.photos.dataset import COLUMNS
+from utils.photos.split import deck_of, fold_of, split_of
+from utils.photos.store import PhotoSet, open_photos
+from utils.photos.transforms import store_side
+
+settings.register_profile(
+    "skyfed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("skyfed")
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = {
+    "model_name": "resnet18",
+    "no_models": 3,
+    "type": "weather",
+    "global_epochs": 3,
+    "local_epochs": 1,
+    "k": 3,
+    "batch_size": 8,
+    "lr": 0.02,
+    "momentum": 0.9,
+    "lambda": 1.0,
+    "data": "drawn",
+    "image_size": 32,
+    "width": 4,
+    "norm": "group",
+}
+
+
+def draw_set(folder: Path, count: int = 60) -> Path:
+    """Write `count` drawn skies, half of them cloudy, as a clean set; returns `folder`."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for index in range(count):
+        label = ("cloudy", "sunny")[index % 2]
+        base = np.array([90, 140, 230] if label == "sunny" else [150, 150, 155], dtype=np.float64)
+        rough = rng.normal(0, 6 if label == "sunny" else 30, (20, 20, 3)).repeat(8, axis=0).repeat(8, axis=1)
+        pixels = np.clip(base + rough + rng.normal(0, 12), 0, 255).astype(np.uint8)
+        sha = hashlib.sha256(pixels.tobytes()).hexdigest()
+        deck = deck_of(sha)
+        split = split_of(deck, 0)
+        file = f"{split}/{label}/{sha}.png"
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / file)
+        rows.append([file, sha, label, sha, deck, fold_of(deck), split, "", "drawn", f"{label}{index}.png"])
+    with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([COLUMNS, *sorted(rows, key=lambda row: row[1])])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that holds the set `drawn`. Shared by all tests, so never changed by any."""
+    folder = tmp_path_factory.mktemp("data")
+    draw_set(folder / "drawn")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(data: Path) -> PhotoSet:
+    """The drawn set, decoded at the size tiny confs need."""
+    return open_photos(data / "drawn", store_side(32), data / ".store")
+
+
+@pytest.fixture
+def tiny() -> Callable[..., Conf]:
+    """Makes a conf small enough for a test, with any key changed."""
+    return lambda **changes: make_conf({**TINY, **changes}, "test")
+
+
+@pytest.fixture
+def conf_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes such a conf to a file."""
+
+    def write(name: str = "conf_tiny", **changes: Any) -> Path:
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({**TINY, **changes}))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs one of the top-level scripts as a person would."""
+
+    def run(*arguments: object, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    return run

@@ -1,0 +1,92 @@
+"""Photos fall to owners exactly once each, and the degree of inequality is what the formulas say."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import TINY
+from utils.conf import make_conf
+from utils.partition.degree import degree_of_non_iid, gini
+from utils.partition.schemes import SCHEMES, PartitionError, partition
+
+
+def _conf(**changes):
+    return make_conf({**TINY, "no_models": 1, "k": 1, "holds": [[0]], **changes}, "test")
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    scheme=st.sampled_from(sorted(SCHEMES)),
+    owners=st.integers(1, 12),
+    sunny=st.integers(0, 60),
+    cloudy=st.integers(0, 60),
+    alpha=st.sampled_from([0.01, 0.5, 100.0]),
+    seed=st.integers(0, 1000),
+)
+def test_every_photo_falls_to_exactly_one_owner(scheme, owners, sunny, cloudy, alpha, seed):
+    labels = np.array([1] * sunny + [0] * cloudy)
+    conf = _conf(owners=owners, partition=scheme, alpha=alpha, shards_per_owner=1)
+    if len(labels) < owners:
+        with pytest.raises(PartitionError):
+            partition(labels, conf, seed)
+        return
+    parts = partition(labels, conf, seed)
+    assert len(parts) == owners and all(len(part) for part in parts)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(len(labels)))
+    again = partition(labels, conf, seed)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))
+    if scheme in ("equal", "dirichlet"):
+        sizes = [len(part) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def _degree(**changes):
+    labels = np.array([0] * 130 + [1] * 110)
+    parts = partition(labels, _conf(owners=10, **changes), 0)
+    return degree_of_non_iid([[int((labels[p] == 0).sum()), int((labels[p] == 1).sum())] for p in parts])
+
+
+def test_each_scheme_skews_what_it_says():
+    equal = _degree()
+    dirichlet, mild = _degree(partition="dirichlet", alpha=0.3), _degree(partition="dirichlet", alpha=100.0)
+    quantity, shards = (
+        _degree(partition="quantity", alpha=0.5),
+        _degree(partition="shards", shards_per_owner=1),
+    )
+    assert equal["jensen_shannon"] < 0.05 and equal["gini"] == 0
+    assert dirichlet["jensen_shannon"] > 0.3 > mild["jensen_shannon"] and dirichlet["gini"] == 0
+    assert quantity["gini"] > 0.25
+    assert shards["jensen_shannon"] > 0.8
+
+
+def test_the_seed_of_the_partition_changes_it():
+    labels = np.array([0, 1] * 50)
+    first, second = (partition(labels, _conf(owners=5), seed) for seed in (0, 1))
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_more_shards_than_photos_are_refused():
+    with pytest.raises(PartitionError, match="20 shards"):
+        partition(np.array([0, 1] * 5), _conf(owners=10, partition="shards"), 0)
+
+
+def test_degrees_of_known_tables():
+    same = degree_of_non_iid([[5, 5], [5, 5]])
+    assert same == {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}
+    apart = degree_of_non_iid([[8, 0], [0, 8]])
+    assert apart["jensen_shannon"] == pytest.approx(1.0)  # one bit tells the owner from the label
+    assert apart["hellinger"] == pytest.approx(np.sqrt(1 - np.sqrt(0.5)))
+    # Mutual information of owner and label, computed from the joint table.
+    table = np.array([[6, 2], [1, 3], [4, 4]], dtype=float)
+    joint = table / table.sum()
+    product = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    assert degree_of_non_iid(table)["jensen_shannon"] == pytest.approx(
+        (joint * np.log2(joint / product)).sum()
+    )
+
+
+def test_gini_agrees_with_mean_absolute_difference():
+    sizes = np.array([1.0, 2.0, 3.0, 10.0])
+    pairwise = np.abs(sizes[:, None] - sizes[None]).mean() / (2 * sizes.mean())
+    assert gini(sizes) == pytest.approx(pairwise)

@@ -1,0 +1,243 @@
+"""What lies in cache/ is read without building anything but plain values, and written whole or not at all."""
+
+import builtins
+import json
+import os
+import pickle
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.results import (
+    MAX_RESULT_BYTES,
+    ResultError,
+    atomic_write,
+    parse_plain_pickle,
+    read_result,
+    result_names,
+    result_path,
+    write_result,
+)
+
+
+def make_result(**changes):
+    """A result as small as the schema allows: two rounds, one repeat, two test photos."""
+    lists = {
+        key: [0.5, 0.75]
+        for key in (
+            "acc", "loss", "balanced_acc", "val_acc", "val_loss", "seconds", "train_seconds", "bytes_up",
+            "bytes_down", "steps", "photos_seen",
+        )
+    }  # fmt: skip
+    client = {
+        "photos": 4,
+        "cloudy": 2,
+        "sunny": 2,
+        "owners": ["A"],
+        "rounds": 2,
+        "seconds": 1.0,
+        "failures": 0,
+        "accuracy": 1.0,
+    }
+    repeat = {
+        "fold": 0, "seed": 0, "rotation": 0, **lists, "train_loss": [0.5, 0.4], "failures": [],
+        "clients": [client], "owners": [{"photos": 4, "cloudy": 2, "sunny": 2}],
+        "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}, "confusion": [[1, 0], [0, 1]],
+        "test": {"hash": ["aa", "bb"], "label": [0, 1], "probability": [0.1, 0.9], "probability_grey": [0.1, 0.8]},
+    }  # fmt: skip
+    return {
+        "format": 1, "name": "conf_x", "acc": [0.5, 0.75], "loss": [0.6, 0.5], "repeats": [repeat], "conf": {},
+        "versions": {}, "data": {"fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
+        "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}, **changes,
+    }  # fmt: skip
+
+
+def _changed(path, value):
+    """A small result with the entry at `path` replaced."""
+    result = make_result()
+    *way, last = path
+    place = result
+    for step in way:
+        place = place[step]
+    place[last] = value
+    return result
+
+
+class _Code:
+    def __reduce__(self):
+        return (os.system, ("touch pwned",))
+
+
+class _Evaluated:
+    def __reduce__(self):
+        return (builtins.eval, ("1+1",))
+
+
+def _laughs():
+    value = "ha"
+    for _ in range(60):
+        value = [value] * 10
+    return value
+
+
+def _cycle():
+    value = []
+    value.append(value)
+    return value
+
+
+def _deep():
+    value = make_result()
+    nested = []
+    for _ in range(200):
+        nested = [nested]
+    value["repeats"][0]["failures"] = nested
+    return value
+
+
+HOSTILE = {
+    "code": pickle.dumps(_Code()),
+    "eval": pickle.dumps(_Evaluated(), protocol=2),
+    "code in text protocol": b"cos\nsystem\n(S'touch pwned'\ntR.",
+    "a class": pickle.dumps(ResultError),
+    "persistent id": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01aQ.",
+    "billion laughs": pickle.dumps(_laughs()),
+    "cycle": pickle.dumps(_cycle()),
+    "NaN": pickle.dumps({"acc": [float("nan")]}),
+    "infinity": pickle.dumps([float("inf")]),
+    "bytes": pickle.dumps(b"x"),
+    "tuple": pickle.dumps((1, 2)),
+    "set": pickle.dumps({1}),
+    "number as key": pickle.dumps({1: 2}),
+    "huge integer": pickle.dumps(1 << 5000),
+    "huge text length": b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little") + b"a.",
+    "huge bytes length": b"\x80\x04\x8e" + (1 << 60).to_bytes(8, "little") + b"a.",
+    "huge frame": b"\x80\x04\x95" + (1 << 62).to_bytes(8, "little") + b"N.",
+    "huge memo index": b"\x80\x04Nr\xff\xff\xff\x7f0N.",
+    "huge long": b"\x80\x04\x8b\xff\xff\xff\x7f.",
+    "unknown memo": b"\x80\x04h\x07.",
+    "stack underflow": b"\x80\x04a.",
+    "append to a number": b"\x80\x04K\x01K\x02a.",
+    "odd dict": b"\x80\x04}(K\x01u.",
+    "a mark left": b"\x80\x04(.",
+    "nothing": b"",
+    "no pickle": b"hello",
+    "too many values": b"\x80\x04](" + b"N" * 8_100_000 + b"e.",
+}
+BROKEN = {
+    "not a dict": [],
+    "other format": make_result(format=99),
+    "no acc": make_result(acc=None),
+    "acc above one": make_result(acc=[0.5, 1.5]),
+    "acc a text": make_result(acc="high"),
+    "loss shorter": make_result(loss=[0.1]),
+    "no rounds": make_result(acc=[], loss=[]),
+    "no repeats": make_result(repeats=[]),
+    "repeats a dict": make_result(repeats={}),
+    "repeat a number": _changed(("repeats", 0), 3),
+    "fold a text": _changed(("repeats", 0, "fold"), "0"),
+    "seconds missing": _changed(("repeats", 0, "seconds"), None),
+    "one round too few": _changed(("repeats", 0, "steps"), [1]),
+    "confusion of three": _changed(("repeats", 0, "confusion"), [[1, 2, 3]]),
+    "label of two": _changed(("repeats", 0, "test", "label"), [0, 2]),
+    "probability above one": _changed(("repeats", 0, "test", "probability"), [0.1, 7]),
+    "hash a number": _changed(("repeats", 0, "test", "hash"), [1, 2]),
+    "clients numbers": _changed(("repeats", 0, "clients"), [1]),
+    "deep": _deep(),
+}
+
+
+@pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_pickle_is_refused_with_one_line_and_little_memory(tmp_path, monkeypatch, raw):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "conf_x.json.pkl"
+    path.write_bytes(raw)
+    tracemalloc.start()
+    with pytest.raises(ResultError) as error:
+        read_result(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert peak < 150_000_000 and not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("value", BROKEN.values(), ids=BROKEN)
+def test_a_pickle_that_is_no_result_is_refused_with_the_place(tmp_path, value):
+    path = tmp_path / "conf_x.json.pkl"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(ResultError, match="expected"):
+        read_result(path)
+
+
+def test_every_truncation_is_refused(tmp_path):
+    raw = pickle.dumps(make_result(), protocol=4)
+    for length in range(0, len(raw) - 1, 7):
+        with pytest.raises(ResultError):
+            parse_plain_pickle(raw[:length], "x")
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_never_do_worse_than_a_refusal(raw):
+    try:
+        parse_plain_pickle(b"\x80\x04" + raw, "x")
+    except ResultError as error:
+        assert "\n" not in str(error)
+
+
+_plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["", "a", "ü", "☀" * 300]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(_plain, st.sampled_from([2, 3, 4, 5]))
+def test_plain_values_come_back_as_pickle_itself_gives_them(value, protocol):
+    own = json.loads(json.dumps(value))
+    assert parse_plain_pickle(pickle.dumps(own, protocol=protocol), "x") == pickle.loads(pickle.dumps(own))
+
+
+def test_a_result_is_a_plain_pickle_and_reads_back(tmp_path):
+    path = result_path(tmp_path, "conf_x")
+    write_result(path, make_result())
+    assert read_result(path) == make_result() == pickle.loads(path.read_bytes())
+    assert result_names(tmp_path) == ["conf_x"]
+
+
+def test_a_file_too_large_is_not_read(tmp_path):
+    path = tmp_path / "conf_x.json.pkl"
+    with path.open("wb") as file:
+        file.truncate(MAX_RESULT_BYTES + 1)
+    with pytest.raises(ResultError, match="larger than"):
+        read_result(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../conf_x", "conf_x/../y", "", ".hidden", "conf x", "conf_x@0", "a" * 200, "conf_x\n", "conf_x@2@3"],
+)
+def test_names_that_could_climb_are_refused(tmp_path, name):
+    with pytest.raises(ResultError):
+        result_path(tmp_path, name)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_invalid_result_is_never_written(tmp_path):
+    path = result_path(tmp_path, "conf_x")
+    for broken in (make_result(acc=[2.0, 0.1]), make_result(acc=[0.1])):
+        with pytest.raises(ResultError):
+            write_result(path, broken)
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_result(path, make_result(acc=[float("nan"), 0.1]))
+    assert not path.exists()

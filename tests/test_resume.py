@@ -1,0 +1,169 @@
+"""Runs that are interrupted or killed go on as if nothing had happened; others are never mixed up with them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT, TINY, draw_set
+from utils.results import read_result
+
+ROUNDS = 4
+NAMES = ("conf_tiny.json.pkl", "conf_tiny.json.safetensors")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, data):
+    """The result and model of a run that nothing disturbed, and the arguments that made it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    conf = folder / "conf_tiny.json"
+    conf.write_text(json.dumps({**TINY, "global_epochs": ROUNDS, "local_epochs": 5}))
+    arguments = ["-c", conf, "--data", data, "--folds", "2", "--workers", "2", "--quiet"]
+    _start("i2main.py", *arguments, "--out", folder).wait_for(0)
+    return arguments, *_outcome(folder)
+
+
+class _Process(subprocess.Popen):
+    def wait_for(self, status):
+        output, _ = self.communicate(timeout=300)
+        assert self.returncode == status, output
+        return output
+
+
+def _start(*arguments):
+    return _Process(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _outcome(out):
+    """Result without clock times, and the bytes of the model."""
+    result = read_result(out / NAMES[0])
+    result.pop("finished")
+    for repeat in result["repeats"]:
+        repeat.pop("seconds")
+        repeat.pop("train_seconds")
+        for client in repeat["clients"]:
+            client.pop("seconds")
+    return result, (out / NAMES[1]).read_bytes()
+
+
+def _rounds_on_disk(out):
+    done = 0
+    for path in (out / ".unfinished" / "conf_tiny").glob("*.npz"):
+        with np.load(path) as packed:
+            done += len(json.loads(packed["record"].tobytes())["acc"])
+    return done
+
+
+def _resume_and_compare(undisturbed, out):
+    arguments, result, model = undisturbed
+    assert _rounds_on_disk(out) > 0
+    assert not (out / NAMES[0]).exists()
+    _start("i2main.py", *arguments, "--out", out, "--resume").wait_for(0)
+    again, model_again = _outcome(out)
+    assert again == result
+    assert model_again == model
+    leftovers = [path.name for path in out.rglob("*") if path.suffix in (".npz", ".draft")]
+    assert not leftovers
+
+
+@pytest.mark.parametrize(
+    ("moment", "count"),
+    [("fold", 8), ("fold", 17), ("write", 5), ("write", 9), ("write", 10), ("after-write", 6)],
+    ids=[
+        "aggregation",
+        "late-aggregation",
+        "checkpoint-half-written",
+        "last-checkpoint",
+        "model-half-written",
+        "between-writes",
+    ],
+)
+def test_killed_at_any_moment_the_resumed_run_is_bit_identical(undisturbed, tmp_path, moment, count):
+    arguments, *_ = undisturbed
+    _start("-m", "tests.killed", moment, count, *arguments, "--out", tmp_path).wait_for(-signal.SIGKILL)
+    _resume_and_compare(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130), (signal.SIGINT, 130)]
+)
+def test_killed_or_stopped_in_training_no_orphan_stays_and_the_run_goes_on(
+    undisturbed, tmp_path, kind, status
+):
+    arguments, *_ = undisturbed
+    process = _start("i2main.py", *arguments, "--out", tmp_path)
+    while _rounds_on_disk(tmp_path) < 1:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    if kind == signal.SIGINT:
+        os.killpg(process.pid, kind)  # as a terminal does: to everyone in the group
+    else:
+        process.send_signal(kind)
+    output = process.wait_for(status)
+    assert "Traceback" not in output
+    assert status < 0 or output.count("\n") == 1
+    deadline = time.monotonic() + 60
+    while _members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _members(process.pid)
+    _resume_and_compare(undisturbed, tmp_path)
+
+
+def _members(session):
+    """Live processes of a session."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat") as file:
+                    state, _, _, its_session = file.read().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue
+            if int(its_session) == session and state != "Z":
+                found.append(int(entry))
+    return found
+
+
+def test_resume_with_another_conf_or_other_photos_is_refused_with_status_2(
+    undisturbed, tmp_path, conf_file, data
+):
+    arguments, *_ = undisturbed
+    _start("-m", "tests.killed", "after-write", 3, *arguments, "--out", tmp_path).wait_for(-signal.SIGKILL)
+    other = conf_file(global_epochs=ROUNDS, local_epochs=5, lr=0.01)
+    output = _start("i2main.py", "-c", other, *arguments[2:], "--out", tmp_path, "--resume").wait_for(2)
+    assert output.count("\n") == 1 and "another conf" in output
+    more = tmp_path / "data"
+    draw_set(more / "drawn", count=62)
+    changed = [more if argument == data else argument for argument in arguments]
+    output = _start("i2main.py", *changed, "--out", tmp_path, "--resume").wait_for(2)
+    assert output.count("\n") == 1 and "another photos" in output
+    output = _start("i2main.py", *arguments, "--seeds", "2", "--out", tmp_path, "--resume").wait_for(2)
+    assert "another seeds" in output
+
+
+def test_a_finished_run_is_not_done_again_and_never_overwritten_unasked(
+    undisturbed, tmp_path, conf_file, data
+):
+    conf = conf_file(global_epochs=1)
+    arguments = ["-c", conf, "--data", data, "--out", tmp_path / "out", "--workers", "1"]
+    _start("i2main.py", *arguments).wait_for(0)
+    first = (tmp_path / "out" / NAMES[0]).read_bytes()
+    assert "finished already" in _start("i2main.py", *arguments, "--resume").wait_for(0)
+    assert "conf_tiny@2" in _start("i2main.py", *arguments).wait_for(0)
+    assert (tmp_path / "out" / NAMES[0]).read_bytes() == first
+    assert (tmp_path / "out" / "conf_tiny@2.json.pkl").exists()
+    _start("i2main.py", *arguments, "--overwrite").wait_for(0)
+    assert (tmp_path / "out" / NAMES[0]).read_bytes() != first
+    assert not (tmp_path / "out" / "conf_tiny@3.json.pkl").exists()

@@ -1,0 +1,122 @@
+"""Chooses learning rate and schedule of each conf on validation photos, from one small grid for all.
+
+    python3 -m utils.tuning utils/conf_f10.json ...
+
+For every conf and grid point, some folds are trained with the first seed; the point with the lowest mean
+validation loss after the last round wins. Test photos are never judged here. Every trial is appended to the log
+as soon as it is measured, so a killed search goes on where it was, and the log is the record of the choice.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+
+from utils.conf import Conf, load_conf
+from utils.engines import Engine
+from utils.engines.workers import Workers, usable_workers
+from utils.experiment import Repeat, share_out, train_only
+from utils.photos.store import PhotoSet, open_photos
+from utils.photos.transforms import store_side
+from utils.results import atomic_write
+
+ROOT = Path(__file__).resolve().parent.parent
+LOG = ROOT / "cache" / "tuning.csv"
+GRID = [(lr, schedule) for lr in (0.01, 0.03, 0.1) for schedule in ("constant", "cosine")]
+FOLDS = 3
+COLUMNS = [
+    "conf",
+    "photos",
+    "lr",
+    "schedule",
+    "fold",
+    "seed",
+    "val_photos",
+    "val_loss",
+    "val_acc",
+    "val_balanced_acc",
+]
+
+
+def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, float]:
+    """Train one fold and judge its validation photos after the last round."""
+    repeat = Repeat(fold, 0, 0)
+    found = train_only(conf, repeat, photos, engine)
+    return {
+        "val_photos": len(share_out(conf, repeat, photos).val),
+        **{f"val_{k}": v for k, v in found.items()},
+    }
+
+
+def tune(paths: Iterable[Path], folds: int, engine: Engine, side_by_side: int) -> None:
+    """Run the trials that are not in the log yet."""
+    rows = read_log()
+    known = {(row["conf"], row["photos"], row["lr"], row["schedule"], row["fold"]) for row in rows}
+    with ThreadPoolExecutor(side_by_side) as pool:
+        waiting = {}
+        for path in paths:
+            conf = load_conf(path)
+            photos = open_photos(
+                ROOT / "data" / conf.data, store_side(conf.image_size), ROOT / "data" / ".store"
+            )
+            for lr, schedule in GRID:
+                for fold in range(folds):
+                    key = (path.stem, photos.fingerprint[:16], str(lr), schedule, str(fold))
+                    if key not in known:
+                        tried = dataclasses.replace(conf, lr=lr, schedule=schedule)
+                        waiting[pool.submit(trial, tried, fold, photos, engine)] = key
+        for future in as_completed(waiting):
+            values = dict(zip(("conf", "photos", "lr", "schedule", "fold"), waiting[future], strict=True))
+            rows.append({**values, "seed": "0", **{k: f"{v:.6g}" for k, v in future.result().items()}})
+            _write_log(rows)
+
+
+def choices(rows: list[dict[str, str]]) -> dict[str, tuple[float, str, float]]:
+    """Per conf the learning rate and schedule with the lowest validation loss, and that loss (mean over photos)."""
+    best: dict[str, tuple[float, str, float]] = {}
+    for conf in sorted({row["conf"] for row in rows}):
+        for lr, schedule in GRID:
+            tried = [
+                r for r in rows if r["conf"] == conf and float(r["lr"]) == lr and r["schedule"] == schedule
+            ]
+            if tried:
+                loss = float(
+                    np.average(
+                        [float(r["val_loss"]) for r in tried], weights=[float(r["val_photos"]) for r in tried]
+                    )
+                )
+                if conf not in best or loss < best[conf][2]:
+                    best[conf] = (lr, schedule, loss)
+    return best
+
+
+def read_log() -> list[dict[str, str]]:
+    """All trials so far."""
+    if not LOG.exists():
+        return []
+    with LOG.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _write_log(rows: list[dict[str, str]]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(sorted(rows, key=lambda r: (r["conf"], float(r["lr"]), r["schedule"], r["fold"])))
+    with atomic_write(LOG) as file:
+        file.write(text.getvalue().encode())
+
+
+if __name__ == "__main__":
+    workers = usable_workers()
+    with Workers(workers) as pool_of_workers:
+        tune([Path(argument) for argument in sys.argv[1:]], FOLDS, pool_of_workers, workers)
+    for name, (rate, schedule, loss) in choices(read_log()).items():
+        print(f"{name}: lr {rate:g} {schedule}, validation loss {loss:.4f}")
