@@ -142,20 +142,20 @@ def _source(
 
 
 def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:10]) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 1000000")
+    if not re.fullmatch(r"[0-9]{1,7}", text) or not 1 <= int(text) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no number from 1 to 1000000")
     return int(text)
 
 
 def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is no natural number of at most 18 digits")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no natural number of at most 18 digits")
     return int(text)
 
 
 def _set_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not made of letters, digits, _ and - only")
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not made of letters, digits, _ and - only")
     return text
 
 

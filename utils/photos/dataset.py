@@ -108,7 +108,7 @@ def photo_row(
         duplicate_of="" if sha256 == kept else kept,
         source=source,
         name=name,
-        provenance=provenance or {},
+        provenance={column: value for column, value in (provenance or {}).items() if value},
     )
 
 
@@ -165,7 +165,7 @@ def _row(cells: list[str], header: list[str], place: str) -> PhotoRow:
             raise DataError(f"{place}: {column} {cell[column][:70]!r} is not a sha256")
     if cell["label"] not in LABELS:
         raise DataError(f"{place}: label {cell['label'][:70]!r} is neither sunny nor cloudy")
-    provenance = {name: cell[name] for name in header[len(COLUMNS) :] if cell[name]}
+    provenance = {name: cell[name] for name in header[len(COLUMNS) :]}
     row = photo_row(
         cell["sha256"],
         cell["label"],

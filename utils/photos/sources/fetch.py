@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import requests
+import urllib3
 from tqdm import tqdm
 
 AGENT = "SkyFed/0.1"
@@ -147,10 +149,10 @@ class Web:
 
     def _patiently(self, url: str, once: Callable[[], _T]) -> _T:
         wait = self.first_wait
-        problem: Exception = FetchError(url)
+        problem = _Busy("not tried")
         for attempt in range(self.attempts):
             if attempt:
-                time.sleep(max(wait, getattr(problem, "after", 0.0)))
+                time.sleep(max(wait, problem.after))
                 wait *= 2
             time.sleep(max(0.0, self._free_at - time.monotonic()))
             self._free_at = time.monotonic() + self.pause
@@ -164,11 +166,11 @@ class Web:
                 raise FetchError(f"{url}: no http address") from error
             except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects) as error:
                 raise FetchError(f"{url}: {_one_line(error)}") from error
-            except requests.RequestException as error:
-                problem = error
-        raise FetchError(
-            f"{url}: {_one_line(problem)} ({self.attempts} tries); run the same command again to go on"
-        )
+            except (requests.Timeout, urllib3.exceptions.TimeoutError):
+                problem = _Busy(f"no answer within {self.timeout:g} seconds")
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                problem = _Busy(f"no connection ({_root(error)})")
+        raise FetchError(f"{url}: {problem} ({self.attempts} tries); run the same command again to go on")
 
     def _answer(
         self, url: str, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
@@ -192,8 +194,6 @@ class Web:
         return 0.0
 
     def _body(self, response: requests.Response, limit: int) -> bytes:
-        from io import BytesIO
-
         buffer = BytesIO()
         self._receive(response, buffer, limit)
         return buffer.getvalue()
@@ -208,7 +208,8 @@ class Web:
             raise too_much
         started, got = time.monotonic(), 0
         with tqdm(total=expected, unit="B", unit_scale=True, disable=None if progress else True) as bar:
-            for chunk in response.iter_content(_CHUNK):
+            # read1 gives what has come so far; waiting for whole chunks would never notice a server that drips.
+            while chunk := self._read(response, got, expected):
                 into.write(chunk)
                 got += len(chunk)
                 bar.update(len(chunk))
@@ -218,7 +219,18 @@ class Web:
                 if elapsed > self.patience and got < self.slowest * elapsed:
                     raise _Busy("the server is too slow")
         if expected is not None and got != expected:
-            raise _Busy(f"the answer broke off after {got} of {expected} bytes")
+            raise _broken_off(got, expected)
+
+    def _read(self, response: requests.Response, got: int, expected: int | None) -> bytes:
+        try:
+            chunk: bytes = response.raw.read1(_CHUNK, decode_content=True)
+        except urllib3.exceptions.ProtocolError:
+            raise _broken_off(got, expected) from None
+        return chunk
+
+
+def _broken_off(got: int, expected: int | None) -> _Busy:
+    return _Busy(f"the answer broke off after {got} of {expected or 'unknown'} bytes")
 
 
 def _version(response: requests.Response) -> str:
@@ -226,5 +238,17 @@ def _version(response: requests.Response) -> str:
     return response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
 
 
-def _one_line(error: Exception) -> str:
+def _root(error: BaseException) -> str:
+    """What lies at the bottom of the libraries' nested errors: "Connection refused", not a page of wrappers."""
+    inner: object = error
+    while isinstance(inner, BaseException):
+        error = inner
+        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+    for cause in (error.__cause__, error.__context__):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return _one_line(error)
+
+
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
