@@ -98,7 +98,8 @@ def test_a_copy_is_found_however_it_is_turned(quarters: int, mirror: bool) -> No
 
 
 def test_simulated_skies_are_told_apart() -> None:
-    looks = [look_of(sky(index)) for index in range(40)]
+    """Among them several that show little but a level horizon."""
+    looks = [look_of(sky(index)) for index in (*range(30), 58, 59, 78, 81, 99, 119)]
     assert find_pairs(looks) == []
 
 
