@@ -218,19 +218,13 @@ class Web:
                 elapsed = time.monotonic() - started
                 if elapsed > self.patience and got < self.slowest * elapsed:
                     raise _Busy("the server is too slow")
-        if expected is not None and got != expected:
-            raise _broken_off(got, expected)
 
     def _read(self, response: requests.Response, got: int, expected: int | None) -> bytes:
         try:
             chunk: bytes = response.raw.read1(_CHUNK, decode_content=True)
         except urllib3.exceptions.ProtocolError:
-            raise _broken_off(got, expected) from None
+            raise _Busy(f"the answer broke off after {got} of {expected or 'unknown'} bytes") from None
         return chunk
-
-
-def _broken_off(got: int, expected: int | None) -> _Busy:
-    return _Busy(f"the answer broke off after {got} of {expected or 'unknown'} bytes")
 
 
 def _version(response: requests.Response) -> str:
