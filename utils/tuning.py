@@ -2,7 +2,7 @@
 
     python3 -m utils.tuning utils/conf_f10.json ...
 
-For every conf and grid point, some folds are trained with the first seed; the point with the lowest mean
+For every conf and grid point, two folds (one for the full networks) are trained with the first seed; the point with the lowest mean
 validation loss after the last round wins. Test photos are never judged here. Every trial is appended to the log
 as soon as it is measured, so a killed search goes on where it was, and the log is the record of the choice.
 """
@@ -30,7 +30,7 @@ from utils.results import atomic_write
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
 GRID = [(lr, schedule) for lr in (0.01, 0.03, 0.1) for schedule in ("constant", "cosine")]
-FOLDS = 3
+FOLDS = 2
 COLUMNS = [
     "conf",
     "photos",
@@ -55,7 +55,7 @@ def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, 
     }
 
 
-def tune(paths: Iterable[Path], folds: int, engine: Engine, side_by_side: int) -> None:
+def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
     """Run the trials that are not in the log yet."""
     rows = read_log()
     known = {(row["conf"], row["photos"], row["lr"], row["schedule"], row["fold"]) for row in rows}
@@ -66,6 +66,7 @@ def tune(paths: Iterable[Path], folds: int, engine: Engine, side_by_side: int) -
             photos = open_photos(
                 ROOT / "data" / conf.data, store_side(conf.image_size), ROOT / "data" / ".store"
             )
+            folds = 1 if conf.width == 64 else FOLDS  # the full networks take ten times as long
             for lr, schedule in GRID:
                 for fold in range(folds):
                     key = (path.stem, photos.fingerprint[:16], str(lr), schedule, str(fold))
@@ -117,6 +118,6 @@ def _write_log(rows: list[dict[str, str]]) -> None:
 if __name__ == "__main__":
     workers = usable_workers()
     with Workers(workers) as pool_of_workers:
-        tune([Path(argument) for argument in sys.argv[1:]], FOLDS, pool_of_workers, workers)
+        tune([Path(argument) for argument in sys.argv[1:]], pool_of_workers, workers)
     for name, (rate, schedule, loss) in choices(read_log()).items():
         print(f"{name}: lr {rate:g} {schedule}, validation loss {loss:.4f}")

@@ -54,7 +54,7 @@ def test_jobs_are_taken_no_faster_than_workers_finish(tiny, photos):
 
     with Workers(2) as engine:
         for outcome in engine.train(jobs()):
-            assert len(taken) <= outcome.client + 1 + 2
+            assert len(taken) <= outcome.client + 1 + 3
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_job_done_again(tiny, photos):

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -57,14 +58,16 @@ class Workers:
         self.close()
 
     def train(self, jobs: Iterable[TrainJob]) -> Iterator[Update | Failure]:
-        """See `Engine.train`. At most one job per worker is under way or waits to be taken."""
-        window: deque[Future[Any]] = deque()
-        for job in jobs:
-            if len(window) == self.count:
-                yield window.popleft().result()
-            window.append(self._submit(job))
+        """See `Engine.train`. One job more than there are workers is out, so that none waits for the server.
+
+        Outcomes come in the order of the jobs, so at most `count` of them wait to be taken.
+        """
+        coming = iter(jobs)
+        window = deque(self._submit(job) for job in islice(coming, self.count + 1))
         while window:
-            yield window.popleft().result()
+            outcome = window.popleft().result()
+            window.extend(self._submit(job) for job in islice(coming, 1))
+            yield outcome
 
     def judge(self, jobs: Iterable[JudgeJob]) -> list[NDArray[np.float32]]:
         """See `Engine.judge`."""

@@ -1,0 +1,96 @@
+"""The shipped results are what they say: whole, on the committed photos, with models that match."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from tests.conftest import ROOT
+from utils.conf import load_conf
+from utils.partition.schemes import partition
+from utils.photos.split import deck_of, split_of
+from utils.results import read_result, result_path
+from utils.shipped import AMBIGUOUS, FOLDS, PHOTOS, SEEDS, ambiguous_hashes
+
+CACHE = ROOT / "cache"
+CONFS = sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
+SERVED = ("conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone", "conf_f10_full")
+
+
+def _listed():
+    with PHOTOS.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    return [row for row in _listed() if not row["duplicate_of"]]
+
+
+@pytest.mark.parametrize("name", CONFS)
+def test_every_shipped_conf_has_its_result(name, kept):
+    result = read_result(result_path(CACHE, name))
+    conf = load_conf(ROOT / "utils" / f"{name}.json")
+    assert result["conf"] == conf.as_json()
+    assert len(result["acc"]) == len(result["loss"]) == conf.global_epochs
+    folds, seeds = {r["fold"] for r in result["repeats"]}, {r["seed"] for r in result["repeats"]}
+    assert folds == set(range(FOLDS))
+    assert len(seeds) >= (1 if name.endswith("_full") else SEEDS)
+    assert len(result["repeats"]) == len(folds) * len(seeds) * conf.rotations
+    assert result["acc"][-1] == pytest.approx(np.mean([r["acc"][-1] for r in result["repeats"]]))
+    by_hash = {row["sha256"]: row for row in kept}
+    for repeat in result["repeats"]:
+        expected = {row["sha256"] for row in kept if int(row["fold"]) == repeat["fold"]}
+        assert set(repeat["test"]["hash"]) == expected
+        right = 0
+        for photo, label, probability in zip(
+            repeat["test"]["hash"], repeat["test"]["label"], repeat["test"]["probability"], strict=True
+        ):
+            assert label == (by_hash[photo]["label"] == "sunny")
+            right += (probability > 0.5) == label
+        assert repeat["acc"][-1] == pytest.approx(right / len(expected))
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_served_models_fit_their_figures(name):
+    result = read_result(result_path(CACHE, name))
+    raw = (CACHE / result["model"]["file"]).read_bytes()
+    assert hashlib.sha256(raw).hexdigest() == result["model"]["sha256"]
+    assert len(raw) == result["model"]["bytes"] <= 25_000_000
+    tensors = safetensors.numpy.load(raw)
+    assert {key: list(array.shape) for key, array in tensors.items()} == dict(result["layers"])
+    assert all(array.dtype == np.float16 and np.isfinite(array).all() for array in tensors.values())
+    assert (result["model"]["fold"], result["model"]["seed"], result["model"]["rotation"]) == (0, 0, 0)
+    card = (CACHE / f"{name}.json.md").read_text()
+    assert f"{result['model']['test']['acc']:.3f}" in card and "CC BY 4.0" in card
+
+
+def test_centralized_training_on_all_photos_reaches_what_was_asked():
+    result = read_result(result_path(CACHE, "conf_centralized_all"))
+    assert np.mean([repeat["balanced_acc"][-1] for repeat in result["repeats"]]) >= 0.88
+
+
+def test_folds_and_owners_are_those_of_the_committed_list(kept):
+    assert [row["sha256"] for row in kept] == sorted(row["sha256"] for row in kept)
+    labels = np.array([row["label"] == "sunny" for row in kept], dtype=np.int64)
+    for row in _listed():
+        assert int(row["deck"]) == deck_of(row["group"]) and int(row["fold"]) == int(row["deck"]) // 2
+    for column, name in (("owner", "f10"), ("owner_noniid", "f10_noniid")):
+        conf = load_conf(ROOT / "utils" / f"conf_{name}.json")
+        for fold in range(FOLDS):
+            train = np.flatnonzero([split_of(int(row["deck"]), fold) == "train" for row in kept])
+            for seed in range(SEEDS):
+                letters = np.array([row[column][fold * SEEDS + seed] for row in kept])
+                assert all(letters[i] == "-" for i in set(range(len(kept))) - set(train))
+                for number, part in enumerate(partition(labels[train], conf, seed)):
+                    assert set(letters[train[part]]) == {chr(ord("A") + number)}
+
+
+def test_ambiguous_photos_are_in_the_list():
+    names = {row["sha256"]: row["name"] for row in _listed()}
+    with AMBIGUOUS.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            assert names[row["sha256"]] == row["name"] and row["reason"]
+    assert 30 < len(ambiguous_hashes()) < 80
