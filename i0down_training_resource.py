@@ -6,6 +6,7 @@ sources may go into one set, but simulated and real photos never mix.
 """
 
 import argparse
+import csv
 import re
 import sys
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
+HERE = Path(__file__).resolve().parent
 PROGRAM = "i0down_training_resource.py"
 _KINDS = {"simulate": "simulated"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
@@ -33,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _gather(options: argparse.Namespace) -> int:
     from utils.photos.dataset import DataError, build, locked
     from utils.photos.report import summary, write_report
+    from utils.photos.sources import only_listed
     from utils.photos.sources.fetch import FetchError
 
     name = options.set or _default_set(options)
@@ -40,9 +43,10 @@ def _gather(options: argparse.Namespace) -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(locked(folder))
-            result = build(
-                folder, _KINDS.get(options.source, options.source), _candidates(options, folder, stack)
-            )
+            candidates = _candidates(options, folder, stack)
+            if options.only:
+                candidates = only_listed(candidates, _listed(options.only))
+            result = build(folder, _KINDS.get(options.source, options.source), candidates)
             page = write_report(folder, f"Photos: {name}", result)
     except DataError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
@@ -56,6 +60,17 @@ def _gather(options: argparse.Namespace) -> int:
         print(f"{PROGRAM}: no usable photo in this source", file=sys.stderr)
         return 2
     return 0
+
+
+def _listed(path: Path) -> set[str]:
+    """The column `sha256` of a CSV file."""
+    from utils.photos.dataset import DataError
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {row["sha256"] for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV file with a column sha256 ({type(error).__name__})") from None
 
 
 def _default_set(options: argparse.Namespace) -> str:
@@ -135,9 +150,15 @@ def _source(
     parser = sources.add_parser(name, help=about, description=about, aliases=aliases or [])
     parser.set_defaults(source=name)
     parser.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="where sets lie (default %(default)s)"
+        "--data", type=Path, default=HERE / "data", metavar="DIR", help="where sets lie (default data/)"
     )
     parser.add_argument("--set", type=_set_name, metavar="NAME", help="name of the set (default by source)")
+    parser.add_argument(
+        "--only",
+        type=Path,
+        metavar="CSV",
+        help="only files whose SHA-256 stands in this table's column sha256",
+    )
     return parser
 
 

@@ -56,7 +56,9 @@ def test_every_requirement_is_pinned_and_says_what_it_is_for():
     for line in runtime.splitlines():
         if line and not line.startswith("#"):
             assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+\s+# .+", line), line
-    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+(\s+#.*)?", line) for line in tests.split("\n")[1:] if line)
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+(\s+#.*)?", line) for line in tests.split("\n")[1:] if line
+    )
 
 
 def test_no_photo_and_nothing_large_is_committed():

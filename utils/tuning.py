@@ -2,9 +2,10 @@
 
     python3 -m utils.tuning utils/conf_f10.json ...
 
-For every conf and grid point, two folds (one for the full networks) are trained with the first seed; the point with the lowest mean
-validation loss after the last round wins. Test photos are never judged here. Every trial is appended to the log
-as soon as it is measured, so a killed search goes on where it was, and the log is the record of the choice.
+For every conf and grid point, two folds (one for the full networks) are trained with the first seed; the point
+with the lowest mean validation loss after the last round wins. Test photos are never judged here. Every trial is
+written to the log as soon as it is measured, so a killed search goes on where it was, and the log is the record of
+the choice.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from utils.results import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
-GRID = [(lr, schedule) for lr in (0.01, 0.03, 0.1) for schedule in ("constant", "cosine")]
+GRID = [(0.02, "cosine"), (0.05, "cosine"), (0.1, "cosine"), (0.05, "constant")]
 FOLDS = 2
 COLUMNS = [
     "conf",

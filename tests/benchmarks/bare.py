@@ -31,7 +31,9 @@ def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, p
     for _ in range(passes):
         for batch in np.array_split(rng.permutation(len(indices)), math.ceil(len(indices) / conf.batch_size)):
             inputs = for_training(pixels[indices[batch]], conf.image_size, conf.augment, rng)
-            loss = F.cross_entropy(net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch]))
+            loss = F.cross_entropy(
+                net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch])
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -87,7 +89,9 @@ class _Jpegs(torch.utils.data.Dataset):
         pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255
         if torch.rand(1) < 0.5:
             pixels = pixels.flip(-1)
-        return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1), self.labels[index]
+        return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1), self.labels[
+            index
+        ]
 
 
 def ancestor_round(conf: Conf, files: list[list[Path]], labels: list[list[int]]) -> float:

@@ -54,7 +54,9 @@ def _rounds(conf, photos, engine, rounds):
     started = time.perf_counter()
     for round_ in range(rounds):
         strategy.begin(weights)
-        for update in engine.train(_jobs(conf, 0, round_, list(range(conf.no_models)), weights, photos, shares)):
+        for update in engine.train(
+            _jobs(conf, 0, round_, list(range(conf.no_models)), weights, photos, shares)
+        ):
             strategy.fold(update)
             seen += update.samples * conf.local_epochs
             busy += update.metrics["seconds"]
@@ -133,7 +135,8 @@ folder, clients = Path(sys.argv[1]), int(sys.argv[2])
 conf = replace(load_conf(Path("utils/conf_f10.json")), no_models=clients, k=clients, owners=clients, global_epochs=1,
                local_epochs=1, image_size=16)
 photos = PhotoSet("many", folder / "many.npy", tuple(f"{i:064x}" for i in range(2000)), np.arange(2000) % 2,
-                  np.arange(2000) // 2 % 10, np.ones(2000, np.int64), np.load(folder / "many.npy", mmap_mode="r"), "", ())
+                  np.arange(2000) // 2 % 10, np.ones(2000, np.int64),
+                  np.load(folder / "many.npy", mmap_mode="r"), "", ())
 
 class Counted(Workers):
     seen = 0
@@ -151,7 +154,9 @@ if __name__ == "__main__":
 
 
 def test_the_servers_memory_does_not_grow_with_the_number_of_clients(tmp_path):
-    np.save(tmp_path / "many.npy", np.random.default_rng(0).integers(0, 256, (2000, 3, 24, 24), dtype=np.uint8))
+    np.save(
+        tmp_path / "many.npy", np.random.default_rng(0).integers(0, 256, (2000, 3, 24, 24), dtype=np.uint8)
+    )
     script = tmp_path / "many.py"
     script.write_text(_MANY)
     found = {}
@@ -168,5 +173,7 @@ def test_the_servers_memory_does_not_grow_with_the_number_of_clients(tmp_path):
         found[clients] = json.loads(done.stdout)
     assert found[1000]["bytes"] > 2e9
     more = (found[1000]["peak"] - found[10]["peak"]) / 1e6
-    print(f"\nserver memory: {more:+.1f} MB for 1000 updates ({found[1000]['bytes'] / 1e9:.1f} GB) against 10")
+    print(
+        f"\nserver memory: {more:+.1f} MB for 1000 updates ({found[1000]['bytes'] / 1e9:.1f} GB) against 10"
+    )
     assert more < 100

@@ -90,3 +90,13 @@ def test_judging_is_deterministic_and_grey_takes_the_colour_out(tiny, photos):
     assert np.array_equal(client.judge(job, CPU), client.judge(job, CPU))
     grey = client.judge(JudgeJob(conf, weights, str(photos.path), np.arange(20), grey=True), CPU)
     assert grey.shape == (20, 2) and not np.allclose(grey, client.judge(job, CPU))
+
+
+def test_a_photo_and_its_mirror_image_are_judged_alike(tiny, photos, tmp_path):
+    np.save(tmp_path / "mirrored.npy", photos.pixels[:, :, :, ::-1])
+    weights = read_weights(build(tiny(), 3))
+    first, second = (
+        client.judge(JudgeJob(tiny(), weights, store, np.arange(20)), CPU)
+        for store in (str(photos.path), str(tmp_path / "mirrored.npy"))
+    )
+    assert np.allclose(first, second, atol=1e-5)

@@ -66,19 +66,20 @@ def train(job: TrainJob, device: torch.device) -> Update:
 
 
 def judge(job: JudgeJob, device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, 2) of the job's photos, deterministic."""
+    """Logits (n, 2) of the job's photos, deterministic: the mean over each photo and its mirror image.
+
+    A sky seen in a mirror is the same sky; asking twice takes out some of the network's chance.
+    """
     pixels, net = _pixels(job.store), _net(job.conf, str(device))
     write_weights(net, job.weights)
     net.eval()
+    parts = []
     with torch.inference_mode():
-        parts = [
-            _forward(
-                net,
-                for_judging(pixels[job.photos[i : i + JUDGE_BATCH]], job.conf.image_size, job.grey),
-                device,
+        for start in range(0, len(job.photos), JUDGE_BATCH):
+            inputs = for_judging(
+                pixels[job.photos[start : start + JUDGE_BATCH]], job.conf.image_size, job.grey
             )
-            for i in range(0, len(job.photos), JUDGE_BATCH)
-        ]
+            parts.append((_forward(net, inputs, device) + _forward(net, inputs.flip(-1), device)) / 2)
     return torch.cat(parts).float().cpu().numpy()
 
 

@@ -1,7 +1,8 @@
 """Where photos come from, one module a source. Each gives candidates; none decides whether one is fit for use."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from utils.photos.cleaning import Refused
@@ -34,6 +35,21 @@ def candidate(path: PurePosixPath, read: Callable[[], bytes]) -> Candidate:
         return Candidate(printable(str(path)), label_of(path), read)
     except Refused as refusal:
         return Candidate(printable(str(path)), "", read, refused=refusal)
+
+
+def only_listed(candidates: Iterable[Candidate], sha256s: Container[str]) -> list[Candidate]:
+    """The candidates, each refused when its bytes' SHA-256 is not in `sha256s`."""
+
+    def checked(read: Callable[[], bytes]) -> Callable[[], bytes]:
+        def read_if_listed() -> bytes:
+            data = read()
+            if hashlib.sha256(data).hexdigest() not in sha256s:
+                raise Refused("not in the list", "--only leaves it out")
+            return data
+
+        return read_if_listed
+
+    return [replace(one, read=checked(one.read)) for one in candidates]
 
 
 def printable(name: str) -> str:
