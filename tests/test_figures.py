@@ -1,10 +1,12 @@
 """Figures and tables say what the results hold, and the script that draws them is safe to call on anything."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
 
+import i3experiment_drawing
 from tests.test_results import make_result
 from utils.figures import AXES, colour, curves_figure, curves_table, draw, final_table
 from utils.results import result_path, write_result
@@ -89,3 +91,37 @@ def test_a_run_that_cannot_be_drawn_is_one_line_and_status_2(cache, tmp_path, sc
 def test_an_empty_cache_says_how_to_go_on(tmp_path, script):
     done = script("i3experiment_drawing.py", "--cache", tmp_path, "--out", tmp_path / "out")
     assert done.returncode == 2 and "i2main.py" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_pictures_where_a_chromium_is_at_hand(cache, tmp_path, script):
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))):
+        pytest.skip("needs a Chromium")
+    done = script(
+        "i3experiment_drawing.py",
+        "--cache",
+        cache,
+        "--out",
+        tmp_path / "out",
+        "--images",
+        "png",
+        "--images",
+        "svg",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "final.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "out" / "curves.svg").read_text()
+
+
+def test_without_a_chromium_the_pages_are_there_and_one_line_says_what_is_not(
+    cache, tmp_path, monkeypatch, capsys
+):
+    def no_browser(*args, **kwargs):
+        raise RuntimeError("Kaleido requires Google Chrome\nto be installed")
+
+    monkeypatch.setattr("utils.figures.write_images", no_browser)
+    assert (
+        i3experiment_drawing.main(["--cache", str(cache), "--out", str(tmp_path / "out"), "--images", "png"])
+        == 1
+    )
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "out" / "final.html").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import tempfile
 import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.io import write_images
+from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
 from utils.comparison import Estimate, accuracy, answers, compare, grey_shift
@@ -336,8 +339,6 @@ def draw(
     for name, figure in figures.items():
         page = figure.to_html(include_plotlyjs="directory", full_html=True, config={"displaylogo": False})
         written.append(_write(folder / f"{name}.html", page))
-    from plotly.offline import get_plotlyjs
-
     written.append(_write(folder / "plotly.min.js", get_plotlyjs()))
     titles = {name: html.escape(str(figure.layout.title.text)) for name, figure in figures.items()}
     links = "".join(
@@ -353,14 +354,15 @@ def draw(
             f"<p>Runs: {runs}</p><ul>{links}</ul></body></html>",
         )
     )
-    for kind in images:
-        for name, figure in figures.items():
+    with tempfile.TemporaryDirectory() as drafts:
+        for kind in images:
+            files = [Path(drafts) / f"{name}.{kind}" for name in figures]
             try:
-                picture = figure.to_image(format=kind, width=1200)
+                write_images(list(figures.values()), files, width=1200)
             except Exception as error:  # kaleido raises many kinds when there is no browser
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 raise RuntimeError(f"no {kind} pictures: {reason[0]}") from None
-            written.append(_write(folder / f"{name}.{kind}", picture))
+            written += [_write(folder / file.name, file.read_bytes()) for file in files]
     return written
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.photos.transforms import LUMA, MEAN, STD, for_judging, for_training
+from utils.photos.transforms import GREY_SHARE, LUMA, MEAN, STD, for_judging, for_training
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_augmented_photos_stay_in_range_and_some_but_not_all_lose_their_colour()
     assert views.min() >= -1e-5 and views.max() <= 1 + 1e-5
     spread = (views.amax(1) - views.amin(1)).mean((1, 2))
     grey = (spread < 1e-4).float().mean().item()
-    assert 0.05 < grey < 0.3
+    assert abs(grey - GREY_SHARE) < 0.1
 
 
 def test_turning_a_photo_grey_does_not_change_what_else_augmentation_does(pixels):
