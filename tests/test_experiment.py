@@ -54,6 +54,17 @@ class Failing(Here):
             yield Failure(job.client, "no power") if job.client in self.bad else next(super().train([job]))
 
 
+class Caught(Here):
+    """An exception on a client is its failure, as on any engine."""
+
+    def train(self, jobs):
+        for job in jobs:
+            try:
+                yield next(super().train([job]))
+            except ValueError as error:
+                yield Failure(job.client, str(error))
+
+
 def _without_times(record):
     clients = [{k: v for k, v in one.items() if k != "seconds"} for one in record["clients"]]
     return {**{k: v for k, v in record.items() if k not in TIMES}, "clients": clients}
@@ -195,3 +206,21 @@ def test_a_fold_without_test_photos_is_one_line(tiny, photos):
     none_left = replace(photos, decks=np.full_like(photos.decks, 9))
     with pytest.raises(DataError, match="fold 0 has no test photos"):
         share_out(tiny(), FIRST, none_left)
+
+
+def test_the_owner_of_an_unreadable_photo_goes_on_without_it_and_the_others_keep_theirs(tiny, photos):
+    whole = share_out(tiny(), FIRST, photos)
+    lost = whole.owners[1][2]
+    readable = photos.readable.copy()
+    readable[[lost, whole.test[0], whole.val[0]]] = False
+    shares = share_out(tiny(), FIRST, replace(photos, readable=readable))
+    assert np.array_equal(shares.owners[0], whole.owners[0]) and np.array_equal(
+        shares.owners[2], whole.owners[2]
+    )
+    assert set(shares.owners[1]) == set(whole.owners[1]) - {lost}
+    assert np.array_equal(shares.test, whole.test[1:]) and np.array_equal(shares.val, whole.val[1:])
+    nothing = photos.readable.copy()
+    nothing[whole.owners[1]] = False
+    state = run_repeat(tiny(global_epochs=1), FIRST, replace(photos, readable=nothing), Caught())
+    assert state.record["failures"] == [[0, 1, "it has no readable photo"]]
+    assert state.record["clients"][1]["accuracy"] is None

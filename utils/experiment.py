@@ -85,14 +85,20 @@ def share_out(conf: Conf, repeat: Repeat, photos: PhotoSet) -> Shares:
     Raises DataError or PartitionError, one line, when there are too few photos for it.
     """
     train, val, test = (photos.split(repeat.fold, part) for part in ("train", "val", "test"))
+    parts = partition(photos.labels[train], conf, conf.partition_seed + repeat.seed)
+    # Only now unreadable photos drop out: their owner goes on without them, the others keep what they have.
+    owners = [_readable(photos, train[part]) for part in parts]
+    val, test = _readable(photos, val), _readable(photos, test)
     if not len(test):
         raise DataError(f"{photos.name}: fold {repeat.fold} has no test photos")
     if conf.early_stop and not len(val):
         raise DataError(f"{photos.name}: early_stop needs validation photos, fold {repeat.fold} has none")
-    parts = partition(photos.labels[train], conf, conf.partition_seed + repeat.seed)
-    owners = [train[part] for part in parts]
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
     return Shares(clients, owners, val, test)
+
+
+def _readable(photos: PhotoSet, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    return indices[photos.readable[indices]]
 
 
 def run_repeat(
@@ -327,7 +333,7 @@ def _record_end(
     right = judge(engine, conf, photos, held, weights).argmax(axis=1) == photos.labels[held]
     ends = np.cumsum([len(mine) for mine in shares.clients])[:-1]
     for client, mine_right in zip(record["clients"], np.split(right, ends), strict=True):
-        client["accuracy"] = float(mine_right.mean())
+        client["accuracy"] = float(mine_right.mean()) if len(mine_right) else None
 
 
 def _stopped_early(conf: Conf, record: dict[str, Any]) -> bool:

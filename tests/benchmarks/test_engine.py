@@ -136,7 +136,7 @@ conf = replace(load_conf(Path("utils/conf_f10.json")), no_models=clients, k=clie
                local_epochs=1, image_size=16)
 photos = PhotoSet("many", folder / "many.npy", tuple(f"{i:064x}" for i in range(2000)), np.arange(2000) % 2,
                   np.arange(2000) // 2 % 10, np.ones(2000, np.int64),
-                  np.load(folder / "many.npy", mmap_mode="r"), "", ())
+                  np.load(folder / "many.npy", mmap_mode="r"), np.ones(2000, bool), "", ())
 
 class Counted(Workers):
     seen = 0

@@ -28,9 +28,12 @@ def train(job: TrainJob, device: torch.device) -> Update:
 
     The photos of a pass are cut into batches as equal as possible and none larger than `conf.batch_size`, so
     no batch is a lone remainder. Where a batch is of one photo after all, batch norm uses its running
-    statistics. The result depends on the job alone. Raises FloatingPointError when the loss is not finite.
+    statistics. The result depends on the job alone. Raises FloatingPointError when the loss is not finite,
+    ValueError when there is no photo.
     """
     conf = job.conf
+    if not len(job.photos):
+        raise ValueError("it has no readable photo")
     rng = np.random.default_rng([CLIENT_STREAM, job.seed, job.round, job.client])
     pixels, net = _pixels(job.store), _net(conf, str(device))
     write_weights(net, job.weights)

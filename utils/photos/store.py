@@ -21,7 +21,7 @@ from PIL import Image
 from utils.photos.dataset import DataError, PhotoRow, read_manifest
 from utils.photos.split import split_of
 
-STORE_VERSION = 1
+STORE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class PhotoSet:
     """The photos of one set, in the order of their SHA-256.
 
     `pixels` is a read-only memory map of shape (n, 3, side, side), uint8; `labels` is (n,) with 0 cloudy
-    and 1 sunny; `file_bytes` (n,) is the size of each cleaned file; `unreadable` names the files that are
-    in the manifest but could not be decoded (they are in none of the arrays).
+    and 1 sunny; `file_bytes` (n,) is the size of each cleaned file. `readable` (n,) is False for photos that are in
+    the manifest but could not be decoded (`unreadable` names their files): they still have their place, so
+    that the others fall to the same folds and owners, but nothing may be trained or judged on them.
     """
 
     name: str
@@ -40,11 +41,12 @@ class PhotoSet:
     decks: NDArray[np.int64]
     file_bytes: NDArray[np.int64]
     pixels: NDArray[np.uint8]
+    readable: NDArray[np.bool_]
     fingerprint: str
     unreadable: tuple[str, ...]
 
     def split(self, fold: int, part: str) -> NDArray[np.int64]:
-        """Indices of the photos in `part` ("train", "val" or "test") while `fold` is held out."""
+        """Indices of all photos in `part` ("train", "val" or "test") while `fold` is held out."""
         return np.flatnonzero([split_of(int(deck), fold) == part for deck in self.decks])
 
 
@@ -61,26 +63,26 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> PhotoSet:
     content = [(row.sha256, row.label, row.deck, row.file, n) for row, n in zip(rows, sizes, strict=True)]
     key = hashlib.sha256(repr((STORE_VERSION, side, content)).encode()).hexdigest()
     path = store_folder / f"{folder.name}-{side}-{key[:16]}.npy"
-    kept_path = path.with_suffix(".kept")
-    if not (path.exists() and kept_path.exists()):
-        _build(files, side, path, kept_path)
-    kept = np.frombuffer(kept_path.read_bytes(), dtype=np.uint8).astype(bool)
+    mask_path = path.with_suffix(".readable")
+    if not (path.exists() and mask_path.exists()):
+        _build(files, side, path, mask_path)
+    readable = np.frombuffer(mask_path.read_bytes(), dtype=np.uint8).astype(bool)
     pixels = np.load(path, mmap_mode="r")
-    if len(kept) != len(rows) or pixels.shape != (int(kept.sum()), 3, side, side):
+    if len(readable) != len(rows) or pixels.shape != (len(rows), 3, side, side):
         raise DataError(f"{path}: a damaged photo store; delete it and run again")
-    if not kept.any():
+    if not readable.any():
         raise DataError(f"{folder}: none of its {len(rows)} photos can be decoded")
-    good = [row for row, keep in zip(rows, kept, strict=True) if keep]
     return PhotoSet(
         folder.name,
         path,
-        tuple(row.sha256 for row in good),
-        np.array([row.label == "sunny" for row in good], dtype=np.int64),
-        np.array([row.deck for row in good], dtype=np.int64),
-        np.array(sizes, dtype=np.int64)[kept],
+        tuple(row.sha256 for row in rows),
+        np.array([row.label == "sunny" for row in rows], dtype=np.int64),
+        np.array([row.deck for row in rows], dtype=np.int64),
+        np.array(sizes, dtype=np.int64),
         pixels,
-        _fingerprint(good),
-        tuple(row.file for row, keep in zip(rows, kept, strict=True) if not keep),
+        readable,
+        _fingerprint([row for row, good in zip(rows, readable, strict=True) if good]),
+        tuple(row.file for row, good in zip(rows, readable, strict=True) if not good),
     )
 
 
@@ -97,25 +99,21 @@ def _fingerprint(rows: list[PhotoRow]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _build(files: list[Path], side: int, path: Path, kept_path: Path) -> None:
+def _build(files: list[Path], side: int, path: Path, mask_path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = np.zeros(len(files), dtype=np.uint8)
+    readable = np.zeros(len(files), dtype=np.uint8)
     with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-        draft = Path(temporary) / path.name
-        squares = []
+        draft, mask_draft = Path(temporary) / path.name, Path(temporary) / mask_path.name
+        pixels = np.lib.format.open_memmap(draft, "w+", np.uint8, (len(files), 3, side, side))
         for index, file in enumerate(files):
             with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                squares.append(_decoded(file, side))
-                kept[index] = 1
-        pixels = np.lib.format.open_memmap(draft, "w+", np.uint8, (len(squares), 3, side, side))
-        for index, square in enumerate(squares):
-            pixels[index] = square
+                pixels[index] = _decoded(file, side)
+                readable[index] = 1
         pixels.flush()
-        draft_kept = Path(temporary) / kept_path.name
-        draft_kept.write_bytes(kept.tobytes())
-        for source, target in ((draft_kept, kept_path), (draft, path)):
-            with source.open("rb") as file_:
-                os.fsync(file_.fileno())
+        mask_draft.write_bytes(readable.tobytes())
+        for source, target in ((mask_draft, mask_path), (draft, path)):
+            with source.open("rb") as whole:
+                os.fsync(whole.fileno())
             source.replace(target)
 
 
