@@ -200,31 +200,37 @@ def curves_figure(table: pd.DataFrame) -> go.Figure:
 def final_figure(table: pd.DataFrame) -> go.Figure:
     """Accuracy after the last round with 95 % intervals, with and without the ambiguous photos."""
     shown = table.iloc[::-1]
+    places = np.arange(len(shown))
     figure = go.Figure()
-    for column, label, symbol in (
-        ("acc", "all test photos", "circle"),
-        ("balanced_acc", "balanced over the classes", "diamond"),
-        ("acc_without_ambiguous", "without the ambiguous photos", "circle-open"),
+    for column, label, symbol, above in (
+        ("acc", "all test photos", "circle", 0.22),
+        ("balanced_acc", "balanced over the classes", "diamond", 0.0),
+        ("acc_without_ambiguous", "without the ambiguous photos", "circle-open", -0.22),
     ):
         figure.add_trace(
             go.Scatter(
-                x=shown[column], y=[title(name) for name in shown["run"]], mode="markers", name=label,
-                marker={"symbol": symbol, "size": 11, "color": [colour(name) for name in shown["run"]]},
+                x=shown[column],
+                y=places + above,
+                mode="markers",
+                name=label,
+                text=[title(name) for name in shown["run"]],
+                hovertemplate="%{text}: %{x:.3f}",
+                marker={"symbol": symbol, "size": 10, "color": [colour(name) for name in shown["run"]]},
                 error_x={
                     "array": shown[f"{column}_high"] - shown[column],
                     "arrayminus": shown[column] - shown[f"{column}_low"],
-                    "thickness": 1.5,
+                    "thickness": 1.2,
+                    "width": 3,
                 },
             )
-        )  # fmt: skip
+        )
     figure.update_layout(
-        **_LAYOUT,
-        title="After the last round, with 95 % intervals",
-        height=180 + 55 * len(shown),
-        scattermode="group",
+        **_LAYOUT, title="After the last round, with 95 % intervals", height=180 + 55 * len(shown)
     )
     figure.update_xaxes(title_text="accuracy", tickformat=".2f")
-    figure.update_yaxes(automargin=True)
+    figure.update_yaxes(
+        automargin=True, tickvals=places, ticktext=[title(name) for name in shown["run"]], zeroline=False
+    )
     return figure
 
 
