@@ -114,11 +114,33 @@ def test_killed_or_stopped_in_training_no_orphan_stays_and_the_run_goes_on(
     output = process.wait_for(status)
     assert "Traceback" not in output
     assert status < 0 or output.count("\n") == 1
-    deadline = time.monotonic() + 60
-    while _members(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not _members(process.pid)
+    assert _nobody_left(process.pid)
     _resume_and_compare(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_does_not_wait_for_the_run_to_end(conf_file, data, tmp_path, kind):
+    out = tmp_path / "out"
+    conf = conf_file(global_epochs=50_000)
+    process = _start(
+        "i2main.py", "-c", conf, "--data", data, "--folds", "5", "--workers", "2", "--out", out, "--quiet"
+    )
+    while _rounds_on_disk(out) < 2:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+    process.send_signal(kind)
+    output = process.wait_for(130)
+    assert output.count("\n") == 1
+    assert 2 <= _rounds_on_disk(out) < 50_000
+    assert not (out / NAMES[0]).exists()
+    assert _nobody_left(process.pid)
+
+
+def _nobody_left(session):
+    deadline = time.monotonic() + 60
+    while _members(session) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not _members(session)
 
 
 def _members(session):

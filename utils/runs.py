@@ -88,40 +88,41 @@ def carry_out(
     outcome: dict[str, dict[str, Any] | str] = {}
     left = {run.name: len(run.repeats) for run in runs}
     states: dict[tuple[str, Repeat], State] = {}
-    with ThreadPoolExecutor(side_by_side) as pool:
-        futures: dict[Future[State], tuple[Run, Repeat]] = {
-            pool.submit(_one, run, repeat, engine, hook): (run, repeat)
-            for run in runs
-            for repeat in run.repeats
-        }
-        waiting = set(futures)
-        try:
-            while waiting:
-                # A time-out lets the main thread notice signals.
-                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in done:
-                    run, repeat = futures[future]
-                    if future.cancelled():
-                        continue
-                    try:
-                        states[run.name, repeat] = future.result()
-                    except (RunError, EngineError, ResultError) as error:
-                        outcome.setdefault(run.name, str(error))
-                        waiting -= {f for f in waiting if futures[f][0] is run and f.cancel()}
-                        continue
-                    left[run.name] -= 1
-                    if left[run.name] == 0:
-                        outcome[run.name] = _finish(
-                            run, {r: states.pop((run.name, r)) for r in run.repeats}, engine
-                        )
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
-        finally:
-            for run in runs:
-                if isinstance(outcome.get(run.name, ""), str):
-                    run.checkpoints.release()
+    try:
+        with ThreadPoolExecutor(side_by_side) as pool:
+            futures: dict[Future[State], tuple[Run, Repeat]] = {
+                pool.submit(_one, run, repeat, engine, hook): (run, repeat)
+                for run in runs
+                for repeat in run.repeats
+            }
+            waiting = set(futures)
+            try:
+                while waiting:
+                    # A time-out lets the main thread notice signals.
+                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        run, repeat = futures[future]
+                        if future.cancelled():
+                            continue
+                        try:
+                            states[run.name, repeat] = future.result()
+                        except (RunError, EngineError, ResultError) as error:
+                            outcome.setdefault(run.name, str(error))
+                            waiting -= {f for f in waiting if futures[f][0] is run and f.cancel()}
+                            continue
+                        left[run.name] -= 1
+                        if left[run.name] == 0:
+                            of_run = {r: states.pop((run.name, r)) for r in run.repeats}
+                            outcome[run.name] = _finish(run, of_run, engine)
+            except BaseException:
+                for future in waiting:
+                    future.cancel()
+                engine.close()  # else leaving the pool would wait for whole repeats
+                raise
+    finally:
+        for run in runs:
+            if isinstance(outcome.get(run.name, ""), str):
+                run.checkpoints.release()
     return outcome
 
 

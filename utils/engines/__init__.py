@@ -20,6 +20,9 @@ class Engine(Protocol):
     def judge(self, jobs: Iterable[JudgeJob]) -> list[NDArray[np.float32]]:
         """The logits (n, 2) of each job, in order. Raises EngineError when one cannot be judged."""
 
+    def close(self) -> None:
+        """End everything at once; whoever still waits for a result gets an EngineError. May be called twice."""
+
 
 class EngineError(RuntimeError):
     """The place where clients train broke down or was closed; the text is one line."""
