@@ -34,7 +34,6 @@ class Here:
 
     def train(self, jobs):
         torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
         for job in jobs:
             yield client.train(job, torch.device("cpu"))
 
