@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, draw_set
+from utils.checkpoints import start
 from utils.results import read_result
 
 ROUNDS = 4
@@ -189,3 +190,12 @@ def test_a_finished_run_is_not_done_again_and_never_overwritten_unasked(
     _start("i2main.py", *arguments, "--overwrite").wait_for(0)
     assert (tmp_path / "out" / NAMES[0]).read_bytes() != first
     assert not (tmp_path / "out" / "conf_tiny@3.json.pkl").exists()
+
+
+def test_checkpoints_without_their_plan_are_never_used(tmp_path):
+    folder = tmp_path / ".unfinished" / "conf_tiny"
+    folder.mkdir(parents=True)
+    (folder / "fold0-seed0-rotation0.npz").write_bytes(b"of another run")
+    checkpoints = start(tmp_path, "conf_tiny", {"conf": {}}, overwrite=False)
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["plan.json"]
+    checkpoints.release()

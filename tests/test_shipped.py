@@ -67,6 +67,14 @@ def test_served_models_fit_their_figures(name):
     assert f"{result['model']['test']['acc']:.3f}" in card and "CC BY 4.0" in card
 
 
+@pytest.mark.xfail(
+    strict=True, reason="asked for, not reached: 0.851; strict, so that it speaks up once it is"
+)
+def test_centralized_training_on_all_photos_reaches_what_was_asked():
+    result = read_result(result_path(CACHE, "conf_centralized_all"))
+    assert np.mean([repeat["balanced_acc"][-1] for repeat in result["repeats"]]) >= 0.88
+
+
 def test_folds_and_owners_are_those_of_the_committed_list(kept):
     assert [row["sha256"] for row in kept] == sorted(row["sha256"] for row in kept)
     labels = np.array([row["label"] == "sunny" for row in kept], dtype=np.int64)

@@ -76,10 +76,10 @@ def start(cache: Path, conf_name: str, plan: dict[str, Any], overwrite: bool) ->
         lock = _lock(cache, name)
         if lock is None:
             continue
-        if (folder / "plan.json").exists():
-            if not overwrite:
-                lock.release()
-                continue
+        if (folder / "plan.json").exists() and not overwrite:
+            lock.release()
+            continue
+        if folder.exists():  # perhaps half removed by a run that was killed: nothing of it may be used
             shutil.rmtree(folder)
         with atomic_write(folder / "plan.json") as file:
             file.write(json.dumps(plan, indent=1).encode())
