@@ -141,6 +141,8 @@ def _conf_name(path: Path) -> str:
 
     try:
         result_path(path, path.stem)
+        if "@" in path.stem:  # NAME@N are the later results of conf NAME
+            raise ResultError
     except ResultError:
         raise ConfError(f"{path}: name the conf in letters, digits, _ and - (and .json)") from None
     return path.stem

@@ -51,6 +51,8 @@ BROKEN = {
     "holds an owner twice": ({"holds": [[0], [1], [1]]}, "holds"),
     "fewer owners than clients": ({"owners": 2}, "owners"),
     "min_clients above k": ({"min_clients": 4}, "min_clients"),
+    "rotations that repeat": ({"rotations": 2}, "rotations"),
+    "a resnext too narrow": ({"model_name": "resnext50_32x4d", "width": 12}, "width"),
     "seed beyond range": ({"seed": 2**40}, "seed"),
 }
 BROKEN_FILES = {

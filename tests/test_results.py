@@ -145,6 +145,26 @@ BROKEN = {
     "probability above one": _changed(("repeats", 0, "test", "probability"), [0.1, 7]),
     "hash a number": _changed(("repeats", 0, "test", "hash"), [1, 2]),
     "clients numbers": _changed(("repeats", 0, "clients"), [1]),
+    "owners missing": _changed(("repeats", 0, "owners"), None),
+    "an owner without labels": _changed(("repeats", 0, "owners"), [{"photos": 4}]),
+    "client without photos": _changed(("repeats", 0, "clients", 0, "photos"), "4"),
+    "client's accuracy a text": _changed(("repeats", 0, "clients", 0, "accuracy"), "good"),
+    "a failure that is none": _changed(("repeats", 0, "failures"), [[1, 2]]),
+    "degree empty": make_result(degree={}),
+    "degree of a repeat a text": _changed(("repeats", 0, "degree", "gini"), "0"),
+    "the same repeat twice": make_result(repeats=make_result()["repeats"] + make_result()["repeats"]),
+    "a photo judged twice": _changed(("repeats", 0, "test", "hash"), ["aa", "aa"]),
+    "seeds that ask for a table of their own": make_result(
+        repeats=[
+            {
+                **make_result()["repeats"][0],
+                "seed": n,
+                "rotation": n,
+                "test": {**make_result()["repeats"][0]["test"], "hash": [f"a{n}", f"b{n}"]},
+            }
+            for n in range(200)
+        ]
+    ),
     "deep": _deep(),
 }
 
@@ -238,6 +258,6 @@ def test_an_invalid_result_is_never_written(tmp_path):
     for broken in (make_result(acc=[2.0, 0.1]), make_result(acc=[0.1])):
         with pytest.raises(ResultError):
             write_result(path, broken)
-    with pytest.raises(ValueError, match="JSON compliant"):
+    with pytest.raises(ResultError, match="not finite"):
         write_result(path, make_result(acc=[float("nan"), 0.1]))
     assert not path.exists()

@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, draw_set
-from utils.checkpoints import start
-from utils.results import read_result
+from utils.checkpoints import resume, start
+from utils.engines.workers import Workers
+from utils.experiment import Repeat, State, run_repeat
+from utils.results import ResultError, read_result
+from utils.runs import carry_out, prepare
 
 ROUNDS = 4
 NAMES = ("conf_tiny.json.pkl", "conf_tiny.json.safetensors")
@@ -199,3 +202,60 @@ def test_checkpoints_without_their_plan_are_never_used(tmp_path):
     checkpoints = start(tmp_path, "conf_tiny", {"conf": {}}, overwrite=False)
     assert [path.name for path in checkpoints.folder.iterdir()] == ["plan.json"]
     checkpoints.release()
+
+
+def test_the_newest_unfinished_run_of_the_same_plan_is_resumed_others_are_left_alone(tmp_path):
+    def unfinished(name, **plan):
+        folder = tmp_path / ".unfinished" / name
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(json.dumps(plan))
+
+    unfinished("conf_tiny", lr=1)
+    unfinished("conf_tiny@2", lr=1)
+    unfinished("conf_tiny@3", lr=2)
+    unfinished("conf_tiny@old", lr=1)
+    unfinished("conf_tiny2", lr=3)
+    (tmp_path / ".unfinished" / "conf_tiny@10").mkdir()
+    found = resume(tmp_path, "conf_tiny", {"lr": 1})
+    assert found.name == "conf_tiny@2"
+    with pytest.raises(ResultError, match="another process"):
+        resume(tmp_path, "conf_tiny", {"lr": 1})
+    found.remove()
+    assert resume(tmp_path, "conf_tiny", {"lr": 1}).name == "conf_tiny"
+    with pytest.raises(ResultError, match="conf_tiny@3.*another lr"):
+        resume(tmp_path, "conf_tiny", {"lr": 3})
+    assert resume(tmp_path, "conf_none", {"lr": 1}) is None
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "other repeat", "no record"])
+def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
+    checkpoints = start(tmp_path, "conf_tiny", {}, overwrite=False)
+    repeat, path = Repeat(0, 0, 0), checkpoints.folder / "fold0-seed0-rotation0.npz"
+    record = {"fold": 0, "seed": 1 if damage == "other repeat" else 0, "rotation": 0}
+    checkpoints.save(repeat, State(np.zeros(9, np.float32), {} if damage == "no record" else record))
+    if damage in ("empty", "half"):
+        path.write_bytes(path.read_bytes()[: 0 if damage == "empty" else 200])
+    with pytest.raises(ResultError) as error:
+        checkpoints.load(repeat)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    checkpoints.remove()
+
+
+def test_a_run_that_trained_to_weights_beyond_half_precision_fails_in_one_line(
+    data, photos, tiny, tmp_path, monkeypatch
+):
+    conf = tiny(global_epochs=1)
+    run = prepare("conf_tiny", conf, photos, folds=1, seeds=1, cache=tmp_path)
+
+    def diverged(*arguments):
+        state = run_repeat(*arguments)
+        state.weights = state.weights * 1e6
+        return state
+
+    monkeypatch.setattr("utils.runs.run_repeat", diverged)
+    with Workers(1) as engine:
+        outcome = carry_out([run], engine, 1, lambda *_: None)
+    assert outcome == {
+        "conf_tiny": "the weights are beyond half precision: training diverged, a smaller lr may help"
+    }
+    assert not list(tmp_path.glob("conf_tiny*")) and resume(tmp_path, "conf_tiny", {}) is not None

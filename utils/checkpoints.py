@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import zipfile
+import zlib
+from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +51,14 @@ class Checkpoints:
             return None
         try:
             with np.load(path, allow_pickle=False) as packed:
-                return State(packed["weights"], json.loads(packed["record"].tobytes()))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ResultError(f"{path}: a damaged checkpoint ({type(error).__name__})") from None
+                state = State(packed["weights"], json.loads(packed["record"].tobytes()))
+            if (state.record["fold"], state.record["seed"], state.record["rotation"]) != astuple(repeat):
+                raise ValueError
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise ResultError(
+                f"{path}: a damaged checkpoint ({type(error).__name__}); delete it to do this repeat again"
+            ) from None
+        return state
 
     def release(self) -> None:
         """Leave the checkpoints for a later `--resume`."""
@@ -57,6 +66,8 @@ class Checkpoints:
 
     def remove(self) -> None:
         """The run is finished: its checkpoints are of no more use."""
+        with suppress(OSError):  # without its plan the rest is never used, however this ends
+            (self.folder / "plan.json").unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
 
@@ -76,7 +87,8 @@ def start(cache: Path, conf_name: str, plan: dict[str, Any], overwrite: bool) ->
         lock = _lock(cache, name)
         if lock is None:
             continue
-        if (folder / "plan.json").exists() and not overwrite:
+        # Looked at again under the lock: another process may have finished in between.
+        if not overwrite and ((folder / "plan.json").exists() or result_path(cache, name).exists()):
             lock.release()
             continue
         if folder.exists():  # perhaps half removed by a run that was killed: nothing of it may be used
@@ -87,30 +99,40 @@ def start(cache: Path, conf_name: str, plan: dict[str, Any], overwrite: bool) ->
 
 
 def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | None:
-    """The newest unfinished run of conf `conf_name`, None when there is none.
+    """The newest unfinished run of conf `conf_name` with this plan, None when there is no unfinished run.
 
-    Raises ResultError when it is of another plan (conf, photos, folds or seeds) or another process is at it.
+    Raises ResultError when all there are have another plan (conf, photos, folds or seeds), or when another
+    process is at it.
     """
-    folders = [f for f in _root(cache).glob(f"{conf_name}*") if f.name.partition("@")[0] == conf_name]
-    folders = [folder for folder in folders if (folder / "plan.json").exists()]
-    if not folders:
-        return None
-    folder = max(folders, key=lambda f: int(f.name.partition("@")[2] or 1))
-    lock = _lock(cache, folder.name)
-    if lock is None:
-        raise ResultError(f"{folder}: another process is working on this run")
-    try:
-        found = json.loads((folder / "plan.json").read_bytes())
-    except ValueError:
-        found = None
-    different = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
-    if different:
-        lock.release()
-        raise ResultError(
-            f"{folder}: the unfinished run has another {' and '.join(different)}; "
-            "delete the folder or start without --resume"
-        )
-    return Checkpoints(folder, lock)
+    numbered = [(_number(folder.name, conf_name), folder) for folder in _root(cache).glob(f"{conf_name}*")]
+    refusal = None
+    for number, folder in sorted(numbered, reverse=True):
+        if not number or not (folder / "plan.json").exists():
+            continue
+        try:
+            found = json.loads((folder / "plan.json").read_bytes())
+        except (OSError, ValueError):
+            found = None
+        different = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
+        if different:
+            refusal = refusal or ResultError(
+                f"{folder}: the unfinished run has another {' and '.join(different)}; "
+                "delete the folder or start without --resume"
+            )
+            continue
+        lock = _lock(cache, folder.name)
+        if lock is None:
+            raise ResultError(f"{folder}: another process is working on this run")
+        return Checkpoints(folder, lock)
+    if refusal:
+        raise refusal
+    return None
+
+
+def _number(name: str, conf_name: str) -> int:
+    """1 for NAME, N for NAME@N, 0 for a folder that is none of this conf's runs."""
+    match = re.fullmatch(re.escape(conf_name) + r"(?:@([1-9][0-9]{0,5}))?", name)
+    return int(match[1] or 1) if match else 0
 
 
 def _root(cache: Path) -> Path:

@@ -269,6 +269,14 @@ def _check_together(conf: Conf, where: str) -> None:
         raise ConfError(f"{where}: owners: expected at least no_models ({conf.no_models}), found {conf.pool}")
     if len(set(held)) != len(held):
         raise ConfError(f"{where}: holds: an owner's photos are held twice")
+    period = conf.pool // math.gcd(conf.pool, len(held))
+    if conf.rotations > period:
+        raise ConfError(
+            f"{where}: rotations: expected at most {period}, after which the clients hold the same photos again, "
+            f"found {conf.rotations}"
+        )
+    if conf.width < 16 and conf.model_name.startswith("resnext"):
+        raise ConfError(f"{where}: width: expected at least 16 for a resnext, found {conf.width}")
     if conf.pretrained and (conf.width != 64 or conf.norm != "batch"):
         raise ConfError(f"{where}: pretrained: torchvision's weights need width 64 and norm batch")
 

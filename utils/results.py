@@ -75,7 +75,10 @@ def result_names(cache: Path) -> list[str]:
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Write `result` atomically after checking it as a reader would. Raises ResultError."""
     # JSON there and back gives containers of their own, so that no reader meets a shared one.
-    text = json.dumps(result, allow_nan=False)
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except ValueError:
+        raise ResultError(f"{path}: not written, a number in it is not finite") from None
     keep: dict[str, str] = {}
     plain = json.loads(text, object_pairs_hook=lambda pairs: {keep.setdefault(k, k): v for k, v in pairs})
     raw = pickle.dumps(_same_texts(plain, keep), protocol=4)
@@ -186,10 +189,13 @@ def _top(stack: list[Any], kind: type) -> Any:
     return stack[-1]
 
 
+MAX_ANSWERS = 10_000_000
 _REPEAT_LISTS = (
     "acc", "loss", "balanced_acc", "val_acc", "val_loss", "seconds", "train_seconds",
     "bytes_up", "bytes_down", "steps", "photos_seen",
 )  # fmt: skip
+_COUNTS = ("photos", "cloudy", "sunny")
+_DEGREE = ("jensen_shannon", "gini")
 _TEST_LISTS = ("hash", "label", "probability", "probability_grey")
 
 
@@ -205,6 +211,7 @@ def check_result(result: Any, where: str) -> None:
     need(result.get("format") == FORMAT, "format", str(FORMAT))
     for key in ("conf", "versions", "data", "degree"):
         need(isinstance(result.get(key), dict), key, "a dict")
+    need(_has_numbers(result["degree"], _DEGREE), "degree", f"numbers {', '.join(_DEGREE)}")
     for key in ("acc", "loss"):
         need(_numbers(result.get(key)), key, "a list of numbers")
     need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
@@ -213,11 +220,16 @@ def check_result(result: Any, where: str) -> None:
     repeats = result.get("repeats")
     need(isinstance(repeats, list) and len(repeats) > 0, "repeats", "a list with at least one entry")
     assert isinstance(repeats, list)
+    known: set[tuple[int, int, int]] = set()
+    hashes: set[str] = set()
     for index, repeat in enumerate(repeats):
         place = f"repeats[{index}]"
         need(isinstance(repeat, dict), place, "a dict")
         for key in ("fold", "seed", "rotation"):
-            need(_is_int(repeat.get(key)), f"{place}.{key}", "a whole number")
+            need(_is_int(repeat.get(key)) and repeat[key] >= 0, f"{place}.{key}", "a whole number from 0")
+        key_ = (repeat["fold"], repeat["seed"], repeat["rotation"])
+        need(key_ not in known, place, "a fold, seed and rotation that no other repeat has")
+        known.add(key_)
         for key in _REPEAT_LISTS:
             need(_numbers(repeat.get(key)), f"{place}.{key}", "a list of numbers")
         rounds = len(repeat["acc"])
@@ -238,8 +250,28 @@ def check_result(result: Any, where: str) -> None:
             f"{place}.confusion",
             "two rows of two whole numbers",
         )
-        need(isinstance(repeat.get("clients"), list), f"{place}.clients", "a list")
-        need(all(isinstance(client, dict) for client in repeat["clients"]), f"{place}.clients", "dicts")
+        for key, good, expected in (
+            (
+                "clients",
+                _is_client,
+                "dicts of owners, photos, cloudy, sunny, rounds, seconds, failures, accuracy",
+            ),
+            ("owners", lambda owner: _has_numbers(owner, _COUNTS), "dicts of photos, cloudy, sunny"),
+            ("failures", _is_failure, "lists of round, client and reason"),
+        ):
+            entries = repeat.get(key)
+            need(
+                isinstance(entries, list) and all(map(good, entries)),
+                f"{place}.{key}",
+                f"a list of {expected}",
+            )
+        need(
+            len(repeat["clients"]) > 0 < len(repeat["owners"]),
+            f"{place}.clients",
+            "at least one, and an owner",
+        )
+        need(_numbers(repeat.get("train_loss")), f"{place}.train_loss", "a list of numbers")
+        need(_has_numbers(repeat.get("degree"), _DEGREE), f"{place}.degree", f"numbers {', '.join(_DEGREE)}")
         test = repeat.get("test")
         need(isinstance(test, dict), f"{place}.test", "a dict")
         assert isinstance(test, dict)
@@ -247,9 +279,36 @@ def check_result(result: Any, where: str) -> None:
             need(isinstance(test.get(key), list), f"{place}.test.{key}", "a list")
             need(len(test[key]) == len(test["hash"]) > 0, f"{place}.test.{key}", "one value a photo")
         need(all(isinstance(item, str) for item in test["hash"]), f"{place}.test.hash", "texts")
-        need(all(item in (0, 1) for item in test["label"]), f"{place}.test.label", "0 or 1")
+        need(len(set(test["hash"])) == len(test["hash"]), f"{place}.test.hash", "every photo once")
+        hashes.update(test["hash"])
+        need(all(_is_int(item) and item in (0, 1) for item in test["label"]), f"{place}.test.label", "0 or 1")
         for key in ("probability", "probability_grey"):
             need(_numbers(test[key]) and _fractions(test[key]), f"{place}.test.{key}", "fractions")
+    seeds, rotations = ({one[place] for one in known} for place in (1, 2))
+    answers = len(seeds) * len(rotations) * len(hashes)
+    need(answers <= MAX_ANSWERS, "repeats", f"at most {MAX_ANSWERS} seeds x rotations x photos")
+
+
+def _has_numbers(value: Any, keys: tuple[str, ...]) -> bool:
+    return isinstance(value, dict) and _numbers([value.get(key) for key in keys])
+
+
+def _is_client(value: Any) -> bool:
+    return (
+        _has_numbers(value, (*_COUNTS, "rounds", "seconds", "failures"))
+        and isinstance(owners := value.get("owners"), list)
+        and all(isinstance(owner, str) for owner in owners)
+        and ((accuracy := value.get("accuracy")) is None or (_numbers([accuracy]) and 0 <= accuracy <= 1))
+    )
+
+
+def _is_failure(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(map(_is_int, value[:2]))
+        and isinstance(value[2], str)
+    )
 
 
 def _depth(value: Any) -> int:

@@ -90,13 +90,12 @@ def carry_out(
     states: dict[tuple[str, Repeat], State] = {}
     try:
         with ThreadPoolExecutor(side_by_side) as pool:
-            futures: dict[Future[State], tuple[Run, Repeat]] = {
-                pool.submit(_one, run, repeat, engine, hook): (run, repeat)
-                for run in runs
-                for repeat in run.repeats
-            }
-            waiting = set(futures)
+            futures: dict[Future[State], tuple[Run, Repeat]] = {}
             try:
+                for run in runs:
+                    for repeat in run.repeats:
+                        futures[pool.submit(_one, run, repeat, engine, hook)] = run, repeat
+                waiting = set(futures)
                 while waiting:
                     # A time-out lets the main thread notice signals.
                     done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -106,16 +105,15 @@ def carry_out(
                             continue
                         try:
                             states[run.name, repeat] = future.result()
+                            left[run.name] -= 1
+                            if left[run.name] == 0:
+                                of_run = {r: states.pop((run.name, r)) for r in run.repeats}
+                                outcome[run.name] = _finish(run, of_run, engine)
                         except (RunError, EngineError, ResultError) as error:
                             outcome.setdefault(run.name, str(error))
                             waiting -= {f for f in waiting if futures[f][0] is run and f.cancel()}
-                            continue
-                        left[run.name] -= 1
-                        if left[run.name] == 0:
-                            of_run = {r: states.pop((run.name, r)) for r in run.repeats}
-                            outcome[run.name] = _finish(run, of_run, engine)
             except BaseException:
-                for future in waiting:
+                for future in futures:
                     future.cancel()
                 engine.close()  # else leaving the pool would wait for whole repeats
                 raise
@@ -171,6 +169,8 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     path = result_path(run.cache, run.name)
     model_path = path.with_suffix(".safetensors")
     first = states[run.repeats[0]].weights
+    if np.abs(first).max() > np.finfo(np.float16).max:
+        raise RunError("the weights are beyond half precision: training diverged, a smaller lr may help")
     tensors = {name: array.astype(np.float16) for name, array in layout.named(first).items()}
     # One key only: safetensors writes several in an order that changes from run to run.
     metadata = {

@@ -110,6 +110,26 @@ def test_closing_ends_those_who_wait(tiny, photos):
         list(engine.train(_jobs(tiny(), photos, [0])))
 
 
+def test_ctrl_c_at_a_starting_worker_says_nothing():
+    code = (
+        "import os, signal, time\n"
+        "from utils.engines.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "    with Workers(1) as engine:\n"
+        "        future = engine._submit(None)\n"
+        "        while not engine.pids(): time.sleep(0.001)\n"
+        "        for _ in range(300):\n"
+        "            os.killpg(0, signal.SIGINT)\n"
+        "            time.sleep(0.01)\n"
+        "        print(type(future.result()).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, start_new_session=True
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("Failure\n", "", 0)
+
+
 def test_workers_end_when_the_parent_is_killed():
     code = (
         "import time\n"

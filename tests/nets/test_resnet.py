@@ -37,6 +37,12 @@ def test_every_model_answers_two_logits(tiny, name):
         assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
 
 
+@pytest.mark.parametrize("width", range(4, 256, 28))
+def test_group_norm_fits_every_width(tiny, width):
+    with torch.device("meta"):
+        build(tiny(width=width), seed=0)
+
+
 def test_narrow_layers_are_initialised_like_the_others(tiny):
     net = build(tiny(width=16, norm="batch"), seed=0)
     stem = net.conv1.weight.std().item()

@@ -84,8 +84,8 @@ class Workers:
 
     def close(self) -> None:
         """End all workers at once; whoever still waits for a result gets an EngineError."""
-        self._closed.set()
         with self._lock:
+            self._closed.set()  # under the lock, so that no job comes in behind the last one drained
             for process, _ in self._processes.values():
                 process.kill()
         for _ in self._threads:
@@ -99,13 +99,19 @@ class Workers:
 
     def _submit(self, job: TrainJob | JudgeJob) -> Future[Any]:
         future: Future[Any] = Future()
-        if self._closed.is_set():
-            raise EngineError("the workers were closed")
-        self._jobs.put((job, future))
+        with self._lock:
+            if self._closed.is_set():
+                raise EngineError("the workers were closed")
+            self._jobs.put((job, future))
         return future
 
     def _serve(self, place: int) -> None:
-        """Thread of one worker: hand it one job after the other, replace it when it dies."""
+        """Thread of one worker: hand it one job after the other, replace it when it dies.
+
+        Ctrl-C goes to every process of a terminal. This thread holds it back, and a process started from here
+        inherits that, so that none is interrupted while it is still importing.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         while (item := self._jobs.get()) is not None:
             job, future = item
             for attempt in range(1, _TRIES + 1):

@@ -81,8 +81,9 @@ def _narrow(resnet: type[nn.Module], width: int) -> Callable[..., nn.Module]:
 
 
 def _group_norm(channels: int) -> nn.GroupNorm:
-    """Group norm with at least four channels a group and at most 32 groups (Wu and He 2018)."""
-    return nn.GroupNorm(min(32, channels // 4), channels)
+    """Group norm with at least four channels a group and at most 32 groups of one size (Wu and He 2018)."""
+    groups = next(n for n in range(min(32, channels // 4), 0, -1) if channels % n == 0)
+    return nn.GroupNorm(groups, channels)
 
 
 def _pretrained(name: str) -> nn.Module:
