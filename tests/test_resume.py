@@ -222,7 +222,7 @@ def test_the_newest_unfinished_run_of_the_same_plan_is_resumed_others_are_left_a
         resume(tmp_path, "conf_tiny", {"lr": 1})
     found.remove()
     assert resume(tmp_path, "conf_tiny", {"lr": 1}).name == "conf_tiny"
-    with pytest.raises(ResultError, match="conf_tiny@3.*another lr"):
+    with pytest.raises(ResultError, match=r"conf_tiny@3.*another lr"):
         resume(tmp_path, "conf_tiny", {"lr": 3})
     assert resume(tmp_path, "conf_none", {"lr": 1}) is None
 
