@@ -93,6 +93,37 @@ def test_false_alarms_are_as_rare_as_promised():
     assert alarms / 150 < 0.11
 
 
+def test_false_alarms_are_rare_where_seeds_differ_in_skill_and_photos_in_difficulty():
+    rng = np.random.default_rng(6)
+    alarms = 0
+    for _ in range(120):
+        ease = rng.random(330)
+        a, b = (
+            _result([[ease + rng.normal(0, 0.1, 330) < 0.85 + rng.normal(0, 0.02)] for _ in range(3)])
+            for _ in range(2)
+        )
+        (found,) = compare({"a": a, "b": b}, resamples=400)
+        alarms += found.p < 0.05
+    assert alarms / 120 < 0.10
+
+
+def test_one_common_seed_is_shown_but_nothing_is_claimed():
+    rng = np.random.default_rng(7)
+    good, poor = rng.random((3, 1, 200)) < 0.95, rng.random((1, 1, 200)) < 0.6
+    found = compare({"good": _result(good), "poor": _result(poor), "other": _result(good)})
+    by_pair = {(one.a, one.b): one for one in found}
+    assert by_pair["good", "poor"].difference.low > 0.2
+    assert by_pair["good", "poor"].sentence == "one common seed, too few to tell good from poor"
+    assert by_pair["good", "other"].floor == pytest.approx(2 / 10_001)  # the only pair that was tested
+
+
+def test_the_smallest_p_value_resamples_can_give_is_printed_as_a_bound():
+    rng = np.random.default_rng(8)
+    good, poor = rng.random((3, 1, 200)) < 0.95, rng.random((3, 1, 200)) < 0.6
+    (found,) = compare({"good": _result(good), "poor": _result(poor)}, resamples=99)
+    assert found.p_holm == found.floor and found.p_text == "p ≤ 0.020"
+
+
 def test_results_over_other_photos_are_not_compared():
     a, b = _result([[[1, 0]]]), _result([[[1, 1]]])
     b["repeats"][0]["test"]["hash"] = ["q0", "q1"]

@@ -53,6 +53,7 @@ BROKEN = {
     "min_clients above k": ({"min_clients": 4}, "min_clients"),
     "rotations that repeat": ({"rotations": 2}, "rotations"),
     "a resnext too narrow": ({"model_name": "resnext50_32x4d", "width": 12}, "width"),
+    "warm-up to the end": ({"warmup": 3}, "warmup"),
     "seed beyond range": ({"seed": 2**40}, "seed"),
 }
 BROKEN_FILES = {

@@ -187,6 +187,8 @@ def test_schedules(tiny):
     assert {round_lr(constant, r) for r in range(10)} == {0.02}
     rates = [round_lr(cosine, r) for r in range(10)]
     assert rates[0] == 0.02 and rates[5] == pytest.approx(0.01) and 0 < rates[9] < 0.001
+    warm = [round_lr(tiny(global_epochs=13, schedule="cosine", warmup=3), r) for r in range(13)]
+    assert warm[:3] == pytest.approx([0.005, 0.01, 0.015]) and warm[3:] == rates
 
 
 def test_scores_by_hand():

@@ -7,7 +7,7 @@ of one seed share its partition and initial weights.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-RESAMPLES = 4000
+RESAMPLES = 10_000
 _CHUNK = 500
 
 
@@ -47,17 +47,29 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy of result `a` minus that of `b` on the same photos; `p` is two-sided, `p_holm` Holm-corrected."""
+    """Accuracy of result `a` minus that of `b` on the same photos and seeds.
+
+    `p` is two-sided, `p_holm` Holm-corrected, `floor` the smallest `p_holm` that the resamples could have given.
+    """
 
     a: str
     b: str
+    seeds: int
     difference: Estimate
     p: float
     p_holm: float
+    floor: float
+
+    @property
+    def p_text(self) -> str:
+        """The corrected p-value as it may be printed."""
+        return f"p {'≤' if self.p_holm <= self.floor else '='} {self.p_holm:.3f}"
 
     @property
     def sentence(self) -> str:
         """What may be said."""
+        if self.seeds < 2:
+            return f"one common seed, too few to tell {self.a} from {self.b}"
         if self.p_holm >= 0.05:
             return f"no difference found between {self.a} and {self.b}"
         better, worse = (self.a, self.b) if self.difference.value > 0 else (self.b, self.a)
@@ -88,11 +100,12 @@ def accuracy(given: Answers, balanced: bool = False, resamples: int = RESAMPLES)
 
     `balanced` gives the mean of the two classes' recalls.
     """
-    means, weights = _resampled(given, resamples)
     value = _score(
         np.nanmean(given.right, axis=(0, 1))[None], np.ones((1, len(given.labels))), given.labels, balanced
     )
-    spread = _score(means, weights, given.labels, balanced)
+    spread = np.concatenate(
+        [_score(*draws, given.labels, balanced) for draws in _resampled(given, resamples)]
+    )
     low, high = np.nanquantile(spread, [0.025, 0.975])
     return Estimate(float(value[0]), float(low), float(high))
 
@@ -106,10 +119,11 @@ def compare(
     """Paired bootstrap of every pair of results (or of `pairs`), Holm-corrected over all of them (Holm 1979).
 
     Both sides of a pair are resampled with the same photos and the same seeds; only photos and seeds both have
-    judged count. Pairs without a photo in common are left out.
+    judged count. Pairs without a photo in common are left out. Pairs with one common seed are shown but not
+    tested, so they are no part of the correction.
     """
     all_answers = {name: answers(result, without) for name, result in results.items()}
-    found: list[tuple[str, str, Estimate, float]] = []
+    found: list[tuple[str, str, int, Estimate, float]] = []
     for a, b in pairs if pairs is not None else combinations(results, 2):
         both = _matched(all_answers[a], all_answers[b])
         if both is None:
@@ -118,15 +132,29 @@ def compare(
         value = float(
             np.nanmean(left.right, axis=(0, 1)).mean() - np.nanmean(right.right, axis=(0, 1)).mean()
         )
-        (means_a, weights), (means_b, _) = (_resampled(side, resamples) for side in (left, right))
-        spread = ((means_a - means_b) * weights).sum(axis=1) / weights.sum(axis=1)
+        spread = np.concatenate(
+            [
+                ((means_a - means_b) * weights).sum(axis=1) / weights.sum(axis=1)
+                for (means_a, weights), (means_b, _) in zip(
+                    _resampled(left, resamples), _resampled(right, resamples), strict=True
+                )
+            ]
+        )
         low, high = np.quantile(spread, [0.025, 0.975])
         tail = min((spread <= 0).sum(), (spread >= 0).sum())
         found.append(
-            (a, b, Estimate(value, float(low), float(high)), min(1.0, 2 * (tail + 1) / (resamples + 1)))
+            (
+                a,
+                b,
+                len(left.right),
+                Estimate(value, float(low), float(high)),
+                min(1.0, 2 * (tail + 1) / (resamples + 1)),
+            )
         )
-    corrected = holm([p for *_, p in found])
-    return [Comparison(*one, p_holm) for one, p_holm in zip(found, corrected, strict=True)]
+    tested = [index for index, one in enumerate(found) if one[2] > 1]
+    p_holm = dict(zip(tested, holm([found[index][-1] for index in tested]), strict=True))
+    floor = min(1.0, 2 / (resamples + 1) * len(tested))
+    return [Comparison(*one, p_holm.get(index, 1.0), floor) for index, one in enumerate(found)]
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -161,18 +189,19 @@ def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
     )
 
 
-def _resampled(given: Answers, resamples: int) -> tuple[Floats, Floats]:
+def _resampled(given: Answers, resamples: int) -> Iterator[tuple[Floats, Floats]]:
     """Per resample: mean rightness of each photo over the drawn seeds and rotations, and how often it was drawn.
 
-    Both (resamples, photos). The generator is fixed, so that two sides of a pair get the same draws of photos
-    and seeds, and a page shows the same interval every time.
+    Both (some resamples, photos), chunk by chunk. The generator is fixed, so that two sides of a pair get the same
+    draws of photos and seeds, and a page shows the same interval every time. The mean of n resampled seeds varies
+    with (n - 1) / n of the variance it should have, much too little for three: the spread is scaled up by that.
     """
     seeds, rotations, photos = given.right.shape
     rng_photos, rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in range(3))
     judged = ~np.isnan(given.right)
     filled = np.where(judged, given.right, 0.0)
-    means = []
-    weights = rng_photos.multinomial(photos, np.full(photos, 1 / photos), size=resamples).astype(np.float64)
+    widened = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    overall = filled.sum(axis=(0, 1)) / np.maximum(judged.sum(axis=(0, 1)), 1)
     for start in range(0, resamples, _CHUNK):
         count = min(_CHUNK, resamples - start)
         seed_draws = rng_seeds.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
@@ -182,9 +211,9 @@ def _resampled(given: Answers, resamples: int) -> tuple[Floats, Floats]:
         unit = (seed_draws[:, :, None] * rotation_draws).reshape(count, -1).astype(np.float64)
         total = unit @ judged.reshape(-1, photos)
         hits = unit @ filled.reshape(-1, photos)
-        overall = filled.sum(axis=(0, 1)) / np.maximum(judged.sum(axis=(0, 1)), 1)
-        means.append(np.where(total > 0, hits / np.maximum(total, 1), overall))
-    return np.concatenate(means), weights
+        means = np.where(total > 0, hits / np.maximum(total, 1), overall)
+        weights = rng_photos.multinomial(photos, np.full(photos, 1 / photos), size=count).astype(np.float64)
+        yield overall + widened * (means - overall), weights
 
 
 def _score(means: Floats, weights: Floats, labels: NDArray[np.int64], balanced: bool) -> Floats:

@@ -119,6 +119,12 @@ class Conf:
         default="constant",
         choices=("constant", "cosine"),
     )
+    warmup: int = _key(
+        "rounds in which the learning rate rises to `lr` in equal steps, before its schedule begins",
+        default=0,
+        low=0,
+        high=100_000,
+    )
     weight_decay: float = _key("weight decay of the clients' SGD", default=0.0, low=0.0, high=1.0)
     strategy: str = _key("how updates become the new model", default="fedavg", choices=("fedavg",))
     min_clients: int = _key(
@@ -260,6 +266,10 @@ def _check_together(conf: Conf, where: str) -> None:
         raise ConfError(f"{where}: k: expected at most no_models ({conf.no_models}), found {conf.k}")
     if conf.min_clients > conf.k:
         raise ConfError(f"{where}: min_clients: expected at most k ({conf.k}), found {conf.min_clients}")
+    if conf.warmup >= conf.global_epochs:
+        raise ConfError(
+            f"{where}: warmup: expected less than global_epochs ({conf.global_epochs}), found {conf.warmup}"
+        )
     if conf.holds and len(conf.holds) != conf.no_models:
         raise ConfError(f"{where}: holds: expected {conf.no_models} lists, found {len(conf.holds)}")
     held = [owner for owners in conf.held() for owner in owners]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from utils.conf import Conf, owner_name
 from utils.engines import Engine
 from utils.federated.client import JUDGE_BATCH
-from utils.federated.strategies import make_strategy
+from utils.federated.strategies import Strategy, make_strategy
 from utils.federated.update import Failure, JudgeJob, TrainJob
 from utils.nets.layout import Vector, read_weights
 from utils.nets.resnet import build
@@ -118,35 +118,25 @@ def run_repeat(
     seed = conf.seed + repeat.seed
     if state is None:
         state = State(read_weights(build(conf, seed)), _empty_record(conf, repeat, photos, shares))
-    strategy = make_strategy(conf)
-    record = state.record
+    strategy, record = make_strategy(conf), state.record
     while state.rounds < conf.global_epochs and not _stopped_early(conf, record):
         round_, started = state.rounds, time.perf_counter()
         cohort = select_cohort(conf, seed, round_)
-        strategy.begin(state.weights)
-        updates: list[tuple[int, int, dict[str, float]]] = []
-        for outcome in engine.train(_jobs(conf, seed, round_, cohort, state.weights, photos, shares)):
-            if isinstance(outcome, Failure):
-                record["failures"].append([round_, outcome.client, outcome.reason])
-                record["clients"][outcome.client]["failures"] += 1
-            else:
-                strategy.fold(outcome)
-                updates.append((outcome.client, outcome.samples, outcome.metrics))
-        if len(updates) < conf.min_clients:
-            reasons = [reason for failed, _, reason in record["failures"] if failed == round_]
-            raise RunError(
-                f"{repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
-                + (f"; last failure: {reasons[-1]}" if reasons else "")
-            )
-        weights = strategy.finish()
+        jobs = _jobs(conf, seed, round_, cohort, state.weights, photos, shares)
+        weights, updates, failures = _train_round(
+            conf, f"{repeat}: round {round_ + 1}", engine, strategy, jobs, state.weights
+        )
         trained = time.perf_counter() - started
+        for failure in failures:
+            record["failures"].append([round_, failure.client, failure.reason])
+            record["clients"][failure.client]["failures"] += 1
         _record_round(record, conf, photos, shares, cohort, updates, len(weights))
-        _judge_round(record, conf, photos, shares, engine, weights)
+        probabilities = _judge_round(record, conf, photos, shares, engine, weights)
         record["train_seconds"].append(trained)
         record["seconds"].append(time.perf_counter() - started)
         state.weights = weights
         if state.rounds == conf.global_epochs or _stopped_early(conf, record):
-            _record_end(record, conf, photos, shares, engine, weights)
+            _record_end(record, conf, photos, shares, engine, weights, probabilities)
         hook(repeat, state)
     return state
 
@@ -159,15 +149,33 @@ def train_only(conf: Conf, repeat: Repeat, photos: PhotoSet, engine: Engine) -> 
     seed = conf.seed + repeat.seed
     weights, strategy = read_weights(build(conf, seed)), make_strategy(conf)
     for round_ in range(conf.global_epochs):
-        strategy.begin(weights)
-        for outcome in engine.train(
-            _jobs(conf, seed, round_, select_cohort(conf, seed, round_), weights, photos, shares)
-        ):
-            if isinstance(outcome, Failure):
-                raise RunError(f"{repeat}: {outcome.reason}")
-            strategy.fold(outcome)
-        weights = strategy.finish()
+        jobs = _jobs(conf, seed, round_, select_cohort(conf, seed, round_), weights, photos, shares)
+        weights, *_ = _train_round(conf, f"{repeat}: round {round_ + 1}", engine, strategy, jobs, weights)
     return scores(judge(engine, conf, photos, shares.val, weights), photos.labels[shares.val])
+
+
+def _train_round(
+    conf: Conf, place: str, engine: Engine, strategy: Strategy, jobs: Iterator[TrainJob], weights: Vector
+) -> tuple[Vector, list[tuple[int, int, dict[str, float]]], list[Failure]]:
+    """One round of training from `weights`: the new weights; client, photos and metrics of each update; failures.
+
+    Raises RunError, naming `place`, when fewer clients than `conf.min_clients` gave an update.
+    """
+    updates: list[tuple[int, int, dict[str, float]]] = []
+    failures: list[Failure] = []
+    strategy.begin(weights)
+    for outcome in engine.train(jobs):
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        else:
+            strategy.fold(outcome)
+            updates.append((outcome.client, outcome.samples, outcome.metrics))
+    if len(updates) < conf.min_clients:
+        raise RunError(
+            f"{place} has {len(updates)} updates, min_clients is {conf.min_clients}"
+            + (f"; last failure: {failures[-1].reason}" if failures else "")
+        )
+    return strategy.finish(), updates, failures
 
 
 def select_cohort(conf: Conf, seed: int, round_: int) -> list[int]:
@@ -179,10 +187,15 @@ def select_cohort(conf: Conf, seed: int, round_: int) -> list[int]:
 
 
 def round_lr(conf: Conf, round_: int) -> float:
-    """Learning rate of a round (from 0): constant, or half a cosine (Loshchilov and Hutter 2017, eq. 5)."""
+    """Learning rate of a round (from 0): a linear warm-up (Goyal et al. 2017, section 2.2), then constant or half a
+    cosine (Loshchilov and Hutter 2017, eq. 5).
+    """
+    if round_ < conf.warmup:
+        return conf.lr * (round_ + 1) / (conf.warmup + 1)
     if conf.schedule == "constant":
         return conf.lr
-    return conf.lr * 0.5 * (1 + math.cos(math.pi * round_ / conf.global_epochs))
+    past = (round_ - conf.warmup) / (conf.global_epochs - conf.warmup)
+    return conf.lr * 0.5 * (1 + math.cos(math.pi * past))
 
 
 def judge(
@@ -302,7 +315,8 @@ def _record_round(
 
 def _judge_round(
     record: dict[str, Any], conf: Conf, photos: PhotoSet, shares: Shares, engine: Engine, weights: Vector
-) -> None:
+) -> NDArray[np.float64]:
+    """Record how the model does on test and validation photos; returns the probabilities of the test photos."""
     judged = np.concatenate([shares.test, shares.val])
     probabilities = judge(engine, conf, photos, judged, weights)
     n = len(shares.test)
@@ -312,13 +326,19 @@ def _judge_round(
         val = scores(probabilities[n:], photos.labels[shares.val])
         record["val_acc"].append(val["acc"])
         record["val_loss"].append(val["loss"])
+    return probabilities[:n]
 
 
 def _record_end(
-    record: dict[str, Any], conf: Conf, photos: PhotoSet, shares: Shares, engine: Engine, weights: Vector
+    record: dict[str, Any],
+    conf: Conf,
+    photos: PhotoSet,
+    shares: Shares,
+    engine: Engine,
+    weights: Vector,
+    probabilities: NDArray[np.float64],
 ) -> None:
     """After the last round: every test photo's answer, in colour and turned grey, and how clients fare."""
-    probabilities = judge(engine, conf, photos, shares.test, weights)
     grey = judge(engine, conf, photos, shares.test, weights, grey=True)
     labels = photos.labels[shares.test]
     answers = probabilities.argmax(axis=1)
