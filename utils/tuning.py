@@ -1,8 +1,8 @@
-"""Chooses learning rate and schedule of each conf on validation photos, from one small grid for all.
+"""Chooses batch size and learning rate of each conf on validation photos, from one small grid for all.
 
     python3 -m utils.tuning utils/conf_f10.json ...
 
-For every conf and grid point, two folds (one for the full networks) are trained with the first seed; the point
+For every conf and grid point, three folds (one for the full networks) are trained with the first seed; the point
 with the lowest mean validation loss after the last round wins. Test photos are never judged here. Every trial is
 written to the log as soon as it is measured, so a killed search goes on where it was, and the log is the record of
 the choice.
@@ -30,13 +30,13 @@ from utils.results import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
-GRID = [(0.02, "cosine"), (0.05, "cosine"), (0.1, "cosine"), (0.05, "constant")]
-FOLDS = 2
+GRID = [(10, 0.1), (20, 0.03), (20, 0.1), (20, 0.2)]  # batch size, learning rate
+FOLDS = 3
 COLUMNS = [
     "conf",
     "photos",
+    "batch_size",
     "lr",
-    "schedule",
     "fold",
     "seed",
     "val_photos",
@@ -59,7 +59,7 @@ def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, 
 def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
     """Run the trials that are not in the log yet."""
     rows = read_log()
-    known = {(row["conf"], row["photos"], row["lr"], row["schedule"], row["fold"]) for row in rows}
+    known = {(row["conf"], row["photos"], row["batch_size"], row["lr"], row["fold"]) for row in rows}
     with ThreadPoolExecutor(side_by_side) as pool:
         waiting = {}
         for path in paths:
@@ -68,26 +68,25 @@ def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
                 ROOT / "data" / conf.data, store_side(conf.image_size), ROOT / "data" / ".store"
             )
             folds = 1 if conf.width == 64 else FOLDS  # the full networks take ten times as long
-            for lr, schedule in GRID:
+            for batch_size, lr in GRID:
                 for fold in range(folds):
-                    key = (path.stem, photos.fingerprint[:16], str(lr), schedule, str(fold))
+                    key = (path.stem, photos.fingerprint[:16], str(batch_size), str(lr), str(fold))
                     if key not in known:
-                        tried = dataclasses.replace(conf, lr=lr, schedule=schedule)
+                        tried = dataclasses.replace(conf, batch_size=batch_size, lr=lr)
                         waiting[pool.submit(trial, tried, fold, photos, engine)] = key
         for future in as_completed(waiting):
-            values = dict(zip(("conf", "photos", "lr", "schedule", "fold"), waiting[future], strict=True))
+            values = dict(zip(("conf", "photos", "batch_size", "lr", "fold"), waiting[future], strict=True))
             rows.append({**values, "seed": "0", **{k: f"{v:.6g}" for k, v in future.result().items()}})
             _write_log(rows)
 
 
-def choices(rows: list[dict[str, str]]) -> dict[str, tuple[float, str, float]]:
-    """Per conf the learning rate and schedule with the lowest validation loss, and that loss (mean over photos)."""
-    best: dict[str, tuple[float, str, float]] = {}
+def choices(rows: list[dict[str, str]]) -> dict[str, tuple[int, float, float]]:
+    """Per conf the batch size and learning rate with the lowest validation loss, and that loss (mean over photos)."""
+    best: dict[str, tuple[int, float, float]] = {}
     for conf in sorted({row["conf"] for row in rows}):
-        for lr, schedule in GRID:
-            tried = [
-                r for r in rows if r["conf"] == conf and float(r["lr"]) == lr and r["schedule"] == schedule
-            ]
+        for batch_size, lr in GRID:
+            point = (conf, str(batch_size), str(lr))
+            tried = [row for row in rows if (row["conf"], row["batch_size"], row["lr"]) == point]
             if tried:
                 loss = float(
                     np.average(
@@ -95,7 +94,7 @@ def choices(rows: list[dict[str, str]]) -> dict[str, tuple[float, str, float]]:
                     )
                 )
                 if conf not in best or loss < best[conf][2]:
-                    best[conf] = (lr, schedule, loss)
+                    best[conf] = (batch_size, lr, loss)
     return best
 
 
@@ -111,7 +110,7 @@ def _write_log(rows: list[dict[str, str]]) -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(sorted(rows, key=lambda r: (r["conf"], float(r["lr"]), r["schedule"], r["fold"])))
+    table.writerows(sorted(rows, key=lambda r: (r["conf"], int(r["batch_size"]), float(r["lr"]), r["fold"])))
     with atomic_write(LOG) as file:
         file.write(text.getvalue().encode())
 
@@ -120,5 +119,5 @@ if __name__ == "__main__":
     workers = usable_workers()
     with Workers(workers) as pool_of_workers:
         tune([Path(argument) for argument in sys.argv[1:]], pool_of_workers, workers)
-    for name, (rate, schedule, loss) in choices(read_log()).items():
-        print(f"{name}: lr {rate:g} {schedule}, validation loss {loss:.4f}")
+    for name, (size, rate, loss) in choices(read_log()).items():
+        print(f"{name}: batches of {size}, lr {rate:g}, validation loss {loss:.4f}")
