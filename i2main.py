@@ -126,10 +126,12 @@ def _train(given: argparse.Namespace) -> int:
             print(f"{name}: {result}", file=sys.stderr)
         else:
             known = answers(result)
+            failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
             _say(
                 given,
                 f"{name}: accuracy {accuracy(known)}, balanced {accuracy(known, balanced=True)} "
-                f"({len(result['repeats'])} repeats, {len(known.hashes)} test photos) -> "
+                f"({len(result['repeats'])} repeats, {len(known.hashes)} test photos"
+                f"{f', {failures} updates failed' if failures else ''}) -> "
                 f"{given.out / (name + '.json.pkl')}",
             )
     return 1 if failed else 0

@@ -6,13 +6,29 @@ from typing import Any
 
 from utils.comparison import accuracy, answers
 
-_SOURCES = {
+# Per set of photos: where they are from, what limits the model, what to cite.
+_SETS = {
     "mwd": (
         "Two classes of the Multi-class Weather Dataset for Image Classification, Gbeminiyi Ajayi (2018), "
-        "Mendeley Data, V1, doi 10.17632/4drtyfjtfy.1, CC BY 4.0, cleaned and without near-duplicates."
+        "Mendeley Data, V1, doi 10.17632/4drtyfjtfy.1, CC BY 4.0, cleaned and without near-duplicates.",
+        "Few photos, mostly of daylight landscapes by strangers: other cameras and climates will do worse. About one "
+        "cloudy photo in five is blue sky with fair-weather cumulus, where people disagree as well.",
+        "The photos are CC BY 4.0: cite the data set above when you use the model.",
     ),
-    "simulated": "Skies drawn by SkyFed's simulator; no photographs. Useless for real skies.",
+    "simulated": (
+        "Skies drawn by SkyFed's simulator; no photographs.",
+        "It has never seen a photograph: useless for real skies.",
+        "The drawn skies are SkyFed's own.",
+    ),
 }
+
+
+def _set(name: str) -> tuple[str, str, str]:
+    return _SETS.get(name) or (
+        f"Photos of the set `{name}`, gathered on the machine that trained this.",
+        "How far it carries beyond those photos was not measured.",
+        "What may be done with the photos, and with models made from them, is for whoever gathered them to say.",
+    )
 
 
 def model_card(result: dict[str, Any]) -> str:
@@ -24,7 +40,11 @@ def model_card(result: dict[str, Any]) -> str:
         if conf["no_models"] > 1
         else f"one client, {conf['global_epochs']} rounds of {conf['local_epochs']} passes (not federated)"
     )
+    source, limits, rights = _set(data["set"])
     repeats = len(result["repeats"])
+    rotations = len({repeat["rotation"] for repeat in result["repeats"]})
+    varied = ["photos"] + ["seeds"] * (data["seeds"] > 1) + ["rotations of the owners"] * (rotations > 1)
+    over = " and ".join([", ".join(varied[:-1]), varied[-1]] if len(varied) > 1 else varied)
     measured = "\n".join(
         f"| {'test' if part == 'test' else 'validation'} photos of fold {model['fold']} | {model[part]['photos']} "
         f"| {model[part]['acc']:.3f} | {model[part]['balanced_acc']:.3f} | {model[part]['loss']:.3f} |"
@@ -41,7 +61,7 @@ Output: two logits, cloudy then sunny.
 
 ## Data
 
-{_SOURCES.get(data["set"], "Photos of the set `" + data["set"] + "`, gathered on the machine that trained this.")}
+{source}
 {data["photos"]} photos, {data["sunny"]} of them sunny; fingerprint `{data["fingerprint"]}`.
 Photos of one group of near-duplicates stay on one side of every split.
 
@@ -59,18 +79,17 @@ Of this file, trained with fold {model["fold"]} held out (seed {model["seed"]}),
 |---|---|---|---|---|
 {measured}
 
-Of the conf, over {repeats} repeats ({data["folds"]} folds, {data["seeds"]} seeds), after the last round,
-with 95 % bootstrap intervals over photos, seeds and rotations of owners:
+Of the conf, after the last round, with 95 % bootstrap intervals over {over}; repeats: {repeats}
+(folds: {data["folds"]}, seeds: {data["seeds"]}, rotations: {rotations}):
 accuracy {accuracy(given)}, balanced accuracy {accuracy(given, balanced=True)}.
 
 ## Limits
 
-Two classes, so a night sky, snow or a wall is called sunny or cloudy too. Few photos, mostly of daylight
-landscapes by strangers: other cameras and climates will do worse. About one cloudy photo in six is blue sky with
-fair-weather cumulus, where people disagree as well. Not for any decision about safety.
+Two classes, so a night sky, snow or a wall is called sunny or cloudy too. {limits}
+Not for any decision about safety.
 
 ## Licence and citation
 
-Model: Apache-2.0, like SkyFed. Data: see above; cite its author when you use the model.
+Model: Apache-2.0, like SkyFed. {rights}
 Versions: {versions}; finished {result["finished"]}.
 """
