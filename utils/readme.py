@@ -58,8 +58,8 @@ def keys_table() -> str:
 def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Figures after the last round and the answers to the experiments' questions, as Markdown."""
     lines = [
-        "| conf | what | accuracy | balanced | without ambiguous photos | MB sent | non-IID, bits |",
-        "|---|---|---|---|---|---|---|",
+        "| conf | what | accuracy | balanced | without ambiguous photos | passes | steps | MB sent | non-IID, bits |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     shown = [name for name in WHAT if name in results]
     for name in shown:
@@ -69,10 +69,13 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
             accuracy(answers(result), balanced=True),
             accuracy(answers(result, without=ambiguous_hashes())),
         )
-        sent = [sum(repeat["bytes_up"]) + sum(repeat["bytes_down"]) for repeat in result["repeats"]]
+        repeats = result["repeats"]
+        sent = sum(sum(repeat["bytes_up"]) + sum(repeat["bytes_down"]) for repeat in repeats) / len(repeats)
+        steps = sum(sum(repeat["steps"]) for repeat in repeats) / len(repeats)
+        passes = result["conf"]["global_epochs"] * result["conf"]["local_epochs"]
         lines.append(
             f"| `{name.removeprefix('conf_')}` | {WHAT[name]} | {' | '.join(map(str, estimates))} "
-            f"| {sum(sent) / len(sent) / 1e6:.1f} | {result['degree']['jensen_shannon']:.2f} |"
+            f"| {passes} | {steps:.0f} | {sent / 1e6:.1f} | {result['degree']['jensen_shannon']:.2f} |"
         )
     found = {(one.a, one.b): one for one in compare({name: results[name] for name in shown})}
     lines += [
