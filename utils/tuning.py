@@ -30,7 +30,7 @@ from utils.results import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
-GRID = [(10, 0.1), (20, 0.03), (20, 0.1), (20, 0.2)]  # batch size, learning rate
+GRID = [(10, 0.1), (20, 0.05), (20, 0.15)]  # batch size, learning rate
 FOLDS = 3
 COLUMNS = [
     "conf",
