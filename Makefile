@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 install: $(READY)
 
-# A Linux machine without a CUDA driver gets PyTorch's CPU build where the package index has one (see README).
+# Which build of PyTorch this installs is pip's choice; the README says how to get the one without CUDA.
 $(READY): requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SkyFed needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

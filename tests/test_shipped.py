@@ -36,7 +36,7 @@ def test_every_shipped_conf_has_its_result(name, kept):
     assert result["conf"] == conf.as_json()
     assert len(result["acc"]) == len(result["loss"]) == conf.global_epochs
     folds, seeds = {r["fold"] for r in result["repeats"]}, {r["seed"] for r in result["repeats"]}
-    assert folds == set(range(1 if name == "conf_centralized_all_full" else FOLDS))
+    assert folds == set(range(FOLDS))
     assert len(seeds) >= (1 if name.endswith("_full") else SEEDS)
     assert len(result["repeats"]) == len(folds) * len(seeds) * conf.rotations
     assert result["acc"][-1] == pytest.approx(np.mean([r["acc"][-1] for r in result["repeats"]]))

@@ -103,9 +103,7 @@ def accuracy(given: Answers, balanced: bool = False, resamples: int = RESAMPLES)
     value = _score(
         np.nanmean(given.right, axis=(0, 1))[None], np.ones((1, len(given.labels))), given.labels, balanced
     )
-    spread = np.concatenate(
-        [_score(*draws, given.labels, balanced) for draws in _resampled(given, resamples)]
-    )
+    spread = _spread(given, resamples, balanced)
     low, high = np.nanquantile(spread, [0.025, 0.975])
     return Estimate(float(value[0]), float(low), float(high))
 
@@ -123,6 +121,15 @@ def compare(
     tested, so they are no part of the correction.
     """
     all_answers = {name: answers(result, without) for name, result in results.items()}
+    spreads: dict[tuple[str, int, tuple[str, ...]], Floats] = {}
+
+    def spread_of(name: str, side: Answers) -> Floats:
+        # The draws follow from the numbers of photos and seeds alone, so a side serves all pairs it is the same in.
+        key = (name, len(side.right), side.hashes)
+        if key not in spreads:
+            spreads[key] = _spread(side, resamples, balanced=False)
+        return spreads[key]
+
     found: list[tuple[str, str, int, Estimate, float]] = []
     for a, b in pairs if pairs is not None else combinations(results, 2):
         both = _matched(all_answers[a], all_answers[b])
@@ -132,14 +139,7 @@ def compare(
         value = float(
             np.nanmean(left.right, axis=(0, 1)).mean() - np.nanmean(right.right, axis=(0, 1)).mean()
         )
-        spread = np.concatenate(
-            [
-                ((means_a - means_b) * weights).sum(axis=1) / weights.sum(axis=1)
-                for (means_a, weights), (means_b, _) in zip(
-                    _resampled(left, resamples), _resampled(right, resamples), strict=True
-                )
-            ]
-        )
+        spread = np.round(spread_of(a, left) - spread_of(b, right), 12)
         low, high = np.quantile(spread, [0.025, 0.975])
         tail = min((spread <= 0).sum(), (spread >= 0).sum())
         found.append(
@@ -148,7 +148,7 @@ def compare(
                 b,
                 len(left.right),
                 Estimate(value, float(low), float(high)),
-                min(1.0, 2 * (tail + 1) / (resamples + 1)),
+                float(min(1.0, 2 * (tail + 1) / (resamples + 1))),
             )
         )
     tested = [index for index, one in enumerate(found) if one[2] > 1]
@@ -214,6 +214,11 @@ def _resampled(given: Answers, resamples: int) -> Iterator[tuple[Floats, Floats]
         means = np.where(total > 0, hits / np.maximum(total, 1), overall)
         weights = rng_photos.multinomial(photos, np.full(photos, 1 / photos), size=count).astype(np.float64)
         yield overall + widened * (means - overall), weights
+
+
+def _spread(given: Answers, resamples: int, balanced: bool) -> Floats:
+    """Accuracy in each resample (resamples,)."""
+    return np.concatenate([_score(*draws, given.labels, balanced) for draws in _resampled(given, resamples)])
 
 
 def _score(means: Floats, weights: Floats, labels: NDArray[np.int64], balanced: bool) -> Floats:
