@@ -13,6 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.interrupt import until_interrupted
+
 if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
@@ -25,11 +27,7 @@ _KINDS = {"simulate": "simulated"}
 def main(arguments: list[str] | None = None) -> int:
     """Run one sub-command; the exit status is 0 done, 1 failed, 2 bad arguments or data, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    try:
-        return _gather(options)
-    except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on", file=sys.stderr)
-        return 130
+    return until_interrupted(lambda: _gather(options), "stopped; run the same command again to go on")
 
 
 def _gather(options: argparse.Namespace) -> int:
@@ -132,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     commons.add_argument("--api", help="another MediaWiki's api.php")
     for network in (mwd, commons):
         network.add_argument(
-            "--contact", default="", help="mail or page of yours for the user agent, as Wikimedia asks for"
+            "--contact",
+            type=_contact,
+            default="",
+            help="mail or page of yours for the user agent, as Wikimedia asks for",
         )
 
     simulate = _source(sources, "simulate", "skies drawn by the built-in simulator; needs no network")
@@ -172,6 +173,14 @@ def _natural(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is no natural number of at most 18 digits")
     return int(text)
+
+
+def _contact(text: str) -> str:
+    if not re.fullmatch(r"[ -~\xa1-\xff]*", text):  # what the header of a request may hold
+        raise argparse.ArgumentTypeError(
+            f"{text[:80]!r} is not made of Latin-1 letters, digits and signs only"
+        )
+    return text
 
 
 def _set_name(text: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+
+from utils.interrupt import until_interrupted
 
 HERE = Path(__file__).resolve().parent
 
@@ -20,16 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = _parser().parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return _train(given)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print(
-            "interrupted; the same command with --resume goes on from the last whole round", file=sys.stderr
-        )
-        return 130
+    return until_interrupted(
+        lambda: _train(given), "interrupted; the same command with --resume goes on from the last whole round"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -177,10 +170,6 @@ def _folds(text: str) -> int:
     if not 1 <= value <= 5:
         raise argparse.ArgumentTypeError(f"expected 1 to 5, found {text}")
     return value
-
-
-def _interrupt(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -11,16 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from utils.interrupt import until_interrupted
+
 HERE = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = _parser().parse_args(arguments)
-    try:
-        return _draw(given)
-    except KeyboardInterrupt:
-        return 130
+    return until_interrupted(lambda: _draw(given), "interrupted; the same command draws all again")
 
 
 def _parser() -> argparse.ArgumentParser:

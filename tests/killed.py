@@ -10,7 +10,7 @@ import threading
 from contextlib import contextmanager
 
 import i2main
-from utils import checkpoints, results
+from utils import checkpoints, files, results
 from utils.federated.strategies.fedavg import FedAvg
 
 
@@ -41,7 +41,7 @@ def main(moment, count, arguments):
 
         FedAvg.fold = fold_or_die
     else:
-        whole_write = results.atomic_write
+        whole_write = files.atomic_write
 
         @contextmanager
         def write_or_die(path):

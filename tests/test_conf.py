@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import i2main
 from tests.conftest import ROOT, TINY
 from utils.conf import Conf, ConfError, json_name, load_conf, make_conf
 
@@ -70,33 +72,51 @@ BROKEN_FILES = {
 }
 
 
+@pytest.fixture
+def refusal(tmp_path, capsys):
+    """Gives a conf to the command line, which must refuse it with status 2; the one line it says after the path."""
+
+    def refuse(path):
+        status = i2main.main(["-c", str(path), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+        said, line = capsys.readouterr()
+        assert (status, said, line.count("\n")) == (2, "", 1)
+        assert line.startswith(f"{path}: ") and len(line) < 400 + len(str(path))
+        assert not (tmp_path / "out").exists()
+        return line.removeprefix(f"{path}: ")
+
+    return refuse
+
+
 @pytest.mark.parametrize(("changes", "key"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_value_gets_one_line_naming_key_and_file(tmp_path, changes, key):
+def test_a_broken_value_gets_one_line_naming_key_and_file(tmp_path, refusal, changes, key):
     path = tmp_path / "conf_broken.json"
     path.write_text(json.dumps({**TINY, **changes}))
-    with pytest.raises(ConfError) as error:
-        load_conf(path)
-    text = str(error.value)
-    assert str(path) in text and key in text and "\n" not in text and len(text) < 400 + len(str(path))
+    assert re.search(rf"\b{key}\b", refusal(path))
 
 
 @pytest.mark.parametrize("missing", ORIGINAL_KEYS[:-1])
-def test_an_original_key_that_is_missing_is_named(missing):
-    values = {key: value for key, value in TINY.items() if key != missing}
-    with pytest.raises(ConfError, match=f"key {missing} is missing"):
-        make_conf(values, "x.json")
+def test_an_original_key_that_is_missing_is_named(tmp_path, refusal, missing):
+    path = tmp_path / "conf_broken.json"
+    path.write_text(json.dumps({key: value for key, value in TINY.items() if key != missing}))
+    assert f"key {missing} is missing" in refusal(path)
 
 
 @pytest.mark.parametrize("raw", BROKEN_FILES.values(), ids=BROKEN_FILES)
-def test_a_broken_file_gets_one_line(tmp_path, raw):
+def test_a_broken_file_gets_one_line(tmp_path, refusal, raw):
     path = tmp_path / "conf_broken.json"
     path.write_bytes(raw)
-    with pytest.raises(ConfError) as error:
-        load_conf(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
+    assert refusal(path)
 
 
-def test_the_command_line_refuses_with_one_line_and_status_2(tmp_path, script):
+def test_no_file_or_a_bad_name_gets_one_line(tmp_path, refusal, conf_file):
+    (tmp_path / "conf_folder.json").mkdir()
+    refused = [tmp_path / "conf_missing.json", tmp_path / "conf_folder.json"]
+    refused += [conf_file(name) for name in ("conf_x@2", "conf x", ".hidden", "conf_\u2600", "a" * 100)]
+    for path in refused:
+        assert refusal(path)
+
+
+def test_the_process_ends_with_one_line_and_status_2(tmp_path, script):
     path = tmp_path / "conf_broken.json"
     path.write_text(json.dumps({**TINY, "lr": "fast"}))
     for given_path in (path, tmp_path / "missing.json", tmp_path):

@@ -1,12 +1,17 @@
 """Figures and tables say what the results hold, and the script that draws them is safe to call on anything."""
 
 import csv
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import i3experiment_drawing
+from tests.conftest import ROOT
 from tests.test_results import make_result
 from utils.figures import AXES, colour, curves_figure, curves_table, draw, final_table
 from utils.results import result_path, write_result
@@ -86,6 +91,19 @@ def test_a_run_that_cannot_be_drawn_is_one_line_and_status_2(cache, tmp_path, sc
     (cache / "conf_bad.json.pkl").write_bytes(b"")
     done = script("i3experiment_drawing.py", name, "--cache", cache, "--out", tmp_path / "out")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_so_in_one_line_with_status_130(tmp_path, kind):
+    pipe = tmp_path / "conf_x.json.pkl"
+    os.mkfifo(pipe)
+    command = [sys.executable, "i3experiment_drawing.py", "conf_x", "--cache", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with pipe.open("wb"):  # opens when the script does, which then waits for bytes that never come
+        process.send_signal(kind)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "interrupted; the same command draws all again\n"
 
 
 def test_an_empty_cache_says_how_to_go_on(tmp_path, script):

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from utils.results import (
     MAX_RESULT_BYTES,
     ResultError,
-    atomic_write,
     parse_plain_pickle,
     read_result,
     result_names,
@@ -242,15 +241,6 @@ def test_a_file_too_large_is_not_read(tmp_path):
 def test_names_that_could_climb_are_refused(tmp_path, name):
     with pytest.raises(ResultError):
         result_path(tmp_path, name)
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(RuntimeError), atomic_write(path) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_an_invalid_result_is_never_written(tmp_path):

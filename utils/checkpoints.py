@@ -21,7 +21,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from utils.experiment import Repeat, State
-from utils.results import ResultError, atomic_write, result_path
+from utils.files import atomic_write
+from utils.results import ResultError, result_path
 
 
 class Checkpoints:

@@ -18,7 +18,7 @@ from plotly.subplots import make_subplots
 
 from utils.comparison import Estimate, accuracy, answers, compare, grey_shift
 from utils.conf import owner_name
-from utils.results import atomic_write
+from utils.files import atomic_write
 
 Results = Mapping[str, Mapping[str, Any]]
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
 from utils.conf import Conf, json_name
-from utils.results import atomic_write, read_result, result_names, result_path
+from utils.files import atomic_write
+from utils.results import read_result, result_names, result_path
 from utils.shipped import ambiguous_hashes
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,15 +11,13 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import pickle
 import pickletools
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from utils.files import atomic_write
 
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 MAX_OPCODES = 8_000_000
@@ -30,33 +28,6 @@ _RESULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(@[1-9][0-9]{0,5})?")
 
 class ResultError(ValueError):
     """A result file that cannot be used; the text is one line naming the file and what is wrong."""
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that becomes `path`, whole and on disk, when the block ends; on an error nothing changes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".draft", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def result_path(cache: Path, name: str) -> Path:

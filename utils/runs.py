@@ -21,11 +21,12 @@ from utils.checkpoints import Checkpoints
 from utils.conf import Conf
 from utils.engines import Engine, EngineError
 from utils.experiment import Repeat, RunError, State, judge, plan_repeats, run_repeat, scores, share_out
+from utils.files import atomic_write
 from utils.model_card import model_card
 from utils.nets.layout import Layout
 from utils.nets.resnet import CLASSES, build
 from utils.photos.store import PhotoSet
-from utils.results import FORMAT, ResultError, atomic_write, read_result, result_path, write_result
+from utils.results import FORMAT, ResultError, read_result, result_path, write_result
 
 Hook = Callable[["Run", Repeat, State], None]
 

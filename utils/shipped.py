@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.conf import Conf, load_conf, owner_name
+from utils.files import atomic_write
 from utils.partition.schemes import partition
 from utils.photos.dataset import PhotoRow, read_manifest
 from utils.photos.split import split_of
-from utils.results import atomic_write
 
 HERE = Path(__file__).resolve().parent
 PHOTOS = HERE / "photos" / "mwd_photos.csv"

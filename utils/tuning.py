@@ -24,9 +24,9 @@ from utils.conf import Conf, load_conf
 from utils.engines import Engine
 from utils.engines.workers import Workers, usable_workers
 from utils.experiment import Repeat, share_out, train_only
+from utils.files import atomic_write
 from utils.photos.store import PhotoSet, open_photos
 from utils.photos.transforms import store_side
-from utils.results import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"

@@ -334,6 +334,14 @@ def test_what_an_earlier_run_cleaned_is_not_decoded_again(
     assert len(gather(tmp_path / "set", few).rows) == 8
 
 
+def test_what_a_killed_run_left_half_written_is_removed(few: Path, tmp_path: Path) -> None:
+    left = tmp_path / "set" / ".work" / "looks" / ".photo.png.abc.draft"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    gather(tmp_path / "set", few)
+    assert not left.exists()
+
+
 HASHES = [sha256(bytes([number])) for number in range(4)]
 
 

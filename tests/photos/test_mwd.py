@@ -35,11 +35,17 @@ def packed(folder: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def nested() -> bytes:
+def nested(inner: bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("Multi-class Weather Dataset/dataset2.zip", packed("dataset2/"))
+        archive.writestr("Multi-class Weather Dataset/dataset2.zip", inner)
     return buffer.getvalue()
+
+
+def overwritten(data: bytes) -> bytes:
+    """The archive with a hole in the middle of what it holds; its table of contents is whole."""
+    middle = len(data) // 2
+    return data[:middle] + bytes(1000) + data[middle + 1000 :]
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def fetched(server: PretendWeb, folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "data", [packed(), packed("dataset2/"), nested()], ids="flat folder zip-in-zip".split()
+    "data", [packed(), packed("dataset2/"), nested(packed("dataset2/"))], ids="flat folder zip-in-zip".split()
 )
 def test_the_two_sky_classes_are_found_however_they_are_packed(
     server: PretendWeb, tmp_path: Path, data: bytes
@@ -87,6 +93,25 @@ def test_what_is_no_zip_is_told_with_the_way_by_hand(server: PretendWeb, tmp_pat
         fetched(server, tmp_path)
     server.files["/storage/mwd.zip"] = packed()
     assert fetched(server, tmp_path) == USED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [overwritten(nested(packed("dataset2/"))), nested(packed()[:-200]), nested(b"")],
+    ids="hole truncated empty".split(),
+)
+def test_a_damaged_zip_in_the_zip_is_one_line_and_fetched_anew(
+    server: PretendWeb, tmp_path: Path, data: bytes
+) -> None:
+    server.files["/storage/mwd.zip"] = data
+    command = ("mwd", "--url", server.address + PATH, "--data", tmp_path)
+    done = run(*command)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "dataset2.zip in what came is damaged; download it by hand" in done.stderr
+    assert not list((tmp_path / "mwd" / ".work" / "fetched").iterdir())
+    server.files["/storage/mwd.zip"] = nested(packed("dataset2/"))
+    assert run(*command).returncode == 0
+    assert server.count("/storage/mwd.zip") == 2
 
 
 def test_an_address_without_the_data_set_is_told_with_the_way_by_hand(

@@ -1,9 +1,13 @@
 """The decoded store: the right pixels, rebuilt when photos change, honest about what cannot be decoded."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+import i2main
 from tests.conftest import draw_set
 from utils.photos.dataset import DataError, read_manifest
 from utils.photos.store import open_photos
@@ -29,6 +33,66 @@ def test_a_second_opening_reads_what_the_first_wrote(tmp_path):
     again = open_photos(folder, 48, tmp_path / "store")
     assert again.path == first.path and again.path.stat().st_mtime_ns == before
     assert again.fingerprint == first.fingerprint and np.array_equal(again.pixels, first.pixels)
+
+
+def _contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".readable"])
+@pytest.mark.parametrize("keep", [0, 10, -1])
+def test_a_truncated_store_is_built_anew(tmp_path, suffix, keep):
+    folder = draw_set(tmp_path / "drawn", count=20)
+    path = open_photos(folder, 48, tmp_path / "store").path.with_suffix(suffix)
+    whole = _contents(tmp_path / "store")
+    path.write_bytes(path.read_bytes()[:keep])
+    photos = open_photos(folder, 48, tmp_path / "store")
+    assert photos.readable.all() and _contents(tmp_path / "store") == whole
+
+
+def test_a_full_disk_is_one_line_and_status_1(tmp_path, conf_file, monkeypatch, capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    draw_set(tmp_path / "drawn")
+
+    def on_full_disk(prefix, suffix, dir):
+        draft = dir / f"{prefix}{suffix}"
+        draft.touch()
+        return os.open("/dev/full", os.O_WRONLY), str(draft)
+
+    monkeypatch.setattr("tempfile.mkstemp", on_full_disk)
+    status = i2main.main(["-c", str(conf_file()), "--data", str(tmp_path), "--out", str(tmp_path / "out")])
+    errors = capsys.readouterr().err
+    assert status == 1 and errors.count("\n") == 1
+    assert "drawn-48-" in errors and "No space left on device" in errors
+    assert not _contents(tmp_path / ".store")
+
+
+def test_pixels_that_change_are_seen_even_where_the_size_stays(tmp_path):
+    folder = draw_set(tmp_path / "drawn", count=20)
+    file = folder / read_manifest(folder)[3].file
+    Image.new("RGB", (160, 160), "red").save(file.with_suffix(".bmp"), "BMP")
+    file.with_suffix(".bmp").replace(file)
+    first = open_photos(folder, 48, tmp_path / "store")
+    size, times = file.stat().st_size, (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    Image.new("RGB", (160, 160), "blue").save(file, "BMP")
+    os.utime(file, ns=times)
+    assert file.stat().st_size == size
+    second = open_photos(folder, 48, tmp_path / "store")
+    assert second.pixels[3, :, 0, 0].tolist() == [0, 0, 255]
+    assert first.pixels[3, :, 0, 0].tolist() == [255, 0, 0], "an open store stays as it was"
+    assert second.fingerprint == first.fingerprint
+
+
+def test_a_new_store_removes_the_old_ones_of_its_set_and_side_only(tmp_path):
+    store = tmp_path / "store"
+    folder, namesake = draw_set(tmp_path / "drawn", count=20), draw_set(tmp_path / "drawn-48", count=20)
+    others = {open_photos(folder, 32, store).path, open_photos(namesake, 32, store).path}
+    old = open_photos(folder, 48, store).path
+    (folder / read_manifest(folder)[3].file).unlink()
+    new = open_photos(folder, 48, store).path
+    assert new != old and set(store.glob("*.npy")) == {*others, new}
+    assert {path.with_suffix(".npy") for path in store.glob("*.readable")} == {*others, new}
 
 
 def test_an_unreadable_photo_is_named_and_the_others_stay(tmp_path):

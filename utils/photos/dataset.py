@@ -8,7 +8,6 @@ import csv
 import fcntl
 import hashlib
 import io
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
+from utils.files import DRAFTS, atomic_write
 from utils.photos.cleaning import Refused, clean, decode, png_bytes
 from utils.photos.duplicates import Bytes, find_pairs, look_of
 from utils.photos.labels import LABELS
@@ -195,18 +195,8 @@ def write_manifest(folder: Path, rows: Iterable[PhotoRow]) -> None:
     data = text.getvalue().encode("utf-8")
     path = folder / MANIFEST
     if not path.exists() or path.read_bytes() != data:
-        write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put a file in place whole and on the disk, or leave what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+        with atomic_write(path) as file:
+            file.write(data)
 
 
 @dataclass
@@ -339,8 +329,10 @@ def _cleaned(
         picture = decode(data)
         pixels, look = picture.width * picture.height, look_of(picture)
         if not (row and row.duplicate_of) and not _clean_file(folder, sha256):
-            write_atomically(folder / _CLEAN / f"{sha256}.png", png_bytes(clean(picture)))
-        write_atomically(look_path, _look_file(look, pixels))
+            with atomic_write(folder / _CLEAN / f"{sha256}.png") as file:
+                file.write(png_bytes(clean(picture)))
+        with atomic_write(look_path) as file:
+            file.write(_look_file(look, pixels))
     if row:
         return None
     return _Fresh(sha256, candidate.label, candidate.name, pixels, look, candidate.provenance)
@@ -429,7 +421,7 @@ def _put_in_place(folder: Path, result: Build) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             clean_file.replace(target)
     write_manifest(folder, result.rows)
-    for left in (folder / _CLEAN).glob("*.png"):
+    for left in (*(folder / _CLEAN).glob("*.png"), *folder.rglob(DRAFTS)):
         left.unlink()
     for split, label in product(SPLITS, LABELS):
         for path in (folder / split / label).glob("*.png"):

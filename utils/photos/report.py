@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from utils.photos.dataset import LOOKS, Build, PhotoRow, write_atomically
+from utils.files import atomic_write
+from utils.photos.dataset import LOOKS, Build, PhotoRow
 from utils.photos.labels import LABELS
 from utils.photos.split import FOLDS, SPLITS
 
@@ -90,7 +91,8 @@ def write_report(folder: Path, title: str, build: Build) -> Path:
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
-    write_atomically(path, page.encode("utf-8"))
+    with atomic_write(path) as file:
+        file.write(page.encode("utf-8"))
     return path
 
 

@@ -1,15 +1,15 @@
 """Photos decoded once into one memory-mapped file that all processes share.
 
-A store holds the photos of one set at one side length, as uint8. It is rebuilt when the manifest or the
-side changes, and written atomically, so that a killed build leaves nothing behind that could be mistaken
-for a whole one.
+A store holds the photos of one set at one side length, as uint8. It is rebuilt when the manifest, a photo or the
+side changes or the store is damaged, and written atomically, so that a killed build leaves nothing behind that
+could be mistaken for a whole one. The stores it takes the place of are removed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from utils.files import atomic_write
 from utils.photos.dataset import DataError, PhotoRow, read_manifest
 from utils.photos.split import split_of
 
@@ -53,23 +54,25 @@ class PhotoSet:
 def open_photos(folder: Path, side: int, store_folder: Path) -> PhotoSet:
     """Open the set in `folder` at `side` pixels, decoding it into `store_folder` if that was not done before.
 
-    Raises DataError, one line, when there is no usable set or none of its photos can be decoded.
+    Raises DataError, one line, when there is no usable set or none of its photos can be decoded, and OSError that
+    names the file when the store cannot be written.
     """
     rows = [row for row in read_manifest(folder) if row.file]
     if not rows:
         raise DataError(f"{folder}: no photos in its manifest")
     files = [folder / row.file for row in rows]
-    sizes = [_size(file) for file in files]
-    content = [(row.sha256, row.label, row.deck, row.file, n) for row, n in zip(rows, sizes, strict=True)]
-    key = hashlib.sha256(repr((STORE_VERSION, side, content)).encode()).hexdigest()
+    sizes, digests = zip(*map(_size_and_digest, files), strict=True)
+    content = [(row.sha256, row.label, row.deck, row.file) for row in rows]
+    key = hashlib.sha256(repr((STORE_VERSION, side, content, digests)).encode()).hexdigest()
     path = store_folder / f"{folder.name}-{side}-{key[:16]}.npy"
-    mask_path = path.with_suffix(".readable")
-    if not (path.exists() and mask_path.exists()):
-        _build(files, side, path, mask_path)
-    readable = np.frombuffer(mask_path.read_bytes(), dtype=np.uint8).astype(bool)
-    pixels = np.load(path, mmap_mode="r")
-    if len(readable) != len(rows) or pixels.shape != (len(rows), 3, side, side):
-        raise DataError(f"{path}: a damaged photo store; delete it and run again")
+    store = _load(path, len(files), side)
+    if store is None:
+        _build(files, side, path)
+        store = _load(path, len(files), side)
+        _remove_others(path)
+    if store is None:
+        raise DataError(f"{path}: the photo store cannot be read back")
+    pixels, readable = store
     if not readable.any():
         raise DataError(f"{folder}: none of its {len(rows)} photos can be decoded")
     return PhotoSet(
@@ -86,11 +89,13 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> PhotoSet:
     )
 
 
-def _size(file: Path) -> int:
+def _size_and_digest(file: Path) -> tuple[int, str]:
+    """Bytes of a file and their SHA-256; -1 and nothing where it cannot be read."""
     try:
-        return file.stat().st_size
+        data = file.read_bytes()
     except OSError:
-        return -1
+        return -1, ""
+    return len(data), hashlib.sha256(data).hexdigest()
 
 
 def _fingerprint(rows: list[PhotoRow]) -> str:
@@ -99,22 +104,52 @@ def _fingerprint(rows: list[PhotoRow]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _build(files: list[Path], side: int, path: Path, mask_path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    readable = np.zeros(len(files), dtype=np.uint8)
-    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-        draft, mask_draft = Path(temporary) / path.name, Path(temporary) / mask_path.name
-        pixels = np.lib.format.open_memmap(draft, "w+", np.uint8, (len(files), 3, side, side))
+def _load(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
+    """Pixels (count, 3, side, side) and mask (count,) of a store; None where it is missing or damaged."""
+    header = _header(count, side)
+    try:
+        mask = path.with_suffix(".readable").read_bytes()
+        with path.open("rb") as file:
+            whole = file.read(len(header)) == header
+            size = file.seek(0, os.SEEK_END)
+    except OSError:
+        return None
+    if not whole or size != len(header) + count * 3 * side**2 or len(mask) != count:
+        return None
+    return np.load(path, mmap_mode="r"), np.frombuffer(mask, dtype=np.uint8).astype(bool)
+
+
+def _header(count: int, side: int) -> bytes:
+    """How the .npy file of a store begins."""
+    header = io.BytesIO()
+    about = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, side, side)}
+    np.lib.format.write_array_header_1_0(header, about)
+    return header.getvalue()
+
+
+def _build(files: list[Path], side: int, path: Path) -> None:
+    """Decode the photos into a store. Written row by row: a full disk kills whoever writes to a memory map."""
+    blank = np.zeros((3, side, side), dtype=np.uint8)
+    readable = bytearray(len(files))
+    with atomic_write(path) as store:
+        store.write(_header(len(files), side))
         for index, file in enumerate(files):
+            pixels = blank
             with suppress(OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-                pixels[index] = _decoded(file, side)
+                pixels = _decoded(file, side)
                 readable[index] = 1
-        pixels.flush()
-        mask_draft.write_bytes(readable.tobytes())
-        for source, target in ((mask_draft, mask_path), (draft, path)):
-            with source.open("rb") as whole:
-                os.fsync(whole.fileno())
-            source.replace(target)
+            store.write(pixels.tobytes())
+        with atomic_write(path.with_suffix(".readable")) as mask:
+            mask.write(readable)
+
+
+def _remove_others(path: Path) -> None:
+    """Remove the older stores of the same set and side. Who has one mapped keeps what it has."""
+    stem = path.stem.rpartition("-")[0]
+    for other in path.parent.glob(f"{stem}-{'[0-9a-f]' * 16}.*"):
+        if other.stem != path.stem:
+            with suppress(OSError):
+                other.unlink()
 
 
 def _decoded(file: Path, side: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """Photos from a zip file. Nothing is unpacked to disk, so no name in it can reach outside the set."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from utils.photos.dataset import DataError
 from utils.photos.sources import Candidate, candidate
 from utils.photos.sources.folder import is_litter
 
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+"""What reading a file of an archive may raise, besides OSError."""
 MAX_MEMBERS = 200_000
 MAX_UNPACKED = 100_000_000_000
 
@@ -59,7 +62,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(member) as file:
             data = file.read(MAX_BYTES + 1)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (OSError, *DAMAGED) as error:
         raise Refused("damaged", " ".join(str(error).split())[:120]) from error
     if len(data) > MAX_BYTES:
         raise Refused("too large", f"more than {MAX_BYTES} bytes")

@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from utils.files import atomic_write
 from utils.photos.cleaning import MAX_BYTES, Refused
-from utils.photos.dataset import write_atomically
 from utils.photos.sources import Candidate, printable
 from utils.photos.sources.fetch import FetchError, UnavailableError, Web
 
@@ -132,7 +132,8 @@ def _read(web: Web, url: str, cached: Path) -> bytes:
         data = web.content(url, MAX_BYTES)
     except UnavailableError as error:
         raise Refused("not to be had", str(error)) from error
-    write_atomically(cached, data)
+    with atomic_write(cached) as file:
+        file.write(data)
     return data
 
 

@@ -9,9 +9,10 @@ import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from utils.files import atomic_write
 from utils.photos.dataset import DataError
-from utils.photos.sources import Candidate
-from utils.photos.sources.archive import from_zip, open_zip
+from utils.photos.sources import Candidate, printable
+from utils.photos.sources.archive import DAMAGED, from_zip, open_zip
 from utils.photos.sources.fetch import FetchError, Web
 
 URL = "https://data.mendeley.com/public-api/zip/4drtyfjtfy/download/1"
@@ -29,7 +30,8 @@ def fetch_mwd(web: Web, url: str, target: Path) -> zipfile.ZipFile:
     Raises
     ------
     FetchError
-        Where the address gives no zip of photos; says how to go on by hand.
+        Where the address gives no zip of photos; says how to go on by hand. What came is removed, so that the next
+        run fetches it anew.
     """
     by_hand = f"download it by hand from {PAGE} and give the file to the sub-command folder"
     if not target.exists():
@@ -37,16 +39,20 @@ def fetch_mwd(web: Web, url: str, target: Path) -> zipfile.ZipFile:
             web.download(url, target, MAX_DOWNLOAD)
         except FetchError as error:
             raise FetchError(f"{error}; or {by_hand}") from error
+    unpacked = target.with_name(f"{target.stem}-inner.zip")
+    fault = "what came is no zip file"
     try:
         archive = open_zip(target)
+        inner = [name for name in archive.namelist() if name.casefold().endswith(".zip")]
+        if from_mwd(archive) or not inner:
+            return archive
+        fault = f"{printable(inner[0])} in what came is damaged"
+        with archive:
+            return _inner(archive, inner[0], unpacked)
     except DataError:
-        target.unlink()
-        raise FetchError(f"{url}: what came is no zip file; {by_hand}") from None
-    inner = [name for name in archive.namelist() if name.casefold().endswith(".zip")]
-    if from_mwd(archive) or not inner:
-        return archive
-    with archive:
-        return _inner(archive, inner[0], target.with_name(f"{target.stem}-inner.zip"))
+        target.unlink(missing_ok=True)
+        unpacked.unlink(missing_ok=True)
+        raise FetchError(f"{url}: {fault}; {by_hand}") from None
 
 
 def from_mwd(archive: zipfile.ZipFile) -> list[Candidate]:
@@ -62,11 +68,9 @@ def _inner(archive: zipfile.ZipFile, name: str, target: Path) -> zipfile.ZipFile
     if archive.getinfo(name).file_size > MAX_DOWNLOAD:
         raise DataError(f"{archive.filename}: {name} is larger than {MAX_DOWNLOAD} bytes")
     if not target.exists():
-        part = target.with_name(f"{target.name}.part")
         try:
-            with archive.open(name) as packed, part.open("wb") as file:
+            with archive.open(name) as packed, atomic_write(target) as file:
                 shutil.copyfileobj(packed, file)
-        except zipfile.BadZipFile as error:
+        except DAMAGED as error:
             raise DataError(f"{archive.filename}: {name} is damaged ({error})") from error
-        part.replace(target)
     return open_zip(target)
