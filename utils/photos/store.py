@@ -2,7 +2,7 @@
 
 A store holds the photos of one set at one side length, as uint8. It is rebuilt when the manifest, a photo or the
 side changes or the store is damaged, and written atomically, so that a killed build leaves nothing behind that
-could be mistaken for a whole one. The stores it takes the place of are removed.
+could be mistaken for a whole one. Stores nobody needs any more are removed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,11 +145,11 @@ def _build(files: list[Path], side: int, path: Path) -> None:
 
 
 def _remove_others(path: Path) -> None:
-    """Remove the older stores of the same set and side. Who has one mapped keeps what it has."""
+    """Remove older stores of the same set and side, but none that a run of the last day may still be reading."""
     stem = path.stem.rpartition("-")[0]
     for other in path.parent.glob(f"{stem}-{'[0-9a-f]' * 16}.*"):
-        if other.stem != path.stem:
-            with suppress(OSError):
+        with suppress(OSError):
+            if other.stem != path.stem and other.stat().st_mtime < time.time() - 86_400:
                 other.unlink()
 
 
