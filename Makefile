@@ -1,13 +1,19 @@
-# make run     install, train a small federation on simulated skies, draw its figures
+# make run     install, open the site on the shipped results
+# make try     install, train a small federation on simulated skies, draw its figures
 # make test    install, run every test
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: install run test benchmark clean
+FRONT := app/static/vue
+NODE_READY := $(FRONT)/node_modules/.package-lock.json
+BUILT := $(FRONT)/dist/.vite/manifest.json
+TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-install: $(READY)
+.PHONY: install run try serve test benchmark clean
+
+install: $(READY) $(BUILT) $(TEXTS).mo
 
 # Which build of PyTorch this installs is pip's choice; the README says how to get the one without CUDA.
 $(READY): requirements.txt
@@ -16,7 +22,26 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
+$(NODE_READY): $(FRONT)/package-lock.json $(FRONT)/.npmrc $(READY)
+	$(BIN)/python -m app.frontend install
+	touch $@
+
+$(BUILT): $(NODE_READY) $(wildcard $(FRONT)/*.ts) $(shell find $(FRONT)/src $(FRONT)/public -type f)
+	$(BIN)/python -m app.frontend build
+	touch $@
+
+$(TEXTS).mo: $(TEXTS).po $(READY)
+	$(BIN)/python -m app.language compile
+
+PORT ?= 5000
+
 run: install
+	$(BIN)/python i4wsgi.py --demo --port $(PORT)
+
+serve: install
+	$(BIN)/python i4wsgi.py --port $(PORT)
+
+try: install
 	$(BIN)/python i0down_training_resource.py simulate 300
 	$(BIN)/python i2main.py -c utils/demo.json --resume
 	$(BIN)/python i3experiment_drawing.py --out figures
@@ -29,4 +54,4 @@ benchmark: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
 
 clean:
-	rm -rf $(VENV) figures data/simulated data/.store
+	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(TEXTS).mo

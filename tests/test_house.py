@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-SCRIPTS = ("i0down_training_resource.py", "i2main.py", "i3experiment_drawing.py")
+SCRIPTS = ("i0down_training_resource.py", "i2main.py", "i3experiment_drawing.py", "i4wsgi.py")
 
 
 def _python(*arguments):
@@ -68,3 +68,9 @@ def test_no_photo_and_nothing_large_is_committed():
             pytest.fail(f"a photograph is committed: {path}")
         if path.suffix == ".png":
             assert path.is_relative_to(ROOT / "cache" / "figures"), path
+
+
+def test_nothing_of_others_and_nothing_built_is_committed():
+    for path in _tracked():
+        assert not {"node_modules", "dist"} & set(path.relative_to(ROOT).parts), path
+    assert '"resolved"' not in (ROOT / "app" / "static" / "vue" / "package-lock.json").read_text()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -197,7 +198,8 @@ def _resampled(given: Answers, resamples: int) -> Iterator[tuple[Floats, Floats]
     with (n - 1) / n of the variance it should have, much too little for three: the spread is scaled up by that.
     """
     seeds, rotations, photos = given.right.shape
-    rng_photos, rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in range(3))
+    photo_draws = _photo_draws(photos, resamples)
+    rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in (1, 2))
     judged = ~np.isnan(given.right)
     filled = np.where(judged, given.right, 0.0)
     widened = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
@@ -212,8 +214,19 @@ def _resampled(given: Answers, resamples: int) -> Iterator[tuple[Floats, Floats]
         total = unit @ judged.reshape(-1, photos)
         hits = unit @ filled.reshape(-1, photos)
         means = np.where(total > 0, hits / np.maximum(total, 1), overall)
-        weights = rng_photos.multinomial(photos, np.full(photos, 1 / photos), size=count).astype(np.float64)
-        yield overall + widened * (means - overall), weights
+        yield overall + widened * (means - overall), photo_draws[start : start + count].astype(np.float64)
+
+
+@lru_cache(maxsize=4)
+def _photo_draws(photos: int, resamples: int) -> NDArray[np.uint8]:
+    """How often each photo is drawn in each resample (resamples, photos); the same for all results of one size."""
+    rng = np.random.default_rng([20260101, 0])
+    draws = np.empty((resamples, photos), np.uint8)
+    for start in range(0, resamples, _CHUNK):
+        chosen = rng.integers(photos, size=(min(_CHUNK, resamples - start), photos))
+        for row, one in enumerate(chosen, start):
+            draws[row] = np.minimum(np.bincount(one, minlength=photos), 255)
+    return draws
 
 
 def _spread(given: Answers, resamples: int, balanced: bool) -> Floats:

@@ -1,0 +1,42 @@
+"""The site: accounts, the comparison of runs on /home, and a JSON API, over what lies in cache/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, redirect, url_for
+from werkzeug.wrappers import Response
+
+from app import language, security, vite
+from app.extensions import csrf, db, limiter, migrate
+
+
+def create_app(config: dict[str, Any]) -> Flask:
+    """The site with the settings `config` (see `app.config`); opens no database before the first request."""
+    app = Flask(__name__, static_folder=str(vite.DIST), static_url_path="/static")
+    app.config.from_mapping(config)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
+    csrf.init_app(app)
+    limiter.init_app(app)
+
+    from app.admin.routes import blueprint as admin
+    from app.auth import service
+    from app.auth.routes import blueprint as auth
+    from app.home.routes import blueprint as home
+    from app.profile.routes import blueprint as profile
+    from app.runs.api import init_app as init_api
+
+    service.init_app(app)
+    language.init_app(app)
+    vite.init_app(app)
+    for blueprint in (auth, profile, admin, home):
+        app.register_blueprint(blueprint)
+    init_api(app)
+    security.init_app(app)  # after the API, whose own error pages these replace
+
+    @app.get("/")
+    def index() -> Response:
+        return redirect(url_for("home.home"))
+
+    return app

@@ -1,0 +1,93 @@
+"""For admins: people and their roles, one-time links for forgotten passwords, and the audit log."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_required
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from app.auth import service
+from app.extensions import db
+from app.models import ROLES, AuditEntry, User
+from app.profile.forms import EmptyForm
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+_PAGE = 100
+
+
+@blueprint.before_request
+@login_required
+def for_admins() -> None:
+    """Nobody else gets in."""
+    if not current_user.is_admin:
+        abort(403)
+
+
+@blueprint.get("/people")
+def people() -> str:
+    """Everybody with an account, a page at a time."""
+    found = db.paginate(select(User).order_by(User.id), per_page=_PAGE, max_per_page=_PAGE, error_out=False)
+    return render_template("admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link="")
+
+
+@blueprint.post("/people/<int:number>/role")
+def role(number: int) -> Response:
+    """Give somebody another role. The last admin stays one."""
+    user, wish = _user(number), request.form.get("role", "")
+    if wish not in ROLES:
+        abort(400)
+    if user.is_admin and wish != "admin" and service.count_admins() == 1:
+        flash(_("There must be an admin left."), "danger")
+    else:
+        service.audit(f"role {wish}", user.email)
+        user.role = wish
+        db.session.commit()
+        flash(_("Saved."), "success")
+    return redirect(url_for("admin.people"))
+
+
+@blueprint.post("/people/<int:number>/disable")
+def disable(number: int) -> Response:
+    """Close somebody's account, or open it again."""
+    user = _user(number)
+    if user.is_admin and not user.disabled and service.count_admins() == 1:
+        flash(_("There must be an admin left."), "danger")
+    else:
+        user.disabled = not user.disabled
+        if user.disabled:
+            user.sessions.clear()
+        service.audit("account closed" if user.disabled else "account opened", user.email)
+        db.session.commit()
+        flash(_("Saved."), "success")
+    return redirect(url_for("admin.people"))
+
+
+@blueprint.post("/people/<int:number>/reset")
+def reset(number: int) -> str:
+    """Make a one-time link by which somebody sets a new password; it is shown this once."""
+    user = _user(number)
+    link = url_for("auth.reset", secret=service.start_reset(user), _external=True)
+    service.audit("reset link", user.email)
+    db.session.commit()
+    found = db.paginate(select(User).order_by(User.id), per_page=_PAGE, max_per_page=_PAGE, error_out=False)
+    return render_template(
+        "admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link=link, link_for=user
+    )
+
+
+@blueprint.get("/audit")
+def audit() -> str:
+    """Log-ins and what admins did, the latest first."""
+    found = db.paginate(
+        select(AuditEntry).order_by(AuditEntry.id.desc()), per_page=_PAGE, max_per_page=_PAGE, error_out=False
+    )
+    return render_template("admin/audit.html", entries=found)
+
+
+def _user(number: int) -> User:
+    user = db.session.get(User, number)
+    if user is None:
+        abort(404)
+    return user

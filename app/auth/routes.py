@@ -1,0 +1,99 @@
+"""Register, log in, log out, and set a password through a one-time link."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+from flask_login import current_user, login_required
+from werkzeug.wrappers import Response
+
+from app.auth import service
+from app.auth.forms import LoginForm, RegisterForm, ResetForm
+from app.cli import DEMO_ACCOUNTS
+from app.extensions import db, limiter
+
+blueprint = Blueprint("auth", __name__)
+
+
+def _account() -> str:
+    return "account:" + request.form.get("email", "").strip().lower()[:254]
+
+
+@blueprint.route("/register", methods=["GET", "POST"])
+@limiter.limit("10 per hour", methods=["POST"])
+def register() -> str | Response | tuple[str, int]:
+    """Make an account. An address that has one already gets the same answer."""
+    form = RegisterForm()
+    if form.validate_on_submit():
+        service.register(form.email.data, form.nickname.data, form.password.data)
+        flash(_("If the address had no account yet, it has one now. Please log in."), "success")
+        return redirect(url_for("auth.log_in"))
+    return render_template("auth/register.html", form=form), 422 if form.errors else 200
+
+
+@blueprint.route("/login", methods=["GET", "POST"])
+@limiter.limit("10 per minute; 60 per hour", methods=["POST"])
+@limiter.limit("10 per 10 minutes; 40 per day", methods=["POST"], key_func=_account)
+def log_in() -> str | Response | tuple[str, int]:
+    """Log in."""
+    if current_user.is_authenticated and request.method == "GET":
+        return redirect(url_for("home.home"))
+    form = LoginForm()
+    status = 200
+    if form.validate_on_submit():
+        if service.sign_in(form.email.data, form.password.data, form.code.data or "", form.remember.data):
+            return redirect(_inside(request.args.get("next", "")))
+        form.form_errors.append(_("E-mail, password or code is wrong."))
+        status = 401
+    elif form.errors:
+        status = 422
+    accounts = DEMO_ACCOUNTS if current_app.config["DEMO"] else ()
+    return render_template("auth/login.html", form=form, accounts=accounts), status
+
+
+@blueprint.post("/logout")
+@login_required
+def log_out() -> Response:
+    """Log out here."""
+    service.sign_out()
+    flash(_("You are logged out."), "success")
+    return redirect(url_for("auth.log_in"))
+
+
+@blueprint.route("/reset/<secret>", methods=["GET", "POST"])
+@limiter.limit("30 per hour")
+def reset(secret: str) -> str | Response | tuple[str, int]:
+    """Set a password through a one-time link."""
+    found = service.find_reset(secret)
+    if found is None:
+        abort(404)
+    form = ResetForm()
+    if form.validate_on_submit():
+        user = found.user
+        service.set_password(user, form.password.data)
+        service.audit("password reset", user.email)
+        db.session.commit()
+        flash(_("The new password is set. Please log in."), "success")
+        return redirect(url_for("auth.log_in"))
+    return render_template("auth/reset.html", form=form), 422 if form.errors else 200
+
+
+@blueprint.post("/language/<code>")
+def language(code: str) -> Response:
+    """Choose a language, for this session and, if logged in, for the account."""
+    if code not in current_app.config["LANGUAGES"]:
+        abort(404)
+    session["language"] = code
+    if current_user.is_authenticated:
+        current_user.language = code
+        db.session.commit()
+    return redirect(_inside(request.form.get("next", "")))
+
+
+def _inside(address: str) -> str:
+    """`address` if it is a path of this site, else /home."""
+    parts = urlsplit(address)
+    inside = address.startswith("/") and not parts.netloc and not parts.scheme
+    return address if inside and address[1:2] not in ("/", "\\") else url_for("home.home")

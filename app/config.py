@@ -1,0 +1,90 @@
+"""Where the site keeps its things and how strict it is; read once, at the start, from the environment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class ConfigError(ValueError):
+    """Settings the site cannot serve with; the text is one line."""
+
+
+def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Settings from SKYFED_SECRET_KEY (required), SKYFED_HOSTS, SKYFED_INSTANCE, SKYFED_CACHE and DATABASE_URL.
+
+    Raises ConfigError, one line, when there is no secret key that could be secret.
+    """
+    key = environ.get("SKYFED_SECRET_KEY", "")
+    if len(key) < 32 or len(set(key)) < 8:
+        raise ConfigError(
+            "SKYFED_SECRET_KEY: expected at least 32 random characters, for example from "
+            "python3 -c 'import secrets; print(secrets.token_hex())'; to try the site out use --demo"
+        )
+    hosts = [host.strip() for host in environ.get("SKYFED_HOSTS", "").split(",") if host.strip()]
+    instance = Path(environ.get("SKYFED_INSTANCE", ROOT / "instance"))
+    return {
+        **_common(environ, instance),
+        "SECRET_KEY": key,
+        "SQLALCHEMY_DATABASE_URI": _database(environ.get("DATABASE_URL", ""), instance / "skyfed.db"),
+        "TRUSTED_HOSTS": hosts or list(LOOPBACK),
+        "SESSION_COOKIE_NAME": "__Host-session",
+        "SESSION_COOKIE_SECURE": True,
+        "REMEMBER_COOKIE_NAME": "__Host-remember",
+        "REMEMBER_COOKIE_SECURE": True,
+        "DEMO": False,
+    }
+
+
+def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Settings for trying out on this machine: a database of its own, loopback hosts only, a key for this process."""
+    instance = Path(environ.get("SKYFED_INSTANCE", ROOT / "instance"))
+    return {
+        **_common(environ, instance),
+        "SECRET_KEY": secrets.token_hex(),
+        "SQLALCHEMY_DATABASE_URI": _database("", instance / "demo.db"),
+        "TRUSTED_HOSTS": list(LOOPBACK),
+        "SESSION_COOKIE_NAME": "skyfed_demo_session",
+        "SESSION_COOKIE_SECURE": False,
+        "REMEMBER_COOKIE_NAME": "skyfed_demo_remember",
+        "REMEMBER_COOKIE_SECURE": False,
+        "DEMO": True,
+    }
+
+
+def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
+    return {
+        "INSTANCE": instance,
+        "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "REMEMBER_COOKIE_HTTPONLY": True,
+        "REMEMBER_COOKIE_SAMESITE": "Lax",
+        "REMEMBER_COOKIE_DURATION": timedelta(days=7),
+        "PERMANENT_SESSION_LIFETIME": timedelta(hours=12),
+        "MAX_CONTENT_LENGTH": 256 * 1024,
+        "MAX_FORM_MEMORY_SIZE": 256 * 1024,
+        "MAX_FORM_PARTS": 100,
+        "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
+        "RATELIMIT_STORAGE_URI": environ.get("REDIS_URL", "memory://"),
+        "RATELIMIT_HEADERS_ENABLED": True,
+        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
+        "BABEL_DEFAULT_LOCALE": "en",
+        "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parent / "translations"),
+        "LANGUAGES": {"en": "English", "zh": "中文"},
+    }
+
+
+def _database(url: str, sqlite: Path) -> str:
+    """The SQLAlchemy address of DATABASE_URL, or of the SQLite file `sqlite` where there is none."""
+    if not url:
+        return f"sqlite:///{sqlite}"
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url

@@ -1,0 +1,55 @@
+"""/home: the comparison at a glance; the page of a run; why federated and centralized differ."""
+
+from __future__ import annotations
+
+from flask import Blueprint, abort, render_template, request
+from flask_babel import get_locale
+
+from app.home.sentences import sentence
+from app.language import messages
+from app.runs.api import library
+from utils.results import ResultError
+
+blueprint = Blueprint("home", __name__)
+
+
+@blueprint.get("/home")
+def home() -> str:
+    """The story of the shipped runs, charts and the table of all runs; the table works without JavaScript."""
+    story = library().story()
+    return render_template(
+        "home/home.html",
+        runs=library().summaries(),
+        marks=story["marks"],
+        sentences=[sentence(fact) for fact in story["facts"]],
+    )
+
+
+@blueprint.get("/runs/<name>")
+def run(name: str) -> tuple[str, int] | str:
+    """One run."""
+    try:
+        result = library().result(name)
+    except ResultError as error:
+        return render_template("home/unreadable.html", name=name, reason=str(error).rpartition(": ")[2]), 422
+    if result is None:
+        abort(404)
+    return render_template("home/run.html", name=name, result=result)
+
+
+@blueprint.get("/why")
+def why() -> str:
+    """Federated against centralized, explained to a student."""
+    return render_template("home/why.html")
+
+
+@blueprint.get("/messages.json")
+def texts() -> dict[str, str]:
+    """The front end's texts in the reader's language."""
+    return messages(str(get_locale() or "en"))
+
+
+@blueprint.app_context_processor
+def where() -> dict[str, str]:
+    """The address of this page, to come back to."""
+    return {"here": request.full_path.rstrip("?")}

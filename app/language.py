@@ -1,0 +1,100 @@
+"""Which language an answer is in, and the texts the front end shows: one catalogue serves both.
+
+python3 -m app.language     put new texts into the catalogue, drop those nobody shows any more
+python3 -m app.language compile
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from flask import Flask, current_app, has_request_context, request, session
+from flask_babel import get_locale
+from flask_login import current_user
+
+from app.extensions import babel
+
+HERE = Path(__file__).parent
+CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
+_SHOWN = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
+
+
+def choose() -> str:
+    """The account's language, else the session's, else the best of the browser's."""
+    if not has_request_context():
+        return "en"
+    known = current_app.config["LANGUAGES"]
+    for wish in (
+        current_user.language if current_user and current_user.is_authenticated else "",
+        session.get("language", ""),
+    ):
+        if wish in known:
+            return wish
+    return request.accept_languages.best_match(known) or "en"
+
+
+@cache
+def messages(language: str) -> dict[str, str]:
+    """English text to text in `language`, for the front end; empty for English itself."""
+    if language != "zh":
+        return {}
+    return {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
+
+
+def texts() -> set[str]:
+    """Every text the site can show: in Python, in templates, in the front end."""
+    methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
+    keywords = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None}
+    found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
+    return found | set(_front_end())
+
+
+def _front_end() -> Iterator[str]:
+    for path in sorted((HERE / "static" / "vue" / "src").rglob("*")):
+        if path.suffix in (".vue", ".ts"):
+            for double, single in _SHOWN.findall(path.read_text(encoding="utf-8")):
+                yield (double or single).replace('\\"', '"').replace("\\'", "'")
+
+
+def _catalogue() -> Catalog:
+    with CATALOGUE.open("rb") as file:
+        return read_po(file, locale="zh")
+
+
+def main(arguments: list[str]) -> int:
+    """Update or compile the catalogue; returns the exit status."""
+    known = _catalogue() if CATALOGUE.exists() else Catalog(locale="zh")
+    if arguments == ["compile"]:
+        with CATALOGUE.with_suffix(".mo").open("wb") as file:
+            write_mo(file, known)
+        return 0
+    fresh = Catalog(locale="zh", fuzzy=False)
+    for text in sorted(texts()):
+        old = known.get(text)
+        fresh.add(text, old.string if old else "")
+    CATALOGUE.parent.mkdir(parents=True, exist_ok=True)
+    with CATALOGUE.open("wb") as file:
+        write_po(file, fresh, width=0, no_location=True, omit_header=True)
+    return 0
+
+
+def init_app(app: Flask) -> None:
+    """Bind Babel, and give templates the language and the catalogue."""
+    babel.init_app(app, locale_selector=choose)
+
+    @app.context_processor
+    def languages() -> dict[str, object]:
+        language = str(get_locale() or "en")
+        return {"language": language, "languages": app.config["LANGUAGES"]}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""What the site's database keeps: people, their live sessions and tokens, what they wrote, and what was done."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import secrets
+
+from flask_login import UserMixin
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, String, TypeDecorator, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import db
+
+ROLES = ("user", "researcher", "admin")
+SCOPES = ("read", "label")
+MAX_SESSIONS = 10
+
+
+def now() -> datetime.datetime:
+    """The present moment, with its time zone."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def new_secret() -> tuple[str, str]:
+    """A random secret to hand out, and the hash of it that is kept."""
+    secret = secrets.token_urlsafe(32)
+    return secret, hash_secret(secret)
+
+
+def hash_secret(secret: str) -> str:
+    """SHA-256 of a random secret; enough for 256 random bits, passwords get argon2."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class Moment(TypeDecorator[datetime.datetime]):
+    """A moment in UTC. SQLite forgets time zones, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(
+        self, value: datetime.datetime | None, dialect: Dialect
+    ) -> datetime.datetime | None:
+        """See `TypeDecorator`."""
+        return value.replace(tzinfo=datetime.UTC) if value and value.tzinfo is None else value
+
+
+class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
+    """A person with an account."""
+
+    __tablename__ = "users"
+    __table_args__ = (CheckConstraint("role IN ('user', 'researcher', 'admin')", name="role"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), unique=True)  # always lower case
+    nickname: Mapped[str] = mapped_column(String(40))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(20), default="user")
+    language: Mapped[str] = mapped_column(String(10), default="")  # empty: the browser's
+    theme: Mapped[str] = mapped_column(String(10), default="auto")
+    disabled: Mapped[bool] = mapped_column(default=False)
+    totp_secret: Mapped[str] = mapped_column(String(64), default="")  # empty: switched off
+    totp_step: Mapped[int] = mapped_column(default=0)  # the last one used; none counts twice
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+
+    sessions: Mapped[list[LiveSession]] = relationship(
+        cascade="all, delete-orphan", order_by="LiveSession.created", back_populates="user"
+    )
+    tokens: Mapped[list[ApiToken]] = relationship(
+        cascade="all, delete-orphan", order_by="ApiToken.created", back_populates="user"
+    )
+    labels: Mapped[list[RunLabel]] = relationship(cascade="all, delete-orphan", order_by="RunLabel.run")
+    resets: Mapped[list[PasswordReset]] = relationship(cascade="all, delete-orphan", back_populates="user")
+
+    signed_in_with: str = ""  # secret of the session this request came with; never in the database
+
+    def get_id(self) -> str:
+        """What the cookie holds: the secret of a live session, not the user's number."""
+        return self.signed_in_with
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the account may be used."""
+        return not self.disabled
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the person looks after people, roles and runs."""
+        return self.role == "admin"
+
+
+class LiveSession(db.Model):  # type: ignore[name-defined,misc]
+    """A place where a person is logged in. Deleting the row logs out, whatever cookie the browser still has."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    expires: Mapped[datetime.datetime] = mapped_column(Moment)
+    agent: Mapped[str] = mapped_column(String(200), default="")
+    user: Mapped[User] = relationship(back_populates="sessions")
+
+
+class ApiToken(db.Model):  # type: ignore[name-defined,misc]
+    """A personal token for programs; shown once, kept as a hash."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(60))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[str] = mapped_column(String(100))  # words of SCOPES
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    last_used: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    user: Mapped[User] = relationship(back_populates="tokens")
+
+
+class PasswordReset(db.Model):  # type: ignore[name-defined,misc]
+    """A one-time link by which a person sets a new password; an admin makes it."""
+
+    __tablename__ = "password_resets"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    expires: Mapped[datetime.datetime] = mapped_column(Moment)
+    user: Mapped[User] = relationship(back_populates="resets")
+
+
+class RunLabel(db.Model):  # type: ignore[name-defined,misc]
+    """Tags and a note that a person gave a run; nobody else sees them."""
+
+    __tablename__ = "run_labels"
+    __table_args__ = (UniqueConstraint("user_id", "run"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    run: Mapped[str] = mapped_column(String(100))
+    tags: Mapped[str] = mapped_column(String(200), default="")  # words, sorted
+    note: Mapped[str] = mapped_column(String(2000), default="")
+
+
+class AuditEntry(db.Model):  # type: ignore[name-defined,misc]
+    """Who did what: log-ins and what admins did. Entries outlive the accounts they are about."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime.datetime] = mapped_column(Moment, default=now, index=True)
+    actor: Mapped[str] = mapped_column(String(300))
+    action: Mapped[str] = mapped_column(String(40))
+    target: Mapped[str] = mapped_column(String(300), default="")
+    address: Mapped[str] = mapped_column(String(64), default="")

@@ -1,0 +1,222 @@
+"""The JSON API under /api/v1: what programs and the front end ask; described at /api/v1/openapi.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import Flask, abort, current_app, g, request, send_file
+from flask_login import current_user
+from flask_smorest import Api, Blueprint
+from marshmallow import Schema, fields, validate
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from app.extensions import csrf, db
+from app.models import ApiToken, RunLabel, hash_secret, now
+from app.runs.library import Library, curves, details, fact
+from utils.figures import curves_table
+from utils.results import ResultError, result_path
+
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Runs, curves and comparisons")
+
+
+class RefusalSchema(Schema):
+    """Why a request was refused."""
+
+    error = fields.Dict(required=True)
+
+
+class RunSchema(Schema):
+    """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
+
+    name = fields.String(required=True)
+    title = fields.String(required=True)
+    error = fields.String()
+    accuracy = fields.Float()
+    accuracy_low = fields.Float()
+    accuracy_high = fields.Float()
+
+
+class PairSchema(Schema):
+    """Two runs to compare."""
+
+    a = fields.String(required=True, validate=validate.Length(max=100))
+    b = fields.String(required=True, validate=validate.Length(max=100))
+
+
+class LabelSchema(Schema):
+    """Tags and a note of one's own on a run."""
+
+    tags = fields.List(
+        fields.String(validate=validate.Regexp(r"^[\w-]{1,30}$")),
+        required=True,
+        validate=validate.Length(max=10),
+    )
+    note = fields.String(required=True, validate=validate.Length(max=2000))
+
+
+def library() -> Library:
+    """The results of this site."""
+    return current_app.extensions["library"]  # type: ignore[no-any-return]
+
+
+def needs(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Only for people who are logged in, and for tokens that carry `scope`."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            if not current_user.is_authenticated:
+                abort(401)
+            token = g.get("token")
+            if token is not None and scope not in token.scopes.split():
+                abort(403)
+            return view(*arguments, **named)
+
+        return guarded
+
+    return decorate
+
+
+def _found(name: str) -> dict[str, Any]:
+    try:
+        result = library().result(name)
+    except ResultError as error:
+        g.detail = str(error).replace(str(library().folder), "cache")
+        abort(422)
+    if result is None:
+        abort(404)
+    return result
+
+
+def _with_etag(body: bytes) -> Response:
+    response = current_app.response_class(body, mimetype="application/json")
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.cache_control.no_cache = True
+    response.cache_control.private = True
+    return response.make_conditional(request)
+
+
+@blueprint.get("/runs")
+@blueprint.alt_response(200, schema=RunSchema(many=True), description="All runs by name")
+def runs() -> Response:
+    """All results in cache/, unreadable ones included."""
+    return _with_etag(json.dumps({"runs": library().summaries()}).encode())
+
+
+@blueprint.get("/runs/<name>")
+@blueprint.alt_response(404, schema=RefusalSchema)
+@blueprint.alt_response(422, schema=RefusalSchema)
+def run(name: str) -> Response:
+    """One run: conf, partition, clients, confusion matrix, layers, versions."""
+    return _with_etag(json.dumps(details(name, _found(name))).encode())
+
+
+@blueprint.get("/runs/<name>/curves")
+@blueprint.alt_response(404, schema=RefusalSchema)
+@blueprint.alt_response(422, schema=RefusalSchema)
+def run_curves(name: str) -> Response:
+    """Accuracy and loss of a run after each round, with bands over its repeats, on every axis."""
+    return _with_etag(json.dumps(curves(name, _found(name))).encode())
+
+
+@blueprint.get("/runs/<name>/curves.csv")
+@blueprint.alt_response(404, schema=RefusalSchema)
+@blueprint.alt_response(422, schema=RefusalSchema)
+def run_csv(name: str) -> Response:
+    """The same as a table."""
+    text = curves_table({name: _found(name)}).to_csv(index=False, float_format="%.6g")
+    response = current_app.response_class(text, mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return response
+
+
+@blueprint.get("/runs/<name>/model.safetensors")
+@blueprint.alt_response(404, schema=RefusalSchema)
+@blueprint.alt_response(422, schema=RefusalSchema)
+def run_model(name: str) -> Response:
+    """The run's model in half precision, where it was kept."""
+    _found(name)
+    path = result_path(library().folder, name).with_suffix(".safetensors")
+    if not path.is_file():
+        abort(404)
+    return send_file(path.resolve(), "application/octet-stream", as_attachment=True, download_name=path.name)
+
+
+@blueprint.get("/comparison")
+@blueprint.arguments(PairSchema, location="query")
+@blueprint.alt_response(404, schema=RefusalSchema)
+def comparison(pair: dict[str, str]) -> dict[str, Any]:
+    """Accuracy of run `a` minus run `b` on the same photos and seeds, with interval and p-value of this one test."""
+    for name in (pair["a"], pair["b"]):
+        _found(name)
+    found = library().pair(pair["a"], pair["b"])
+    return {"comparison": fact(found, pair["a"], pair["b"]) if found else None}
+
+
+@blueprint.get("/story")
+def story() -> Response:
+    """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
+    return _with_etag(json.dumps(library().story()).encode())
+
+
+@blueprint.get("/labels")
+@needs("read")
+@blueprint.alt_response(401, schema=RefusalSchema)
+def labels() -> dict[str, Any]:
+    """One's own tags and notes, by run."""
+    return {"labels": {one.run: {"tags": one.tags.split(), "note": one.note} for one in current_user.labels}}
+
+
+@blueprint.put("/labels/<name>")
+@needs("label")
+@blueprint.arguments(LabelSchema)
+@blueprint.alt_response(401, schema=RefusalSchema)
+@blueprint.alt_response(404, schema=RefusalSchema)
+def label(given: dict[str, Any], name: str) -> dict[str, Any]:
+    """Set one's own tags and note on a run; none of either removes them."""
+    if not any(one["name"] == name for one in library().summaries()):
+        abort(404)
+    own = db.session.scalar(select(RunLabel).where(RunLabel.user_id == current_user.id, RunLabel.run == name))
+    tags = " ".join(sorted(set(given["tags"])))
+    if own is None and (tags or given["note"]):
+        current_user.labels.append(RunLabel(run=name, tags=tags, note=given["note"]))
+    elif own is not None and (tags or given["note"]):
+        own.tags, own.note = tags, given["note"]
+    elif own is not None:
+        current_user.labels.remove(own)
+    db.session.commit()
+    return {"tags": tags.split(), "note": given["note"]}
+
+
+def _authenticate() -> None:
+    """A bearer token speaks for its owner; without one, a change needs the page's CSRF token."""
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if kind:
+        token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))
+        if kind != "Bearer" or token is None or token.user.disabled or not request.path.startswith("/api/"):
+            abort(401)
+        g.token, g._login_user = token, token.user
+        if token.last_used is None or (now() - token.last_used).total_seconds() > 60:
+            token.last_used = now()
+            db.session.commit()
+    else:
+        csrf.protect()
+
+
+def init_app(app: Flask) -> None:
+    """Bind the API and the results it tells of."""
+    app.config.update(
+        API_TITLE="SkyFed", API_VERSION="v1", OPENAPI_VERSION="3.0.3", OPENAPI_URL_PREFIX="/api/v1",
+        OPENAPI_JSON_PATH="openapi.json",
+    )  # fmt: skip
+    app.extensions["library"] = Library(app.config["CACHE"])
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    app.before_request(_authenticate)
+    api = Api(app)
+    api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
+    api.register_blueprint(blueprint)

@@ -1,0 +1,226 @@
+"""What lies in cache/, read once per change: summaries, curves and details of runs, and what may be said of them.
+
+Nothing is kept that the files do not say; a file that appears, changes or goes is noticed at the next request.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
+from utils.conf import owner_name
+from utils.figures import AXES, colour, curves_table, title
+from utils.readme import QUESTIONS, WHAT
+from utils.results import ResultError, read_result, result_names, result_path
+
+STORY = (
+    ("alone", "conf_alone"),
+    ("central", "conf_centralized1_3"),
+    ("federated", "conf_f10"),
+    ("everything", "conf_centralized_all"),
+)
+_OPEN_RESULTS = 32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of cache/: what the list shows of it, or why it could not be read."""
+
+    stamp: tuple[int, int, int]
+    summary: dict[str, Any]
+
+
+class Library:
+    """The results in one cache folder. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._entries: dict[str, Entry] = {}
+        self._open: OrderedDict[tuple[str, tuple[int, int, int]], dict[str, Any]] = OrderedDict()
+        self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
+        self._story: tuple[Any, dict[str, Any]] | None = None
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """One entry per result, by name; an unreadable one has `error` and no figures."""
+        with self._lock:
+            names = result_names(self.folder)
+            for gone in set(self._entries) - set(names):
+                del self._entries[gone]
+            return [self._entry(name).summary for name in names if self._stamp(name)]
+
+    def result(self, name: str) -> dict[str, Any] | None:
+        """The checked result called `name`, None when there is none. Raises ResultError when it is unreadable."""
+        try:
+            stamp = self._stamp(name)
+        except ResultError:
+            return None
+        if stamp is None:
+            return None
+        with self._lock:
+            if (name, stamp) in self._open:
+                self._open.move_to_end((name, stamp))
+                return self._open[name, stamp]
+        result = read_result(result_path(self.folder, name))
+        with self._lock:
+            self._open[name, stamp] = result
+            while len(self._open) > _OPEN_RESULTS:
+                self._open.popitem(last=False)
+        return result
+
+    def pair(self, a: str, b: str) -> Comparison | None:
+        """The paired comparison of two runs, by itself; None when they have no photo in common."""
+        first, second = sorted((a, b))
+        key = (first, second, self._stamp(first), self._stamp(second))
+        if key not in self._pairs:
+            results = {name: self.result(name) for name in (first, second)}
+            known = {name: result for name, result in results.items() if result is not None}
+            found = compare(known, pairs=[(first, second)]) if len(known) == 2 else []
+            self._pairs[key] = found[0] if found else None
+        return self._pairs[key]
+
+    def story(self) -> dict[str, Any]:
+        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
+        names = [name for name in WHAT if self._stamp(name)]
+        stamps = tuple(self._stamp(name) for name in names)
+        with self._lock:
+            if self._story is None or self._story[0] != (tuple(names), stamps):
+                self._story = ((tuple(names), stamps), self._told(names))
+            return self._story[1]
+
+    def _told(self, names: list[str]) -> dict[str, Any]:
+        results = {}
+        for name in names:
+            try:
+                results[name] = self.result(name)
+            except ResultError:
+                continue
+        whole: Mapping[str, dict[str, Any]] = {name: r for name, r in results.items() if r is not None}
+        found = {(one.a, one.b): one for one in compare(whole)}
+        facts = []
+        for a, b in QUESTIONS:
+            one = found.get((a, b)) or found.get((b, a))
+            if one is not None:
+                facts.append(fact(one, a, b))
+        return {
+            "marks": [
+                {"role": role, "run": name, "title": title(name), "colour": colour(name),
+                 **estimate("accuracy", accuracy(answers(whole[name])))}
+                for role, name in STORY if name in whole
+            ],
+            "facts": facts,
+        }  # fmt: skip
+
+    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+        try:
+            status = result_path(self.folder, name).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _entry(self, name: str) -> Entry:
+        stamp = self._stamp(name) or (0, 0, 0)
+        entry = self._entries.get(name)
+        if entry is None or entry.stamp != stamp:
+            try:
+                summary = summarised(name, read_result(result_path(self.folder, name)))
+            except ResultError as error:
+                reason = str(error).replace(str(self.folder), "cache")
+                summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
+            entry = self._entries[name] = Entry(stamp, summary)
+        return entry
+
+
+def estimate(name: str, value: Estimate) -> dict[str, float]:
+    """An estimate as three plain numbers."""
+    return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+
+
+def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
+    """A paired comparison, turned so that it says accuracy of `a` minus that of `b`."""
+    difference = one.difference
+    if (one.a, one.b) != (a, b):
+        difference = Estimate(-difference.value, -difference.high, -difference.low)
+    verdict = "untested" if one.seeds < 2 else "none"
+    if one.seeds > 1 and one.p_holm < 0.05:
+        verdict = "better" if difference.value > 0 else "worse"
+    return {
+        "a": a, "b": b, "seeds": one.seeds, "p": one.p, "p_holm": one.p_holm, "p_floor": one.floor,
+        "verdict": verdict, **estimate("difference", difference),
+    }  # fmt: skip
+
+
+def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the list of runs shows of a result."""
+    repeats, given = result["repeats"], answers(result)
+    sent = sum(sum(r["bytes_up"]) + sum(r["bytes_down"]) for r in repeats) / len(repeats)
+    return {
+        "name": name,
+        "title": title(name),
+        "colour": colour(name),
+        "what": WHAT.get(name, ""),
+        **estimate("accuracy", accuracy(given, resamples=1000)),
+        **estimate("balanced", accuracy(given, balanced=True, resamples=1000)),
+        "loss": result["loss"][-1],
+        "rounds": len(result["acc"]),
+        "repeats": len(repeats),
+        "photos": len(given.hashes),
+        "megabytes": sent / 1e6,
+        "seconds": sum(sum(r["seconds"]) for r in repeats) / len(repeats),
+        "jensen_shannon": result["degree"]["jensen_shannon"],
+        "finished": str(result.get("finished", "")),
+        "fingerprint": str(result["data"].get("fingerprint", "")),
+        "conf": result["conf"],
+    }
+
+
+def curves(name: str, result: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Accuracy and loss after each round, mean and band over repeats, and where the round lies on every axis."""
+    table = curves_table({name: result}).drop(columns=["run"])
+    return {str(column): table[column].tolist() for column in table.columns}
+
+
+def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page of a run shows beyond its summary and curves."""
+    repeats, first = result["repeats"], result["repeats"][0]
+    confusion = [[sum(r["confusion"][t][a] for r in repeats) for a in (0, 1)] for t in (0, 1)]
+    wrong: dict[str, dict[str, Any]] = {}
+    for repeat in repeats:
+        test = repeat["test"]
+        for photo, label, probability in zip(test["hash"], test["label"], test["probability"], strict=True):
+            one = wrong.setdefault(
+                photo, {"hash": photo, "label": label, "judged": 0, "wrong": 0, "sum": 0.0}
+            )
+            one["judged"] += 1
+            one["wrong"] += (probability > 0.5) != (label == 1)
+            one["sum"] += probability
+    misjudged = sorted((w for w in wrong.values() if w["wrong"]), key=lambda w: -w["wrong"] / w["judged"])
+    return {
+        **summarised(name, result),
+        "owners": [{"name": owner_name(i), **owner} for i, owner in enumerate(first["owners"])],
+        "clients": [
+            {**client, "fold": r["fold"], "seed": r["seed"], "rotation": r["rotation"], "client": number}
+            for r in repeats for number, client in enumerate(r["clients"])
+        ],
+        "confusion": confusion,
+        "misjudged": [
+            {"hash": w["hash"], "label": w["label"], "judged": w["judged"], "wrong": w["wrong"],
+             "probability": w["sum"] / w["judged"]}
+            for w in misjudged[:60]
+        ],
+        "failures": sum(len(r["failures"]) for r in repeats),
+        "grey_shift": grey_shift(result, resamples=1000).value,
+        "degree": result["degree"],
+        "layers": result["layers"],
+        "parameters": result.get("parameters"),
+        "versions": result["versions"],
+        "data": result["data"],
+        "model": result.get("model"),
+        "machine": result.get("machine"),
+        "axes": AXES,
+    }  # fmt: skip

@@ -1,0 +1,80 @@
+// What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+export interface Run {
+  name: string;
+  title: string;
+  colour: string;
+  error?: string;
+  what: string;
+  accuracy: number;
+  accuracy_low: number;
+  accuracy_high: number;
+  balanced: number;
+  loss: number;
+  rounds: number;
+  repeats: number;
+  photos: number;
+  megabytes: number;
+  seconds: number;
+  jensen_shannon: number;
+  finished: string;
+  conf: Record<string, unknown>;
+}
+
+export interface Curves {
+  round: number[];
+  passes: number[];
+  steps: number[];
+  photos_seen: number[];
+  seconds: number[];
+  megabytes: number[];
+  acc: number[];
+  acc_p10: number[];
+  acc_p90: number[];
+  loss: number[];
+  loss_p10: number[];
+  loss_p90: number[];
+}
+
+export interface Comparison {
+  a: string;
+  b: string;
+  seeds: number;
+  p: number;
+  difference: number;
+  difference_low: number;
+  difference_high: number;
+}
+
+export interface Owner {
+  name: string;
+  photos: number;
+  cloudy: number;
+  sunny: number;
+}
+
+export interface Details extends Run {
+  owners: Owner[];
+  clients: { fold: number; seed: number; rotation: number; client: number; photos: number; accuracy: number | null }[];
+  confusion: [[number, number], [number, number]];
+  misjudged: { hash: string; label: number; judged: number; wrong: number; probability: number }[];
+  failures: number;
+  grey_shift: number;
+  degree: Record<string, number>;
+  layers: [string, number[]][];
+  parameters: number;
+  versions: Record<string, string>;
+  data: Record<string, unknown>;
+  model: { file: string; bytes: number } | null;
+}
+
+async function get<T>(path: string): Promise<T> {
+  const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return (await answer.json()) as T;
+}
+
+export const getRuns = async (): Promise<Run[]> => (await get<{ runs: Run[] }>("/runs")).runs;
+export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeURIComponent(name)}/curves`);
+export const getDetails = (name: string): Promise<Details> => get(`/runs/${encodeURIComponent(name)}`);
+export const getComparison = async (a: string, b: string): Promise<Comparison | null> =>
+  (await get<{ comparison: Comparison | null }>(`/comparison?${new URLSearchParams({ a, b })}`)).comparison;

@@ -1,0 +1,6 @@
+declare module "plotly.js-basic-dist-min";
+declare module "*.vue" {
+  import type { DefineComponent } from "vue";
+  const component: DefineComponent<object, object, unknown>;
+  export default component;
+}

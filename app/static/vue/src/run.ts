@@ -1,0 +1,6 @@
+import { createApp } from "vue";
+import RunPage from "./components/RunPage.vue";
+import { loadTexts } from "./texts";
+
+const place = document.getElementById("run");
+if (place) void loadTexts().then(() => createApp(RunPage, { name: place.dataset.name ?? "" }).mount(place));

@@ -1,0 +1,13 @@
+// The texts of the page's language: English is the key, /messages.json has the rest.
+let catalogue: Record<string, string> = {};
+
+export async function loadTexts(): Promise<void> {
+  if (document.documentElement.lang === "en") return;
+  const answer = await fetch("/messages.json");
+  if (answer.ok) catalogue = (await answer.json()) as Record<string, string>;
+}
+
+/** The text in the page's language; `{name}` stands for a value. */
+export function t(text: string, values: Record<string, string | number> = {}): string {
+  return (catalogue[text] ?? text).replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ""));
+}

@@ -1,0 +1,82 @@
+// What one sees of the runs, kept in the address so that a link shows the same.
+export const AXES = ["round", "passes", "steps", "photos_seen", "seconds", "megabytes"] as const;
+export type Axis = (typeof AXES)[number];
+
+export interface View {
+  runs: string[] | null; // null: the ones shown at first
+  axis: Axis;
+  smooth: number; // 0 none, up to 0.95
+  band: boolean;
+  logX: boolean;
+  logY: boolean;
+  search: string;
+  sort: string;
+  descending: boolean;
+  group: string;
+  differing: boolean;
+  pair: [string, string] | null;
+}
+
+export const PLAIN: View = {
+  runs: null,
+  axis: "round",
+  smooth: 0,
+  band: true,
+  logX: false,
+  logY: false,
+  search: "",
+  sort: "name",
+  descending: false,
+  group: "",
+  differing: false,
+  pair: null,
+};
+
+export function readView(address: string): View {
+  const asked = new URLSearchParams(address);
+  const smooth = Number(asked.get("smooth"));
+  const pair = asked.get("pair")?.split(",") ?? [];
+  return {
+    runs: asked.has("runs") ? (asked.get("runs") ?? "").split(",").filter(Boolean) : null,
+    axis: AXES.find((axis) => axis === asked.get("x")) ?? PLAIN.axis,
+    smooth: smooth > 0 && smooth <= 0.95 ? smooth : 0,
+    band: asked.get("band") !== "no",
+    logX: asked.get("logx") === "yes",
+    logY: asked.get("logy") === "yes",
+    search: asked.get("q") ?? "",
+    sort: asked.get("sort") ?? PLAIN.sort,
+    descending: asked.get("order") === "down",
+    group: asked.get("group") ?? "",
+    differing: asked.get("differing") === "yes",
+    pair: pair[0] && pair[1] ? [pair[0], pair[1]] : null,
+  };
+}
+
+export function writeView(view: View): string {
+  const said = new URLSearchParams();
+  if (view.runs) said.set("runs", view.runs.join(","));
+  if (view.axis !== PLAIN.axis) said.set("x", view.axis);
+  if (view.smooth) said.set("smooth", String(view.smooth));
+  if (!view.band) said.set("band", "no");
+  if (view.logX) said.set("logx", "yes");
+  if (view.logY) said.set("logy", "yes");
+  if (view.search) said.set("q", view.search);
+  if (view.sort !== PLAIN.sort) said.set("sort", view.sort);
+  if (view.descending) said.set("order", "down");
+  if (view.group) said.set("group", view.group);
+  if (view.differing) said.set("differing", "yes");
+  if (view.pair) said.set("pair", view.pair.join(","));
+  const text = said.toString().replaceAll("%2C", ",").replaceAll("%40", "@");
+  return text ? `?${text}` : "";
+}
+
+/** Exponential moving average without the bias of its start (as Adam does it); `weight` 0 changes nothing. */
+export function smoothed(values: number[], weight: number): number[] {
+  let sum = 0;
+  let total = 0;
+  return values.map((value) => {
+    sum = sum * weight + value * (1 - weight);
+    total = total * weight + (1 - weight);
+    return sum / total;
+  });
+}

@@ -1,0 +1,88 @@
+import { describe, expect, it } from "vitest";
+import type { Run } from "../src/api";
+import { panel } from "../src/plot";
+import { differingKeys, grouped, shown } from "../src/table";
+import { PLAIN, readView, smoothed, writeView, type View } from "../src/view";
+
+const run = (name: string, more: Partial<Run> = {}): Run => ({ name, title: name, colour: "#123456", conf: {}, ...more }) as Run;
+
+describe("the view in the address", () => {
+  it("comes back as it was written", () => {
+    const view: View = {
+      runs: ["conf_f10", "conf_f10@2"],
+      axis: "megabytes",
+      smooth: 0.6,
+      band: false,
+      logX: true,
+      logY: true,
+      search: "lr=0.1 resnet",
+      sort: "accuracy",
+      descending: true,
+      group: "norm",
+      differing: true,
+      pair: ["conf_a", "conf_b"],
+    };
+    expect(readView(writeView(view))).toEqual(view);
+  });
+  it("is empty for the plain view, and plain for a nonsensical address", () => {
+    expect(writeView(PLAIN)).toBe("");
+    expect(readView("?x=<script>&smooth=7&pair=one&band=maybe")).toEqual(PLAIN);
+  });
+  it("tells no runs at all from the first ones", () => {
+    expect(readView(writeView({ ...PLAIN, runs: [] })).runs).toEqual([]);
+  });
+});
+
+describe("smoothing", () => {
+  it("changes nothing at weight 0 and keeps a constant", () => {
+    expect(smoothed([1, 5, 2], 0)).toEqual([1, 5, 2]);
+    for (const value of smoothed([3, 3, 3], 0.9)) expect(value).toBeCloseTo(3);
+  });
+  it("starts at the first value and lags behind a rise", () => {
+    const values = smoothed([0, 1, 1, 1], 0.5);
+    expect(values[0]).toBe(0);
+    expect(values[1]).toBeCloseTo(2 / 3);
+    expect(values[3]).toBeLessThan(1);
+  });
+});
+
+describe("the table", () => {
+  const runs = [
+    run("conf_b", { accuracy: 0.9, conf: { lr: 0.1, norm: "group" } }),
+    run("conf_a@10", { accuracy: 0.7, conf: { lr: 0.2, norm: "group" } }),
+    run("conf_a@9", { accuracy: 0.8, conf: { lr: 0.1, norm: "batch" } }),
+    run("conf_x", { error: "not a readable pickle" }),
+  ];
+  const names = (found: Run[]): string[] => found.map((one) => one.name);
+  it("sorts by number or name, the unreadable last", () => {
+    expect(names(shown(runs, PLAIN))).toEqual(["conf_a@9", "conf_a@10", "conf_b", "conf_x"]);
+    expect(names(shown(runs, { ...PLAIN, sort: "accuracy", descending: true }))).toEqual(["conf_b", "conf_a@9", "conf_a@10", "conf_x"]);
+  });
+  it("finds all words in names and conf values", () => {
+    expect(names(shown(runs, { ...PLAIN, search: "lr=0.1 GROUP" }))).toEqual(["conf_b"]);
+    expect(names(shown(runs, { ...PLAIN, search: "readable" }))).toEqual(["conf_x"]);
+  });
+  it("groups by a key and names what differs", () => {
+    expect(grouped(runs.slice(0, 3), "norm").map(([value, members]) => [value, members.length])).toEqual([["group", 2], ["batch", 1]]);
+    expect(differingKeys(runs)).toEqual(["lr", "norm"]);
+    expect(differingKeys(runs.slice(0, 2))).toEqual(["lr"]);
+  });
+  it("is quick with 500 runs", () => {
+    const many = Array.from({ length: 500 }, (_, i) => run(`conf_r${i}`, { accuracy: (i * 37) % 500, conf: { lr: i } }));
+    expect(shown(many, { ...PLAIN, sort: "accuracy" })).toHaveLength(500);
+  });
+});
+
+describe("a panel", () => {
+  const curve = { round: [1, 2], acc: [0.5, 0.75], acc_p10: [0.4, 0.7], acc_p90: [0.6, 0.8] };
+  const curves = new Map([["conf_a", curve as never]]);
+  it("keeps the raw line visible beside the smoothed one", () => {
+    expect(panel("acc", [run("conf_a")], curves, { ...PLAIN, band: false })).toHaveLength(1);
+    const traces = panel("acc", [run("conf_a")], curves, { ...PLAIN, smooth: 0.5 });
+    expect(traces.map((trace) => trace.y)).toEqual([[0.6, 0.8, 0.7, 0.4], [0.5, 0.75], smoothed([0.5, 0.75], 0.5)]);
+  });
+  it("escapes what a run is called", () => {
+    const [trace] = panel("acc", [run("conf_a", { title: "<img src=x>" })], curves, { ...PLAIN, band: false });
+    expect(trace?.hovertemplate).not.toContain("<img");
+  });
+});

@@ -1,0 +1,16 @@
+import vue from "@vitejs/plugin-vue";
+import { defineConfig } from "vitest/config";
+
+// Flask finds what is built here through the manifest (app/vite.py) and serves it below /static/.
+export default defineConfig({
+  base: "/static/",
+  plugins: [vue()],
+  build: {
+    manifest: true,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 1500, // Plotly, loaded only when a chart is drawn
+    rollupOptions: { input: ["src/home.ts", "src/run.ts", "src/style.scss"] },
+  },
+  css: { preprocessorOptions: { scss: { quietDeps: true, silenceDeprecations: ["import"] } } },
+  test: { environment: "happy-dom", include: ["tests/**/*.test.ts"] },
+});

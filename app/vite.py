@@ -1,0 +1,61 @@
+"""Finds the front end's built files through Vite's manifest; sources are never served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, current_app, url_for
+from markupsafe import Markup
+
+DIST = Path(__file__).parent / "static" / "vue" / "dist"
+
+
+def init_app(app: Flask) -> None:
+    """Give templates `vite(entry)`: the tags that load an entry point."""
+    app.extensions["vite"] = {"stamp": None, "manifest": {}}
+    app.jinja_env.globals["vite"] = tags
+
+
+def tags(entry: str) -> Markup:
+    """Script and style tags of an entry point such as "src/home.ts"; nothing when it was not built."""
+    chunk = _manifest().get(entry)
+    if chunk is None:
+        return Markup("")
+    lines = [
+        Markup('<link rel="stylesheet" href="{}">').format(url_for("static", filename=name))
+        for name in _styles(entry)
+    ]
+    if chunk["file"].endswith(".js"):
+        lines.append(
+            Markup('<script type="module" src="{}"></script>').format(
+                url_for("static", filename=chunk["file"])
+            )
+        )
+    else:
+        lines.append(
+            Markup('<link rel="stylesheet" href="{}">').format(url_for("static", filename=chunk["file"]))
+        )
+    return Markup("\n").join(lines)
+
+
+def _styles(entry: str) -> list[str]:
+    manifest, found, waiting = _manifest(), [], [entry]
+    while waiting:
+        chunk = manifest[waiting.pop()]
+        found += chunk.get("css", [])
+        waiting += chunk.get("imports", [])
+    return list(dict.fromkeys(found))
+
+
+def _manifest() -> dict[str, Any]:
+    """The manifest, read again when a new build has written it."""
+    path, kept = DIST / ".vite" / "manifest.json", current_app.extensions["vite"]
+    try:
+        stamp = path.stat().st_mtime_ns
+        if stamp != kept["stamp"]:
+            kept.update(stamp=stamp, manifest=json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+    return dict(kept["manifest"])

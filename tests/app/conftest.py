@@ -1,0 +1,102 @@
+"""A site of its own for every test: fresh database, a cache with two small results, people of every role."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from app import create_app
+from app.auth import service
+from app.cli import prepare_database
+from app.config import demo
+from app.extensions import limiter
+from tests.conftest import TINY
+from tests.test_results import make_result
+from utils.conf import make_conf
+from utils.results import result_path, write_result
+
+PASSWORD = "a long enough password"
+ROLES = ("user", "researcher", "admin")
+
+
+def whole_result(name, seed=0):
+    """A result as the site meets it: the smallest one, with conf and the last things a run writes."""
+    result = copy.deepcopy(make_result(name=name))
+    result["conf"] = make_conf({**TINY, "seed": seed}, "x").as_json()
+    result["data"] = {"set": "drawn", "fingerprint": "f", "folds": 1, "seeds": 1, "photos": 6, "sunny": 3}
+    result.update(finished="2026-01-02T03:04:05+00:00", parameters=2, model=None, machine={})
+    return result
+
+
+@pytest.fixture
+def cache(tmp_path):
+    """A cache folder with the results conf_a and conf_b."""
+    folder = tmp_path / "cache"
+    for number, name in enumerate(("conf_a", "conf_b")):
+        write_result(result_path(folder, name), whole_result(name, number))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """A database file at the present schema with one person per role; copied for every test."""
+    folder = tmp_path_factory.mktemp("database")
+    site = create_app({**demo({"SKYFED_INSTANCE": str(folder)}), "DEMO": False})
+    prepare_database(site)
+    with site.app_context():
+        for role in ROLES:
+            service.register(f"{role}@example.org", role.title(), PASSWORD, role)
+    return folder / "demo.db"
+
+
+@pytest.fixture
+def site(tmp_path, cache, migrated):
+    """The site, as in a test browser on this machine: no https, no limits on tries."""
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    (instance / "demo.db").write_bytes(migrated.read_bytes())
+    settings = demo({"SKYFED_INSTANCE": str(instance), "SKYFED_CACHE": str(cache)})
+    made = create_app({**settings, "DEMO": False, "TESTING": True, "RATELIMIT_ENABLED": False})
+    yield made
+    limiter.enabled = True
+
+
+class Browser:
+    """A client that takes the CSRF token from the page, as a browser's form would."""
+
+    def __init__(self, site):
+        self.client = site.test_client()
+
+    def get(self, path, **more):
+        return self.client.get(path, **more)
+
+    def token(self, path="/login"):
+        page = self.client.get("/why").get_data(as_text=True)
+        return page.partition('name="csrf-token" content="')[2].partition('"')[0]
+
+    def post(self, path, data=None, **more):
+        return self.client.post(path, data={"csrf_token": self.token(), **(data or {})}, **more)
+
+    def put(self, path, json):
+        return self.client.put(path, json=json, headers={"X-CSRFToken": self.token()})
+
+    def log_in(self, email, password=PASSWORD, **more):
+        return self.post("/login", {"email": email, "password": password, **more})
+
+    def cookie(self, name="skyfed_demo_session"):
+        found = self.client.get_cookie(name)
+        return found.value if found else None
+
+
+@pytest.fixture
+def browse(site):
+    """Makes a browser, logged in as somebody of the role, or as nobody."""
+
+    def make(role=None):
+        browser = Browser(site)
+        if role:
+            assert browser.log_in(f"{role}@example.org").status_code == 302
+        return browser
+
+    return make

@@ -1,0 +1,104 @@
+"""Who may do what: every route of the site, every role, every method, by a real request."""
+
+import pytest
+from werkzeug.routing import Rule
+
+OPEN, PEOPLE, ADMINS = "open", "people", "admins"
+LOGIN = 302  # sent to the login page
+
+# route: (who may, a real address of it, what a success answers by method)
+ROUTES = {
+    "/": (OPEN, "/", {"GET": 302}),
+    "/home": (OPEN, "/home", {"GET": 200}),
+    "/why": (OPEN, "/why", {"GET": 200}),
+    "/runs/<name>": (OPEN, "/runs/conf_a", {"GET": 200}),
+    "/messages.json": (OPEN, "/messages.json", {"GET": 200}),
+    "/static/<path:filename>": (OPEN, "/static/nothing.js", {"GET": 404}),
+    "/register": (OPEN, "/register", {"GET": 200, "POST": 422}),
+    "/login": (OPEN, "/login", {"GET": (200, 302), "POST": 422}),
+    "/language/<code>": (OPEN, "/language/zh", {"POST": 302}),
+    "/reset/<secret>": (OPEN, "/reset/nobody-has-this-secret", {"GET": 404, "POST": 404}),
+    "/api/v1/openapi.json": (OPEN, "/api/v1/openapi.json", {"GET": 200}),
+    "/api/v1/runs": (OPEN, "/api/v1/runs", {"GET": 200}),
+    "/api/v1/runs/<name>": (OPEN, "/api/v1/runs/conf_a", {"GET": 200}),
+    "/api/v1/runs/<name>/curves": (OPEN, "/api/v1/runs/conf_a/curves", {"GET": 200}),
+    "/api/v1/runs/<name>/curves.csv": (OPEN, "/api/v1/runs/conf_a/curves.csv", {"GET": 200}),
+    "/api/v1/runs/<name>/model.safetensors": (OPEN, "/api/v1/runs/conf_a/model.safetensors", {"GET": 404}),
+    "/api/v1/comparison": (OPEN, "/api/v1/comparison?a=conf_a&b=conf_b", {"GET": 200}),
+    "/api/v1/story": (OPEN, "/api/v1/story", {"GET": 200}),
+    "/api/v1/labels": (PEOPLE, "/api/v1/labels", {"GET": 200}),
+    "/api/v1/labels/<name>": (PEOPLE, "/api/v1/labels/conf_a", {"PUT": 422}),
+    "/logout": (PEOPLE, "/logout", {"POST": 302}),
+    "/profile": (PEOPLE, "/profile", {"GET": 200, "POST": 302}),
+    "/profile/password": (PEOPLE, "/profile/password", {"POST": 422}),
+    "/profile/sessions/end": (PEOPLE, "/profile/sessions/end", {"POST": 302}),
+    "/profile/tokens": (PEOPLE, "/profile/tokens", {"POST": 422}),
+    "/profile/tokens/<int:number>/revoke": (PEOPLE, "/profile/tokens/99/revoke", {"POST": 404}),
+    "/profile/codes": (PEOPLE, "/profile/codes", {"GET": 200, "POST": 422}),
+    "/profile/export": (PEOPLE, "/profile/export", {"GET": 200}),
+    "/profile/delete": (PEOPLE, "/profile/delete", {"POST": 422}),
+    "/admin/people": (ADMINS, "/admin/people", {"GET": 200}),
+    "/admin/people/<int:number>/role": (ADMINS, "/admin/people/1/role", {"POST": 400}),
+    "/admin/people/<int:number>/disable": (ADMINS, "/admin/people/99/disable", {"POST": 404}),
+    "/admin/people/<int:number>/reset": (ADMINS, "/admin/people/1/reset", {"POST": 200}),
+    "/admin/audit": (ADMINS, "/admin/audit", {"GET": 200}),
+}
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def _expected(who, role, path, success):
+    """Status codes that are right for this role."""
+    if who == OPEN or (who == PEOPLE and role) or (who == ADMINS and role == "admin"):
+        return success if isinstance(success, tuple) else (success,)
+    if role:
+        return (403,)
+    return (401,) if path.startswith("/api/") else (LOGIN,)
+
+
+def test_the_table_has_every_route_and_method_of_the_site(site):
+    known: dict[str, set[str]] = {}
+    for rule in site.url_map.iter_rules():
+        assert isinstance(rule, Rule)
+        known.setdefault(rule.rule, set()).update(rule.methods - {"HEAD", "OPTIONS"})
+    assert known == {route: set(methods) for route, (_, _, methods) in ROUTES.items()}
+
+
+@pytest.mark.parametrize("role", [None, "user", "researcher", "admin"])
+def test_every_route_answers_every_role_as_the_table_says(browse, role):
+    for who, path, methods in ROUTES.values():
+        browser = browse(role)
+        headers = {"X-CSRFToken": browser.token()}
+        for method in METHODS:
+            body = {"json": {}} if path.startswith("/api/") and method != "GET" else {}
+            answer = browser.client.open(path, method=method, headers=headers, **body)
+            where = f"{method} {path} as {role}"
+            if method not in methods:
+                assert answer.status_code in (405, 404, 400, 401, 403, LOGIN), where
+            else:
+                assert answer.status_code in _expected(who, role, path, methods[method]), where
+                if answer.status_code == LOGIN and role is None and who != OPEN:
+                    assert "/login" in answer.headers["Location"], where
+
+
+@pytest.mark.parametrize(
+    "path", [path for _, path, methods in ROUTES.values() if "POST" in methods or "PUT" in methods]
+)
+def test_no_change_without_the_pages_token(browse, path):
+    browser = browse("admin")
+    method = "PUT" if "/labels/" in path else "POST"
+    assert browser.client.open(path, method=method, json={}).status_code == 400
+    forged = browser.client.open(path, method=method, json={}, headers={"X-CSRFToken": "forged"})
+    assert forged.status_code == 400
+
+
+def test_every_answer_has_its_headers(browse):
+    for path in ("/home", "/login", "/nope", "/api/v1/runs", "/api/v1/nope"):
+        headers = browse().get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "script-src 'self'" in policy and "unsafe-eval" not in policy
+        assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_other_hosts_are_refused(browse):
+    assert browse().get("/home", headers={"Host": "evil.example"}).status_code == 400

@@ -1,0 +1,146 @@
+"""The API over cache/: what is there is told, what is broken is told as broken, nothing else is reached."""
+
+import pickle
+
+import pytest
+from sqlalchemy import select
+
+from app.extensions import db
+from app.models import ApiToken
+from tests.app.conftest import Browser, whole_result
+from tests.test_results import HOSTILE
+from utils.results import result_path, write_result
+
+
+def test_a_run_that_appears_changes_or_goes_is_noticed_without_a_restart(browse, cache):
+    browser = browse()
+
+    def listed():
+        return {run["name"]: run for run in browser.get("/api/v1/runs").json["runs"]}
+
+    assert set(listed()) == {"conf_a", "conf_b"}
+    write_result(result_path(cache, "conf_c@2"), whole_result("conf_c@2"))
+    changed = whole_result("conf_a")
+    changed["loss"] = [0.5, 0.25]
+    write_result(result_path(cache, "conf_a"), changed)
+    result_path(cache, "conf_b").unlink()
+    assert set(listed()) == {"conf_a", "conf_c@2"} and listed()["conf_a"]["loss"] == 0.25
+    assert browser.get("/runs/conf_c@2").status_code == 200
+
+
+def test_the_list_is_not_sent_again_when_nothing_changed(browse):
+    browser = browse()
+    tag = browser.get("/api/v1/runs").headers["ETag"]
+    assert browser.get("/api/v1/runs", headers={"If-None-Match": tag}).status_code == 304
+
+
+@pytest.mark.parametrize("kind", ["code", "billion laughs", "cycle", "huge frame", "no pickle"])
+def test_a_hostile_pickle_is_listed_as_unreadable_and_the_site_lives(
+    browse, cache, tmp_path, monkeypatch, kind
+):
+    monkeypatch.chdir(tmp_path)
+    (cache / "conf_evil.json.pkl").write_bytes(HOSTILE[kind])
+    browser = browse()
+    listed = {run["name"]: run for run in browser.get("/api/v1/runs").json["runs"]}
+    assert "error" in listed["conf_evil"] and "accuracy" in listed["conf_a"]
+    assert str(cache) not in listed["conf_evil"]["error"]
+    assert browser.get("/api/v1/runs/conf_evil").status_code == 422
+    assert browser.get("/api/v1/comparison?a=conf_a&b=conf_evil").status_code == 422
+    for page in ("/home", "/runs/conf_evil"):
+        text = browser.get(page).get_data(as_text=True)
+        assert "conf_evil" in text or "evil" in text
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../conf_a",
+        "..%2fconf_a",
+        "%2e%2e%2fconf_a",
+        "conf_a%00",
+        ".hidden",
+        "conf_a.json.pkl",
+        "a" * 300,
+    ],
+)
+def test_names_that_would_climb_lead_nowhere(browse, cache, name):
+    (cache.parent / "conf_a.json.pkl").write_bytes(pickle.dumps({}))
+    for path in (f"/api/v1/runs/{name}", f"/api/v1/runs/{name}/model.safetensors", f"/runs/{name}"):
+        assert browse().get(path).status_code == 404
+
+
+def test_curves_comparison_and_csv(browse):
+    browser = browse()
+    curves = browser.get("/api/v1/runs/conf_a/curves").json
+    assert curves["acc"] == [0.5, 0.75] and curves["round"] == [1, 2] and curves["photos_seen"] == [0.5, 1.25]
+    found = browser.get("/api/v1/comparison?a=conf_b&b=conf_a").json["comparison"]
+    assert found["difference"] == 0 and found["seeds"] == 1 and found["verdict"] == "untested"
+    text = browser.get("/api/v1/runs/conf_a/curves.csv").get_data(as_text=True)
+    assert text.startswith("run,round,passes") and text.count("\n") == 3
+    assert browser.get("/api/v1/comparison?a=conf_a").status_code == 422
+    assert browser.get("/api/v1/comparison?a=conf_a&b=none").status_code == 404
+
+
+def test_the_model_is_the_file_beside_the_result(browse, cache):
+    (cache / "conf_a.json.safetensors").write_bytes(b"weights")
+    answer = browse().get("/api/v1/runs/conf_a/model.safetensors")
+    assert answer.data == b"weights" and "attachment" in answer.headers["Content-Disposition"]
+
+
+def test_labels_are_ones_own(browse):
+    mine, other = browse("user"), browse("researcher")
+    assert mine.put("/api/v1/labels/conf_a", {"tags": ["b", "a", "a"], "note": "<b>"}).json["tags"] == [
+        "a",
+        "b",
+    ]
+    assert mine.get("/api/v1/labels").json == {"labels": {"conf_a": {"tags": ["a", "b"], "note": "<b>"}}}
+    assert other.get("/api/v1/labels").json == {"labels": {}}
+    assert mine.put("/api/v1/labels/conf_none", {"tags": [], "note": ""}).status_code == 404
+    assert mine.put("/api/v1/labels/conf_a", {"tags": ["a b"], "note": ""}).status_code == 422
+    mine.put("/api/v1/labels/conf_a", {"tags": [], "note": ""})
+    assert mine.get("/api/v1/labels").json == {"labels": {}}
+
+
+def _token(browser, scopes):
+    page = browser.post("/profile/tokens", {"name": "script", "scopes": scopes}).get_data(as_text=True)
+    return page.partition('id="token">')[2].partition("<")[0]
+
+
+def test_a_token_speaks_for_its_owner_within_its_scopes_until_revoked(site, browse):
+    owner = browse("user")
+    reading, writing = _token(owner, ["read"]), _token(owner, ["read", "label"])
+    program = Browser(site).client
+    body = {"tags": ["t"], "note": ""}
+
+    def put(secret):
+        headers = {"Authorization": f"Bearer {secret}"}
+        return program.put("/api/v1/labels/conf_a", json=body, headers=headers).status_code
+
+    assert (put(reading), put(writing), put("wrong")) == (403, 200, 401)
+    headers = {"Authorization": f"Bearer {reading}"}
+    assert program.get("/api/v1/labels", headers=headers).json["labels"]["conf_a"]["tags"] == ["t"]
+    assert program.get("/profile", headers=headers).status_code == 401
+    assert reading not in owner.get("/profile").get_data(as_text=True)
+    with site.app_context():
+        numbers = db.session.scalars(select(ApiToken.id)).all()
+    for number in numbers:
+        owner.post(f"/profile/tokens/{number}/revoke")
+    assert put(writing) == 401
+
+
+def test_the_description_of_the_api_names_every_route(site, browse):
+    described = browse().get("/api/v1/openapi.json").json
+    assert described["openapi"] == "3.0.3"
+    routes = {
+        rule.rule.replace("<", "{").replace(">", "}")
+        for rule in site.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/") and "openapi" not in rule.rule
+    }
+    assert set(described["paths"]) == routes
+
+
+def test_errors_of_the_api_are_json(browse):
+    answer = browse().get("/api/v1/nothing")
+    assert answer.status_code == 404 and answer.json["error"]["code"] == 404

@@ -1,0 +1,79 @@
+"""The demo site on a port of its own, and a real Chromium that complains of nothing."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from app.vite import DIST
+from tests.conftest import ROOT
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory):
+    """Where the demo site is, on the shipped results."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    if not DIST.exists():
+        pytest.skip("front end not built (make install)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("site")
+    process = subprocess.Popen(
+        [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, env={**os.environ, "SKYFED_INSTANCE": str(folder)},
+    )  # fmt: skip
+    for line in process.stdout:
+        if re.search(r"SkyFed is at", line):
+            break
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def chromium(address):
+    """The browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page_of(chromium, address):
+    """Makes a page in a fresh profile; fails the test for any console error, CSP violation or foreign request."""
+    faults, contexts = [], []
+
+    def make(**settings):
+        context = chromium.new_context(**{"base_url": address, "locale": "en-US", **settings})
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda m: m.type in ("error", "warning") and faults.append(f"console: {m.text}"))
+        page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+        page.on("request", lambda r: _is_foreign(r.url, address) and faults.append(f"request: {r.url}"))
+        contexts.append(context)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not faults, faults
+
+
+def _is_foreign(url, address):
+    return not url.startswith((f"{address}/", "data:", "blob:"))

@@ -1,0 +1,103 @@
+"""A visitor's first visit, in a real browser: register, compare runs, pass a link on, change the profile, leave."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+expect.set_options(timeout=60_000)
+ORIGINALS = ("centralized1_1", "centralized1_2", "centralized1_3", "f5", "f10")
+
+
+def _traces(page):
+    """What the first chart shows: names, and the first x of each line."""
+    return page.evaluate(
+        "() => document.querySelector('.chart').data.filter(t => t.mode === 'lines')"
+        ".map(t => [t.name, t.x[0], t.y.at(-1)])"
+    )
+
+
+def test_a_visitor_registers_compares_shares_and_leaves(page_of):
+    page = page_of()
+    page.goto("/register")
+    page.get_by_label("E-mail").fill("visitor@example.org")
+    page.get_by_label("Nickname").fill("Visitor")
+    page.get_by_label("New password").fill("clouds over the hills")
+    page.get_by_label("The same again").fill("clouds over the hills")
+    page.get_by_role("button", name="Register").click()
+    page.wait_for_url("**/login")
+    page.get_by_label("E-mail").fill("visitor@example.org")
+    page.get_by_label("Password", exact=True).fill("clouds over the hills")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/home")
+
+    for name in ORIGINALS:
+        expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.chart').data?.length >= 8")
+    before = _traces(page)
+    page.get_by_label("Across").select_option("megabytes")
+    page.wait_for_function(
+        "() => document.querySelector('.chart').layout.xaxis.title.text === 'megabytes sent'"
+    )
+    page.get_by_role("button", name="Hide alone").click()
+    page.wait_for_function("() => !document.querySelector('.chart').data.some(t => t.name === 'alone')")
+    assert "alone" in [name for name, *_ in before]
+    page.get_by_role("button", name="Copy the link to this view").click()
+    link = page.evaluate("() => navigator.clipboard.readText()")
+    assert "x=megabytes" in link and "conf_alone" not in link
+
+    other = page_of()
+    other.goto(link)
+    other.wait_for_function(
+        "count => document.querySelector('.chart')?.data?.filter(t => t.mode === 'lines').length === count",
+        arg=len(_traces(page)),
+    )
+    assert _traces(other) == _traces(page)
+    expect(other.get_by_role("link", name="Log in")).to_be_visible()
+
+    page.get_by_role("link", name="Visitor").click()
+    page.get_by_label("Nickname").fill("Sky watcher")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("link", name="Sky watcher")).to_be_visible()
+    page.get_by_role("button", name="Log out", exact=True).click()
+    page.wait_for_url("**/login")
+    page.goto("/profile")
+    assert re.search(r"/login\?next=", page.url)
+
+
+def test_two_runs_are_compared_and_the_table_finds_them(page_of):
+    page = page_of()
+    page.goto("/home?pair=conf_f10,conf_alone&q=f10")
+    expect(page.get_by_text("Difference of accuracy on the same photos and seeds:")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Paired bootstrap: p = 0\.\d+ for this one"))).to_be_visible()
+    expect(page.get_by_role("rowheader", name="f10", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name="alone", exact=True)).to_have_count(0)
+
+
+def test_a_runs_page_shows_what_it_was_made_of(page_of):
+    page = page_of()
+    page.goto("/runs/conf_f10_noniid")
+    expect(page.get_by_role("heading", name="How the photos fell to the owners")).to_be_visible()
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    expect(page.get_by_text("dirichlet")).to_be_visible()
+
+
+@pytest.mark.parametrize("language", ["zh-CN", "en-US"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_follow_the_systems_language_and_theme_and_fit_a_phone(page_of, language, scheme):
+    page = page_of(color_scheme=scheme, viewport={"width": 390, "height": 844}, locale=language)
+    for path in ("/home", "/why", "/login", "/register", "/runs/conf_f10"):
+        page.goto(path)
+        page.wait_for_load_state("load")
+        assert page.evaluate("() => document.documentElement.lang") == language[:2]
+        assert page.evaluate("() => document.documentElement.dataset.bsTheme") == scheme
+        wide = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0, f"{path} is {wide} pixels too wide for a phone"
+
+
+def test_without_javascript_the_final_figures_are_there(page_of):
+    page = page_of(java_script_enabled=False)
+    page.goto("/home")
+    for name in ORIGINALS:
+        expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
