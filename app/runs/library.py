@@ -5,6 +5,7 @@ Nothing is kept that the files do not say; a file that appears, changes or goes 
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
-from utils.conf import owner_name
+from utils.conf import Conf, json_name, owner_name
 from utils.figures import AXES, colour, curves_table, title
 from utils.readme import QUESTIONS, WHAT
 from utils.results import ResultError, read_result, result_names, result_path
@@ -213,6 +214,7 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
              "probability": w["sum"] / w["judged"]}
             for w in misjudged[:60]
         ],
+        "conf_says": {json_name(field): field.metadata["doc"] for field in dataclasses.fields(Conf)},
         "failures": sum(len(r["failures"]) for r in repeats),
         "grey_shift": grey_shift(result, resamples=1000).value,
         "degree": result["degree"],

@@ -57,6 +57,7 @@ export interface Details extends Run {
   clients: { fold: number; seed: number; rotation: number; client: number; photos: number; accuracy: number | null }[];
   confusion: [[number, number], [number, number]];
   misjudged: { hash: string; label: number; judged: number; wrong: number; probability: number }[];
+  conf_says: Record<string, string>;
   failures: number;
   grey_shift: number;
   degree: Record<string, number>;
