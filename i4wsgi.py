@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Serve the site, or look after it.")
     parser.add_argument("--demo", action="store_true", help="try it out: demo accounts, this machine only")
     parser.add_argument("--port", type=_port, default=5000, help="default 5000")
-    parser.add_argument("--threads", type=int, default=8, help="requests at a time (default 8)")
+    parser.add_argument("--threads", type=int, default=16, help="requests at a time (default 16)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the site (the default)")
     admin = commands.add_parser("admin", help="make somebody an admin")

@@ -78,6 +78,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
         "BABEL_DEFAULT_LOCALE": "en",
         "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parent / "translations"),
+        "STREAMS": 8,  # readers of live events at a time; each holds a thread
         "LANGUAGES": {"en": "English", "zh": "中文"},
     }
 

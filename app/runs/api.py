@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from app.extensions import csrf, db
 from app.models import ApiToken, RunLabel, hash_secret, now
 from app.runs.library import Library, curves, details, fact
+from app.runs.live import Live, stream
 from utils.figures import curves_table
 from utils.results import ResultError, result_path
 
@@ -164,6 +165,26 @@ def story() -> Response:
     return _with_etag(json.dumps(library().story()).encode())
 
 
+@blueprint.get("/live")
+def live() -> Response:
+    """Runs in training, with accuracy and loss of each repeat after each round so far."""
+    return _with_etag(json.dumps({"runs": current_app.extensions["live"].snapshot()}).encode())
+
+
+@blueprint.get("/live/events")
+@blueprint.alt_response(204, description="No place for one more reader; ask /live now and then")
+def live_events() -> Response:
+    """The same as server-sent events; with Last-Event-ID only what is new since."""
+    watched: Live = current_app.extensions["live"]
+    if not watched.places.acquire(blocking=False):
+        return current_app.response_class(status=204)  # which tells an EventSource not to try again
+    events = stream(watched, request.headers.get("Last-Event-ID", ""))
+    response = current_app.response_class(events, mimetype="text/event-stream")
+    response.call_on_close(watched.places.release)  # also when nobody ever reads a line
+    response.headers["X-Accel-Buffering"] = "no"  # nginx passes events on as they come
+    return response
+
+
 @blueprint.get("/labels")
 @needs("read")
 @blueprint.alt_response(401, schema=RefusalSchema)
@@ -215,6 +236,7 @@ def init_app(app: Flask) -> None:
         OPENAPI_JSON_PATH="openapi.json",
     )  # fmt: skip
     app.extensions["library"] = Library(app.config["CACHE"])
+    app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     app.before_request(_authenticate)
     api = Api(app)

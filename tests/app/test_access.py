@@ -26,6 +26,8 @@ ROUTES = {
     "/api/v1/runs/<name>/model.safetensors": (OPEN, "/api/v1/runs/conf_a/model.safetensors", {"GET": 404}),
     "/api/v1/comparison": (OPEN, "/api/v1/comparison?a=conf_a&b=conf_b", {"GET": 200}),
     "/api/v1/story": (OPEN, "/api/v1/story", {"GET": 200}),
+    "/api/v1/live": (OPEN, "/api/v1/live", {"GET": 200}),
+    "/api/v1/live/events": (OPEN, "/api/v1/live/events", {"GET": 200}),
     "/api/v1/labels": (PEOPLE, "/api/v1/labels", {"GET": 200}),
     "/api/v1/labels/<name>": (PEOPLE, "/api/v1/labels/conf_a", {"PUT": 422}),
     "/logout": (PEOPLE, "/logout", {"POST": 302}),
@@ -64,7 +66,8 @@ def test_the_table_has_every_route_and_method_of_the_site(site):
 
 
 @pytest.mark.parametrize("role", [None, "user", "researcher", "admin"])
-def test_every_route_answers_every_role_as_the_table_says(browse, role):
+def test_every_route_answers_every_role_as_the_table_says(browse, role, monkeypatch):
+    monkeypatch.setattr("app.runs.live._LIFETIME", 0.0)
     for who, path, methods in ROUTES.values():
         browser = browse(role)
         headers = {"X-CSRFToken": browser.token()}

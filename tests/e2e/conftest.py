@@ -20,7 +20,15 @@ ARGUMENTS = (
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory):
+def cache(tmp_path_factory):
+    """A copy of the shipped results, so that tests may add to them."""
+    folder = tmp_path_factory.mktemp("results") / "cache"
+    shutil.copytree(ROOT / "cache", folder, ignore=shutil.ignore_patterns(".unfinished"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, cache):
     """Where the demo site is, on the shipped results."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
@@ -30,9 +38,10 @@ def address(tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("site")
+    settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache)}
     process = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, env={**os.environ, "SKYFED_INSTANCE": str(folder)},
+        stderr=subprocess.STDOUT, text=True, env={**os.environ, **settings},
     )  # fmt: skip
     for line in process.stdout:
         if re.search(r"SkyFed is at", line):

@@ -2,8 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
+
+from tests.conftest import TINY
+from utils.checkpoints import start
+from utils.experiment import Repeat, State
 
 expect.set_options(timeout=60_000)
 ORIGINALS = ("centralized1_1", "centralized1_2", "centralized1_3", "f5", "f10")
@@ -80,7 +85,7 @@ def test_a_runs_page_shows_what_it_was_made_of(page_of):
     page.goto("/runs/conf_f10_noniid")
     expect(page.get_by_role("heading", name="How the photos fell to the owners")).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
-    expect(page.get_by_text("dirichlet")).to_be_visible()
+    expect(page.get_by_role("cell", name="dirichlet", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("language", ["zh-CN", "en-US"])
@@ -101,3 +106,21 @@ def test_without_javascript_the_final_figures_are_there(page_of):
     page.goto("/home")
     for name in ORIGINALS:
         expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+
+
+def test_a_run_in_training_grows_while_one_watches(page_of, cache):
+    plan = {"conf": {**TINY, "global_epochs": 4}, "folds": 1, "seeds": 1}
+    checkpoints = start(cache, "conf_watched", plan, overwrite=False)
+
+    def rounds(*acc):
+        record = {"fold": 0, "seed": 0, "rotation": 0, "acc": acc, "loss": acc}
+        checkpoints.save(Repeat(0, 0, 0), State(np.zeros(1, np.float32), record))
+
+    rounds(0.5)
+    page = page_of()
+    page.goto("/home")
+    expect(page.get_by_text("25.0 % done; accuracy so far 50.0 %")).to_be_visible()
+    rounds(0.5, 0.75, 0.875)
+    expect(page.get_by_text("75.0 % done; accuracy so far 87.5 %")).to_be_visible()
+    checkpoints.remove()
+    expect(page.get_by_text("In training")).to_have_count(0)

@@ -1,0 +1,102 @@
+"""Runs in training: everybody sees each round once, whoever comes back gets the rest only."""
+
+import json
+
+import numpy as np
+import pytest
+
+from app.runs import live as module
+from app.runs.live import Live, news, read_cursor, write_cursor
+from tests.conftest import TINY
+from utils.checkpoints import start
+from utils.experiment import Repeat, State
+
+PLAN = {"conf": {**TINY, "global_epochs": 5}, "folds": 2, "seeds": 1, "photos": "f"}
+
+
+@pytest.fixture
+def training(cache):
+    """A run in training, and a function that ends a round of one of its folds."""
+    checkpoints = start(cache, "conf_t", PLAN, overwrite=False)
+
+    def rounds(fold, acc):
+        record = {"fold": fold, "seed": 0, "rotation": 0, "acc": acc, "loss": [1 - a for a in acc]}
+        checkpoints.save(Repeat(fold, 0, 0), State(np.zeros(3, np.float32), record))
+
+    yield checkpoints, rounds
+    checkpoints.release()
+
+
+def test_each_round_is_news_once(cache, training):
+    checkpoints, rounds = training
+    watched, seen = Live(cache), {}
+    rounds(0, [0.5])
+    (first,) = news(watched.snapshot(), seen)
+    assert (first["run"], first["from"], first["acc"], first["rounds"], first["repeats"]) == (
+        "conf_t",
+        0,
+        [0.5],
+        5,
+        2,
+    )
+    assert news(watched.snapshot(), seen) == []
+    rounds(0, [0.5, 0.6, 0.7])
+    rounds(1, [0.4])
+    assert [(one["repeat"][:5], one["from"], one["acc"]) for one in news(watched.snapshot(), seen)] == [
+        ("fold0", 1, [0.6, 0.7]),
+        ("fold1", 0, [0.4]),
+    ]
+    checkpoints.remove()
+    assert news(watched.snapshot(), seen) == [{"run": "conf_t", "ended": True}] and seen == {}
+
+
+def test_a_cursor_survives_the_header_and_nonsense_is_no_cursor():
+    seen = {("conf_f10@2", "fold0-seed1-rotation0"): 7, ("conf_f5", "fold1-seed0-rotation0"): 12}
+    assert read_cursor(write_cursor(seen)) == seen
+    for nonsense in ("", "x", "a/b/-1", "a/b/1e9", "a/b/" + "9" * 100, "\u0663/b/\u0663", "," * 10_000):
+        assert read_cursor(nonsense) == {}
+
+
+def test_the_stream_sends_what_is_new_and_goes_on_from_the_last_event(browse, training, monkeypatch):
+    _, rounds = training
+    monkeypatch.setattr(module, "_PULSE", 0.0)
+    monkeypatch.setattr(module, "_LIFETIME", 0.2)
+    rounds(0, [0.5, 0.6])
+    answer = browse().get("/api/v1/live/events")
+    assert answer.mimetype == "text/event-stream"
+    events = [part for part in answer.text.split("\n\n") if part.startswith("id: ")]
+    assert len(events) == 1 and json.loads(events[0].partition("data: ")[2])["acc"] == [0.5, 0.6]
+    cursor = events[0].partition("id: ")[2].partition("\n")[0]
+    rounds(0, [0.5, 0.6, 0.7])
+    again = browse().get("/api/v1/live/events", headers={"Last-Event-ID": cursor}).text
+    assert '"from": 2' in again and '"acc": [0.7]' in again
+
+
+def test_a_stream_gives_its_place_back_however_it_ends(site, browse, monkeypatch):
+    monkeypatch.setattr(module, "_LIFETIME", 0.0)
+    for _ in range(site.config["STREAMS"]):
+        for method in ("HEAD", "GET"):  # and nobody reads a line
+            answer = browse().client.open("/api/v1/live/events", method=method)
+            assert answer.status_code == 200
+            answer.close()  # as a server does
+    assert all(site.extensions["live"].places.acquire(blocking=False) for _ in range(site.config["STREAMS"]))
+
+
+def test_streams_leave_room_for_everybody_else(site, browse):
+    places = site.extensions["live"].places
+    for _ in range(site.config["STREAMS"]):
+        assert places.acquire(blocking=False)
+    assert browse().get("/api/v1/live/events").status_code == 204
+    assert browse().get("/api/v1/live").status_code == 200
+
+
+@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04 no zip", b"\x93NUMPY"])
+def test_damaged_checkpoints_and_plans_are_passed_over(browse, cache, training, raw):
+    checkpoints, rounds = training
+    rounds(0, [0.5])
+    (checkpoints.folder / "fold1-seed0-rotation0.npz").write_bytes(raw)
+    broken = cache / ".unfinished" / "conf_broken"
+    broken.mkdir()
+    (broken / "plan.json").write_bytes(raw)
+    runs = browse().get("/api/v1/live").json["runs"]
+    assert set(runs) == {"conf_t"} and list(runs["conf_t"]["begun"]) == ["fold0-seed0-rotation0"]
