@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app.frontend import FOLDER
 from tests.conftest import TINY
 from utils.checkpoints import start
 from utils.experiment import Repeat, State
@@ -124,3 +125,19 @@ def test_a_run_in_training_grows_while_one_watches(page_of, cache):
     expect(page.get_by_text("75.0 % done; accuracy so far 87.5 %")).to_be_visible()
     checkpoints.remove()
     expect(page.get_by_text("In training")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path", ["/home?pair=conf_f10,conf_alone", "/why", "/login", "/register", "/runs/conf_f10"]
+)
+def test_axe_finds_no_violation(page_of, path, scheme):
+    page = page_of(color_scheme=scheme)
+    page.goto(path)
+    if path.startswith(("/home", "/runs")):
+        expect(page.locator(".chart .main-svg").first).to_be_visible()
+    page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate(
+        "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
+    )
+    assert found == []
