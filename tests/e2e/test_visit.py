@@ -62,6 +62,15 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
     assert _traces(other) == _traces(page)
     expect(other.get_by_role("link", name="Log in")).to_be_visible()
 
+    page.goto("/runs/conf_f10")
+    page.get_by_label("Tags").fill("best so-far")
+    page.get_by_label("Note").fill("<b>look again</b>")
+    page.locator("#run").get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto("/home?q=so-far")
+    expect(page.get_by_role("cell", name="best so-far")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="alone", exact=True)).to_have_count(0)
+
     page.get_by_role("link", name="Visitor").click()
     page.get_by_label("Nickname").fill("Sky watcher")
     page.get_by_role("button", name="Save", exact=True).click()

@@ -18,6 +18,7 @@ export interface Run {
   jensen_shannon: number;
   finished: string;
   conf: Record<string, unknown>;
+  tags?: string;
 }
 
 export interface Curves {
@@ -79,3 +80,23 @@ export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeU
 export const getDetails = (name: string): Promise<Details> => get(`/runs/${encodeURIComponent(name)}`);
 export const getComparison = async (a: string, b: string): Promise<Comparison | null> =>
   (await get<{ comparison: Comparison | null }>(`/comparison?${new URLSearchParams({ a, b })}`)).comparison;
+
+export interface Label {
+  tags: string[];
+  note: string;
+}
+
+export const getLabels = async (): Promise<Record<string, Label>> =>
+  (await get<{ labels: Record<string, Label> }>("/labels")).labels;
+
+/** Keep one's own tags and note on a run; returns them as the site keeps them. */
+export async function putLabel(name: string, label: Label): Promise<Label> {
+  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
+  const answer = await fetch(`/api/v1/labels/${encodeURIComponent(name)}`, {
+    method: "PUT",
+    headers: { "Content-Type": "application/json", "X-CSRFToken": token },
+    body: JSON.stringify(label),
+  });
+  if (!answer.ok) throw new Error(`${answer.status}`);
+  return (await answer.json()) as Label;
+}

@@ -8,7 +8,7 @@ const text = (value: unknown): string => (typeof value === "string" ? value : JS
 export function shown(runs: Run[], view: Pick<View, "search" | "sort" | "descending">): Run[] {
   const words = view.search.toLowerCase().split(/\s+/).filter(Boolean);
   const matching = runs.filter((run) => {
-    const all = `${run.name} ${run.error ?? ""} ${Object.entries(run.conf ?? {}).map(([k, v]) => `${k}=${text(v)}`).join(" ")}`.toLowerCase();
+    const all = `${run.name} ${run.error ?? ""} ${run.tags ?? ""} ${Object.entries(run.conf ?? {}).map(([k, v]) => `${k}=${text(v)}`).join(" ")}`.toLowerCase();
     return words.every((word) => all.includes(word));
   });
   const key = view.sort as keyof Run;
