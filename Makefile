@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install run try serve test benchmark clean
+.PHONY: install run try serve test benchmark pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -52,6 +52,9 @@ test: install
 
 benchmark: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
+
+pictures: install
+	$(BIN)/python -m tests.e2e.pictures
 
 clean:
 	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(TEXTS).mo

@@ -72,7 +72,7 @@ def _serve(app: Flask, port: int, threads: int) -> int:
             settings = {
                 "bind": [f"{host}:{port}" for host in _loopback()], "worker_class": "gthread",
                 "threads": threads, "workers": 1, "timeout": 60, "loglevel": "warning", "preload_app": True,
-                "post_worker_init": warm,
+                "post_worker_init": warm, "when_ready": announce,
             }  # fmt: skip
             for key, value in settings.items():
                 self.cfg.set(key, value)
@@ -81,10 +81,12 @@ def _serve(app: Flask, port: int, threads: int) -> int:
             return app
 
     def warm(worker: object) -> None:
-        """The story takes seconds once; never before the fork, which would copy its lock as it is."""
-        threading.Thread(target=app.extensions["library"].story, daemon=True).start()
+        """List and story take seconds once; never before the fork, which would copy their lock as it is."""
+        threading.Thread(target=app.extensions["library"].warm, daemon=True).start()
 
-    print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
+    def announce(server: object) -> None:
+        print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
+
     Server().run()
     return 0
 

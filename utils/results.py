@@ -32,15 +32,20 @@ class ResultError(ValueError):
 
 def result_path(cache: Path, name: str) -> Path:
     """Where the result called `name` ("conf_f10", "conf_f10@2") lies. Raises ResultError on a bad name."""
-    if not _RESULT_NAME.fullmatch(name):
+    if not is_result_name(name):
         raise ResultError(f"{name[:100]!r}: not the name of a result (NAME or NAME@N)")
     return cache / f"{name}.json.pkl"
+
+
+def is_result_name(name: str) -> bool:
+    """Whether a result may be called `name`: NAME or NAME@N."""
+    return _RESULT_NAME.fullmatch(name) is not None
 
 
 def result_names(cache: Path) -> list[str]:
     """Names of all results in `cache`, sorted; unreadable ones included."""
     names = [path.name.removesuffix(".json.pkl") for path in cache.glob("*.json.pkl")]
-    return sorted(name for name in names if _RESULT_NAME.fullmatch(name))
+    return sorted(name for name in names if is_result_name(name))
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:

@@ -106,7 +106,7 @@ def _with_etag(body: bytes) -> Response:
 @blueprint.alt_response(200, schema=RunSchema(many=True), description="All runs by name")
 def runs() -> Response:
     """All results in cache/, unreadable ones included."""
-    return _with_etag(json.dumps({"runs": library().summaries()}).encode())
+    return _with_etag(library().listing())
 
 
 @blueprint.get("/runs/<name>")

@@ -6,9 +6,12 @@ Nothing is kept that the files do not say; a file that appears, changes or goes 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from utils.comparison import Comparison, Estimate, accuracy, answers, compare, g
 from utils.conf import Conf, json_name, owner_name
 from utils.figures import AXES, colour, curves_table, title
 from utils.readme import QUESTIONS, WHAT
-from utils.results import ResultError, read_result, result_names, result_path
+from utils.results import ResultError, is_result_name, read_result, result_path
 
 STORY = (
     ("alone", "conf_alone"),
@@ -26,13 +29,14 @@ STORY = (
     ("everything", "conf_centralized_all"),
 )
 _OPEN_RESULTS = 32
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Entry:
     """One file of cache/: what the list shows of it, or why it could not be read."""
 
-    stamp: tuple[int, int, int]
+    stamp: Stamp
     summary: dict[str, Any]
 
 
@@ -43,17 +47,26 @@ class Library:
         self.folder = folder
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
-        self._open: OrderedDict[tuple[str, tuple[int, int, int]], dict[str, Any]] = OrderedDict()
+        self._list: tuple[dict[str, Stamp], bytes] | None = None
+        self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
         self._story: tuple[Any, dict[str, Any]] | None = None
 
     def summaries(self) -> list[dict[str, Any]]:
         """One entry per result, by name; an unreadable one has `error` and no figures."""
         with self._lock:
-            names = result_names(self.folder)
-            for gone in set(self._entries) - set(names):
+            stamps = self._stamps()
+            for gone in set(self._entries) - set(stamps):
                 del self._entries[gone]
-            return [self._entry(name).summary for name in names if self._stamp(name)]
+            return [self._entry(name, stamp).summary for name, stamp in stamps.items()]
+
+    def listing(self) -> bytes:
+        """The summaries as JSON, made anew only when a file has changed."""
+        with self._lock:
+            stamps = self._stamps()
+            if self._list is None or self._list[0] != stamps:
+                self._list = (stamps, json.dumps({"runs": self.summaries()}).encode())
+            return self._list[1]
 
     def result(self, name: str) -> dict[str, Any] | None:
         """The checked result called `name`, None when there is none. Raises ResultError when it is unreadable."""
@@ -84,6 +97,11 @@ class Library:
             found = compare(known, pairs=[(first, second)]) if len(known) == 2 else []
             self._pairs[key] = found[0] if found else None
         return self._pairs[key]
+
+    def warm(self) -> None:
+        """Read everything once, so that the first visitor need not wait for it."""
+        self.listing()
+        self.story()
 
     def story(self) -> dict[str, Any]:
         """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
@@ -117,15 +135,24 @@ class Library:
             "facts": facts,
         }  # fmt: skip
 
-    def _stamp(self, name: str) -> tuple[int, int, int] | None:
+    def _stamp(self, name: str) -> Stamp | None:
         try:
-            status = result_path(self.folder, name).stat()
+            return _stamp_of(result_path(self.folder, name).stat())
         except OSError:
             return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _entry(self, name: str) -> Entry:
-        stamp = self._stamp(name) or (0, 0, 0)
+    def _stamps(self) -> dict[str, Stamp]:
+        """Every result in the folder, by name, and what changes when its file does."""
+        stamps = {}
+        with suppress(OSError), os.scandir(self.folder) as files:
+            for file in files:
+                name = file.name.removesuffix(".json.pkl")
+                if name != file.name and is_result_name(name):
+                    with suppress(OSError):  # gone in this moment
+                        stamps[name] = _stamp_of(file.stat())
+        return dict(sorted(stamps.items()))
+
+    def _entry(self, name: str, stamp: Stamp) -> Entry:
         entry = self._entries.get(name)
         if entry is None or entry.stamp != stamp:
             try:
@@ -135,6 +162,10 @@ class Library:
                 summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
             entry = self._entries[name] = Entry(stamp, summary)
         return entry
+
+
+def _stamp_of(status: os.stat_result) -> Stamp:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def estimate(name: str, value: Estimate) -> dict[str, float]:
