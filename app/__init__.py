@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask, redirect, url_for
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
 from app import language, security, vite
@@ -15,6 +16,8 @@ def create_app(config: dict[str, Any]) -> Flask:
     """The site with the settings `config` (see `app.config`); opens no database before the first request."""
     app = Flask(__name__, static_folder=str(vite.DIST), static_url_path="/static")
     app.config.from_mapping(config)
+    if proxies := app.config["PROXIES"]:  # whose word is taken for who asks, and how
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
     db.init_app(app)
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     csrf.init_app(app)

@@ -27,7 +27,7 @@ def prepare_database(app: Flask) -> None:
     """Bring the database to the present schema; in the demo, put its three accounts in."""
     from app.auth.service import find_user, register
 
-    app.config["INSTANCE"].mkdir(parents=True, exist_ok=True)
+    app.config["INSTANCE"].mkdir(parents=True, exist_ok=True, mode=0o700)  # hashes and addresses lie there
     with app.app_context():
         upgrade(str(Path(__file__).parent / "migrations"))
         if app.config["DEMO"]:
@@ -68,6 +68,8 @@ def backup(app: Flask, target: Path) -> int:
         if database.exists():
             with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as sink:
                 source.backup(sink)
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
         with tarfile.open(draft, "w:gz") as archive:
             if copy.exists():
                 archive.add(copy, "database.db")
@@ -89,6 +91,8 @@ def restore(app: Flask, source: Path) -> int:
             archive.extractall(folder, filter="data")
             kept = Path(folder) / "database.db"
             if kept.exists():
+                if kept.read_bytes()[:16] not in (b"", b"SQLite format 3\0"):
+                    raise tarfile.TarError
                 database.parent.mkdir(parents=True, exist_ok=True)
                 draft = database.with_name(f".{database.name}.draft")
                 shutil.copy(kept, draft)

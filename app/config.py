@@ -18,9 +18,9 @@ class ConfigError(ValueError):
 
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings from SKYFED_SECRET_KEY (required), SKYFED_HOSTS, SKYFED_INSTANCE, SKYFED_CACHE and DATABASE_URL.
+    """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, DATABASE_URL and REDIS_URL.
 
-    Raises ConfigError, one line, when there is no secret key that could be secret.
+    Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
     key = environ.get("SKYFED_SECRET_KEY", "")
     if len(key) < 32 or len(set(key)) < 8:
@@ -35,6 +35,7 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SECRET_KEY": key,
         "SQLALCHEMY_DATABASE_URI": _database(environ.get("DATABASE_URL", ""), instance / "skyfed.db"),
         "TRUSTED_HOSTS": hosts or list(LOOPBACK),
+        "PROXIES": _count(environ.get("SKYFED_PROXIES", "0")),
         "SESSION_COOKIE_NAME": "__Host-session",
         "SESSION_COOKIE_SECURE": True,
         "REMEMBER_COOKIE_NAME": "__Host-remember",
@@ -51,6 +52,7 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SECRET_KEY": secrets.token_hex(),
         "SQLALCHEMY_DATABASE_URI": _database("", instance / "demo.db"),
         "TRUSTED_HOSTS": list(LOOPBACK),
+        "PROXIES": 0,
         "SESSION_COOKIE_NAME": "skyfed_demo_session",
         "SESSION_COOKIE_SECURE": False,
         "REMEMBER_COOKIE_NAME": "skyfed_demo_remember",
@@ -81,6 +83,14 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "STREAMS": 8,  # readers of live events at a time; each holds a thread
         "LANGUAGES": {"en": "English", "zh": "中文"},
     }
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 3):
+        raise ConfigError(
+            f"SKYFED_PROXIES: expected the number of proxies in front of the site, found {text!r}"
+        )
+    return int(text)
 
 
 def _database(url: str, sqlite: Path) -> str:

@@ -2,10 +2,10 @@
 
     python3 -m utils.tuning utils/conf_f10.json ...
 
-For every conf and grid point, three folds (one for the full networks, which take ten times as long) are trained with the first seed; the point
-with the lowest mean validation loss after the last round wins. Test photos are never judged here. Every trial is
-written to the log as soon as it is measured, so a killed search goes on where it was, and the log is the record of
-the choice.
+For every conf and grid point, three folds (one for the full networks, which take ten times as long) are trained
+with the first seed; the point with the lowest mean validation loss after the last round wins. Test photos are never
+judged here. Every trial is written to the log as soon as it is measured, so a killed search goes on where it was, and
+the log is the record of the choice.
 """
 
 from __future__ import annotations

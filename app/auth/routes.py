@@ -21,6 +21,10 @@ def _account() -> str:
     return "account:" + request.form.get("email", "").strip().lower()[:254]
 
 
+def _account_from_here() -> str:
+    return f"{_account()} from {request.remote_addr}"
+
+
 @blueprint.route("/register", methods=["GET", "POST"])
 @limiter.limit("10 per hour", methods=["POST"])
 def register() -> str | Response | tuple[str, int]:
@@ -35,7 +39,10 @@ def register() -> str | Response | tuple[str, int]:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 @limiter.limit("10 per minute; 60 per hour", methods=["POST"])
-@limiter.limit("10 per 10 minutes; 40 per day", methods=["POST"], key_func=_account)
+@limiter.limit("10 per 10 minutes; 40 per day", methods=["POST"], key_func=_account_from_here)
+@limiter.limit(
+    "100 per hour", methods=["POST"], key_func=_account
+)  # high: nobody is to be locked out by others
 def log_in() -> str | Response | tuple[str, int]:
     """Log in."""
     if current_user.is_authenticated and request.method == "GET":

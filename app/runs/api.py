@@ -15,7 +15,7 @@ from marshmallow import Schema, fields, validate
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from app.extensions import csrf, db
+from app.extensions import csrf, db, limiter
 from app.models import ApiToken, RunLabel, hash_secret, now
 from app.runs.library import Library, curves, details, fact
 from app.runs.live import Live, stream
@@ -94,6 +94,12 @@ def _found(name: str) -> dict[str, Any]:
     return result
 
 
+def _told(name: str, how: Callable[[str, dict[str, Any]], dict[str, Any]]) -> bytes:
+    """What `how` says of a run as JSON, made anew only when its file has changed."""
+    _found(name)
+    return library().told(name, how)
+
+
 def _with_etag(body: bytes) -> Response:
     response = current_app.response_class(body, mimetype="application/json")
     response.set_etag(hashlib.sha256(body).hexdigest()[:32])
@@ -114,7 +120,7 @@ def runs() -> Response:
 @blueprint.alt_response(422, schema=RefusalSchema)
 def run(name: str) -> Response:
     """One run: conf, partition, clients, confusion matrix, layers, versions."""
-    return _with_etag(json.dumps(details(name, _found(name))).encode())
+    return _with_etag(_told(name, details))
 
 
 @blueprint.get("/runs/<name>/curves")
@@ -122,7 +128,7 @@ def run(name: str) -> Response:
 @blueprint.alt_response(422, schema=RefusalSchema)
 def run_curves(name: str) -> Response:
     """Accuracy and loss of a run after each round, with bands over its repeats, on every axis."""
-    return _with_etag(json.dumps(curves(name, _found(name))).encode())
+    return _with_etag(_told(name, curves))
 
 
 @blueprint.get("/runs/<name>/curves.csv")
@@ -149,6 +155,7 @@ def run_model(name: str) -> Response:
 
 
 @blueprint.get("/comparison")
+@limiter.limit("60 per minute")  # each new pair costs the server a moment
 @blueprint.arguments(PairSchema, location="query")
 @blueprint.alt_response(404, schema=RefusalSchema)
 def comparison(pair: dict[str, str]) -> dict[str, Any]:
@@ -217,9 +224,9 @@ def label(given: dict[str, Any], name: str) -> dict[str, Any]:
 def _authenticate() -> None:
     """A bearer token speaks for its owner; without one, a change needs the page's CSRF token."""
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if kind:
+    if kind.lower() == "bearer":
         token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))
-        if kind != "Bearer" or token is None or token.user.disabled or not request.path.startswith("/api/"):
+        if token is None or token.user.disabled or not request.path.startswith("/api/"):
             abort(401)
         g.token, g._login_user = token, token.user
         if token.last_used is None or (now() - token.last_used).total_seconds() > 60:

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ STORY = (
     ("federated", "conf_f10"),
     ("everything", "conf_centralized_all"),
 )
-_OPEN_RESULTS = 32
+_OPEN_RESULTS, _BODIES = 32, 200
 Stamp = tuple[int, int, int]
 
 
@@ -49,6 +49,7 @@ class Library:
         self._entries: dict[str, Entry] = {}
         self._list: tuple[dict[str, Stamp], bytes] | None = None
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
+        self._bodies: OrderedDict[tuple[str, str, Stamp | None], bytes] = OrderedDict()
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
         self._story: tuple[Any, dict[str, Any]] | None = None
 
@@ -86,6 +87,20 @@ class Library:
             while len(self._open) > _OPEN_RESULTS:
                 self._open.popitem(last=False)
         return result
+
+    def told(self, name: str, how: Callable[[str, dict[str, Any]], dict[str, Any]]) -> bytes:
+        """What `how` says of the run `name`, which is there, as JSON; kept until the file changes."""
+        key = (how.__name__, name, self._stamp(name))
+        with self._lock:
+            if key in self._bodies:
+                self._bodies.move_to_end(key)
+                return self._bodies[key]
+        body = json.dumps(how(name, self.result(name) or {})).encode()
+        with self._lock:
+            self._bodies[key] = body
+            while len(self._bodies) > _BODIES:
+                self._bodies.popitem(last=False)
+        return body
 
     def pair(self, a: str, b: str) -> Comparison | None:
         """The paired comparison of two runs, by itself; None when they have no photo in common."""

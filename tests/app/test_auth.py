@@ -137,6 +137,17 @@ def test_guessing_is_slowed_down(site):
     assert codes[:10] == [401] * 10 and codes[-1] == 429
 
 
+def test_guessing_from_elsewhere_does_not_lock_the_owner_out(site):
+    limiter.enabled = True
+    limiter.reset()
+    stranger, owner = Browser(site), Browser(site)
+    data = {"csrf_token": stranger.token(), "email": "user@example.org", "password": "guess number 1"}
+    for number in range(30):
+        stranger.client.post("/login", data=data, environ_base={"REMOTE_ADDR": f"10.0.0.{number % 4}"})
+    assert owner.log_in("user@example.org").status_code == 302
+    limiter.enabled = False
+
+
 def test_one_time_codes_are_asked_for_once_they_are_on_and_count_once(browse, monkeypatch):
     browser = browse("admin")
     secret = re.search(r'id="secret">(\w+)<', browser.get("/profile/codes").get_data(as_text=True))[1]

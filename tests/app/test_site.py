@@ -11,6 +11,7 @@ import urllib.request
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from flask import request
 
 from app import create_app
 from app.config import ConfigError, demo, production
@@ -33,6 +34,20 @@ def test_production_never_opens_the_demo_database_and_its_cookies_are_secure(tmp
     assert settings["SESSION_COOKIE_HTTPONLY"] and settings["SESSION_COOKIE_SAMESITE"] == "Lax"
     trial = demo({"SKYFED_INSTANCE": str(tmp_path), "DATABASE_URL": "postgresql://real/database"})
     assert trial["SQLALCHEMY_DATABASE_URI"].endswith("/demo.db")
+
+
+def test_only_as_many_proxies_as_there_are_are_believed(tmp_path):
+    seen = []
+    for proxies in ("0", "1"):
+        settings = production(
+            {"SKYFED_SECRET_KEY": KEY, "SKYFED_INSTANCE": str(tmp_path), "SKYFED_PROXIES": proxies}
+        )
+        site = create_app({**settings, "TESTING": True})
+        site.before_request_funcs.setdefault(None, []).insert(0, lambda: seen.append(request.remote_addr))
+        site.test_client().get("/why", headers={"X-Forwarded-For": "6.6.6.6, 10.1.1.1"})
+    assert seen == ["127.0.0.1", "10.1.1.1"]
+    with pytest.raises(ConfigError, match="SKYFED_PROXIES"):
+        production({"SKYFED_SECRET_KEY": KEY, "SKYFED_PROXIES": "many"})
 
 
 def test_the_migrations_make_what_the_models_say(site):
@@ -140,6 +155,7 @@ def test_backup_and_restore_bring_everything_back(tmp_path, cache):
     archive = tmp_path / "b.tar.gz"
     process = _start(tmp_path, "backup", archive, **environment)
     assert process.wait(120) == 0, process.stdout.read()
+    assert archive.stat().st_mode & 0o077 == 0
     with tarfile.open(archive) as packed:
         assert {"database.db", "cache/conf_a.json.pkl"} <= set(packed.getnames())
     kept = (cache / "conf_a.json.pkl").read_bytes()
