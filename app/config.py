@@ -18,7 +18,7 @@ class ConfigError(ValueError):
 
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, DATABASE_URL and REDIS_URL.
+    """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -65,6 +65,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     return {
         "INSTANCE": instance,
         "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
+        "PHOTOS": Path(environ.get("SKYFED_DATA", ROOT / "data")),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "REMEMBER_COOKIE_HTTPONLY": True,

@@ -10,6 +10,7 @@ import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, request, session
+from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 from sqlalchemy import delete, func, select
 
@@ -162,6 +163,10 @@ def init_app(app: Flask) -> None:
     login.init_app(app)
     login.login_view = "auth.log_in"
     login.session_protection = None  # sessions live on the server; an address may change under way
+
+    @app.context_processor
+    def role_names() -> dict[str, object]:
+        return {"role_names": {"user": _("user"), "researcher": _("researcher"), "admin": _("admin")}}
 
     @login.user_loader
     def load_user(secret: str) -> User | None:

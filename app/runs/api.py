@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, abort, current_app, g, request, send_file
@@ -16,7 +17,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from app.extensions import csrf, db, limiter
-from app.models import ApiToken, RunLabel, hash_secret, now
+from app.models import ROLES, ApiToken, RunLabel, hash_secret, now
+from app.runs.files import ModelFiles, PhotoFiles
 from app.runs.library import Library, curves, details, fact
 from app.runs.live import Live, stream
 from utils.figures import curves_table
@@ -65,8 +67,8 @@ def library() -> Library:
     return current_app.extensions["library"]  # type: ignore[no-any-return]
 
 
-def needs(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Only for people who are logged in, and for tokens that carry `scope`."""
+def needs(scope: str, role: str = "user") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Only for people who are logged in and at least `role`, and for tokens of theirs that carry `scope`."""
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
@@ -75,6 +77,8 @@ def needs(scope: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                 abort(401)
             token = g.get("token")
             if token is not None and scope not in token.scopes.split():
+                abort(403)
+            if ROLES.index(current_user.role) < ROLES.index(role):
                 abort(403)
             return view(*arguments, **named)
 
@@ -152,6 +156,50 @@ def run_model(name: str) -> Response:
     if not path.is_file():
         abort(404)
     return send_file(path.resolve(), "application/octet-stream", as_attachment=True, download_name=path.name)
+
+
+@blueprint.get("/runs/<name>/model.onnx")
+@limiter.limit("30 per minute")  # the first of a model costs the server some seconds
+@blueprint.alt_response(404, schema=RefusalSchema)
+@blueprint.alt_response(422, schema=RefusalSchema)
+def run_onnx(name: str) -> Response:
+    """The model of a run as ONNX: `pixels` (n, 3, s, s), RGB in 0..1, to `logits` (n, 2), cloudy then sunny."""
+    made: Path | None = current_app.extensions["models"].onnx(name, _found(name))
+    if made is None:
+        abort(404)
+    return send_file(
+        made.resolve(), "application/octet-stream", as_attachment=True, download_name=f"{name}.onnx"
+    )
+
+
+@blueprint.get("/runs/<name>/photos")
+@needs("read", "researcher")
+@blueprint.alt_response(401, schema=RefusalSchema)
+@blueprint.alt_response(403, schema=RefusalSchema)
+@blueprint.alt_response(404, schema=RefusalSchema)
+def run_photos(name: str) -> dict[str, Any]:
+    """SHA-256s of the photos the run was tested on that are on this machine; for researchers, photos are private."""
+    return {"photos": sorted(_photos(name))}
+
+
+@blueprint.get("/runs/<name>/photos/<sha256>")
+@needs("read", "researcher")
+@blueprint.alt_response(401, schema=RefusalSchema)
+@blueprint.alt_response(403, schema=RefusalSchema)
+@blueprint.alt_response(404, schema=RefusalSchema)
+def run_photo(name: str, sha256: str) -> Response:
+    """One of these photos, cleaned, as it was judged before it was made smaller."""
+    photo = _photos(name).get(sha256)
+    if photo is None or not photo.is_file():
+        abort(404)
+    return send_file(photo.resolve(), "image/png")
+
+
+def _photos(name: str) -> dict[str, Path]:
+    result = _found(name)
+    here: dict[str, Path] = current_app.extensions["photos"].of(str(result["data"].get("set", "")))
+    tested = {photo for repeat in result["repeats"] for photo in repeat["test"]["hash"]}
+    return {sha256: here[sha256] for sha256 in tested & set(here)}
 
 
 @blueprint.get("/comparison")
@@ -243,6 +291,8 @@ def init_app(app: Flask) -> None:
         OPENAPI_JSON_PATH="openapi.json",
     )  # fmt: skip
     app.extensions["library"] = Library(app.config["CACHE"])
+    app.extensions["models"] = ModelFiles(app.config["CACHE"], app.config["INSTANCE"] / "onnx")
+    app.extensions["photos"] = PhotoFiles(app.config["PHOTOS"])
     app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
     app.before_request(_authenticate)

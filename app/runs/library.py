@@ -179,6 +179,26 @@ class Library:
         return entry
 
 
+def citation(name: str, result: Mapping[str, Any]) -> str:
+    """A BibTeX entry that names the run, its photos and, if it kept one, its model, down to the bit."""
+    finished, model = str(result.get("finished", "")), result.get("model")
+    notes = [f"photos {result['data'].get('fingerprint', '')}"]
+    if model:
+        notes.append(f"model SHA-256 {model['sha256']}")
+    notes += [f"{package} {version}" for package, version in result["versions"].items() if package == "torch"]
+    key = "".join(letter if letter.isalnum() else "-" for letter in name)
+    return (
+        f"@misc{{skyfed-{key},\n  title = {{SkyFed run {title(name)}: sunny or cloudy, {_how(result['conf'])}}},\n"
+        f"  year = {{{finished[:4]}}},\n  note = {{finished {finished[:10]}; {'; '.join(notes)}}}\n}}"
+    )
+
+
+def _how(conf: Mapping[str, Any]) -> str:
+    if conf["no_models"] > 1:
+        return f"federated averaging over {conf['no_models']} clients"
+    return "one client, not federated"
+
+
 def _stamp_of(status: os.stat_result) -> Stamp:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
@@ -260,6 +280,7 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
              "probability": w["sum"] / w["judged"]}
             for w in misjudged[:60]
         ],
+        "citation": citation(name, result),
         "conf_says": {json_name(field): field.metadata["doc"] for field in dataclasses.fields(Conf)},
         "failures": sum(len(r["failures"]) for r in repeats),
         "grey_shift": grey_shift(result, resamples=1000).value,

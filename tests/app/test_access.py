@@ -3,7 +3,9 @@
 import pytest
 from werkzeug.routing import Rule
 
-OPEN, PEOPLE, ADMINS = "open", "people", "admins"
+OPEN, PEOPLE, RESEARCHERS, ADMINS = "open", "people", "researchers", "admins"
+MAY = {OPEN: (None, "user", "researcher", "admin"), PEOPLE: ("user", "researcher", "admin"),
+       RESEARCHERS: ("researcher", "admin"), ADMINS: ("admin",)}  # fmt: skip
 LOGIN = 302  # sent to the login page
 
 # route: (who may, a real address of it, what a success answers by method)
@@ -24,6 +26,9 @@ ROUTES = {
     "/api/v1/runs/<name>/curves": (OPEN, "/api/v1/runs/conf_a/curves", {"GET": 200}),
     "/api/v1/runs/<name>/curves.csv": (OPEN, "/api/v1/runs/conf_a/curves.csv", {"GET": 200}),
     "/api/v1/runs/<name>/model.safetensors": (OPEN, "/api/v1/runs/conf_a/model.safetensors", {"GET": 404}),
+    "/api/v1/runs/<name>/model.onnx": (OPEN, "/api/v1/runs/conf_a/model.onnx", {"GET": 404}),
+    "/api/v1/runs/<name>/photos": (RESEARCHERS, "/api/v1/runs/conf_a/photos", {"GET": 200}),
+    "/api/v1/runs/<name>/photos/<sha256>": (RESEARCHERS, "/api/v1/runs/conf_a/photos/0", {"GET": 404}),
     "/api/v1/comparison": (OPEN, "/api/v1/comparison?a=conf_a&b=conf_b", {"GET": 200}),
     "/api/v1/story": (OPEN, "/api/v1/story", {"GET": 200}),
     "/api/v1/live": (OPEN, "/api/v1/live", {"GET": 200}),
@@ -50,7 +55,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 def _expected(who, role, path, success):
     """Status codes that are right for this role."""
-    if who == OPEN or (who == PEOPLE and role) or (who == ADMINS and role == "admin"):
+    if role in MAY[who]:
         return success if isinstance(success, tuple) else (success,)
     if role:
         return (403,)

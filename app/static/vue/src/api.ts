@@ -67,6 +67,7 @@ export interface Details extends Run {
   versions: Record<string, string>;
   data: Record<string, unknown>;
   model: { file: string; bytes: number } | null;
+  citation: string;
 }
 
 async function get<T>(path: string): Promise<T> {
@@ -78,6 +79,9 @@ async function get<T>(path: string): Promise<T> {
 export const getRuns = async (): Promise<Run[]> => (await get<{ runs: Run[] }>("/runs")).runs;
 export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeURIComponent(name)}/curves`);
 export const getDetails = (name: string): Promise<Details> => get(`/runs/${encodeURIComponent(name)}`);
+/** Which photos of a run's set are on the site's machine; for researchers. */
+export const getPhotos = async (name: string): Promise<string[]> =>
+  (await get<{ photos: string[] }>(`/runs/${encodeURIComponent(name)}/photos`)).photos;
 export const getComparison = async (a: string, b: string): Promise<Comparison | null> =>
   (await get<{ comparison: Comparison | null }>(`/comparison?${new URLSearchParams({ a, b })}`)).comparison;
 
