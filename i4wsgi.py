@@ -11,14 +11,8 @@ Exit status: 0 done, 1 failed while running, 2 bad arguments or settings, 130 in
 from __future__ import annotations
 
 import argparse
-import socket
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     from app import create_app
     from app.cli import backup, create_admin, prepare_database, restore
     from app.config import ConfigError, demo, production
+    from app.serving import is_free, serve
 
     try:
         app = create_app(demo() if given.demo else production())
@@ -39,14 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         return backup(app, given.file)
     if given.command == "restore":
         return restore(app, given.file)
-    if not _free(given.port):
-        print(
-            f"port {given.port} is busy; try --port {next(p for p in range(given.port + 1, 65536) if _free(p))}",
-            file=sys.stderr,
-        )
+    if not is_free(given.port):
+        other = next((port for port in range(given.port + 1, 65536) if is_free(port)), 5000)
+        print(f"port {given.port} is busy; try --port {other}", file=sys.stderr)
         return 1
     prepare_database(app)
-    return _serve(app, given.port, given.threads)
+    return serve(app, given.port, given.threads)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,53 +54,6 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in (("backup", "write database and results into FILE"), ("restore", "put a backup back")):
         commands.add_parser(name, help=what).add_argument("file", type=Path, metavar="FILE.tar.gz")
     return parser
-
-
-def _serve(app: Flask, port: int, threads: int) -> int:
-    """Serve on the loopback address until told to stop; a proxy brings the rest of the world here."""
-    from gunicorn.app.base import BaseApplication
-
-    class Server(BaseApplication):  # type: ignore[misc]
-        def load_config(self) -> None:
-            settings = {
-                "bind": [f"{host}:{port}" for host in _loopback()], "worker_class": "gthread",
-                "threads": threads, "workers": 1, "timeout": 60, "loglevel": "warning", "preload_app": True,
-                "post_worker_init": warm, "when_ready": announce,
-            }  # fmt: skip
-            for key, value in settings.items():
-                self.cfg.set(key, value)
-
-        def load(self) -> Flask:
-            return app
-
-    def warm(worker: object) -> None:
-        """List and story take seconds once; never before the fork, which would copy their lock as it is."""
-        threading.Thread(target=app.extensions["library"].warm, daemon=True).start()
-
-    def announce(server: object) -> None:
-        print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
-
-    Server().run()
-    return 0
-
-
-def _loopback() -> list[str]:
-    """The addresses that localhost may stand for on this machine."""
-    return ["127.0.0.1"] + ["[::1]"] * _binds(socket.AF_INET6, "::1", 0)
-
-
-def _free(port: int) -> bool:
-    return _binds(socket.AF_INET, "127.0.0.1", port)
-
-
-def _binds(family: socket.AddressFamily, host: str, port: int) -> bool:
-    try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError:
-        return False
-    return True
 
 
 def _port(text: str) -> int:

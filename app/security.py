@@ -35,7 +35,13 @@ def init_app(app: Flask) -> None:
         response.headers["Permissions-Policy"] = "geolocation=(), microphone=(), payment=()"
         if app.config["SESSION_COOKIE_SECURE"]:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
-        if request.endpoint != "static" and not response.cache_control.public:
+        if request.path.startswith("/static/assets/") and response.status_code == 200:
+            response.cache_control.public, response.cache_control.immutable = (
+                True,
+                True,
+            )  # named by its content
+            response.cache_control.max_age, response.cache_control.no_cache = 31536000, None
+        elif request.endpoint != "static" and not response.cache_control.public:
             response.cache_control.no_store = True
         return response
 

@@ -23,7 +23,7 @@ MAX_RESULT_BYTES = 64 * 1024 * 1024
 MAX_OPCODES = 8_000_000
 MAX_DEPTH = 12
 FORMAT = 1
-_RESULT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(@[1-9][0-9]{0,5})?")
+RESULT_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(@[1-9][0-9]{0,5})?"
 
 
 class ResultError(ValueError):
@@ -39,7 +39,7 @@ def result_path(cache: Path, name: str) -> Path:
 
 def is_result_name(name: str) -> bool:
     """Whether a result may be called `name`: NAME or NAME@N."""
-    return _RESULT_NAME.fullmatch(name) is not None
+    return re.fullmatch(RESULT_NAME, name) is not None
 
 
 def result_names(cache: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, abort, current_app, g, request, send_file
 from flask_login import current_user
 from flask_smorest import Api, Blueprint
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -21,45 +21,25 @@ from app.models import ROLES, ApiToken, RunLabel, hash_secret, now
 from app.runs.files import ModelFiles, PhotoFiles
 from app.runs.library import Library, curves, details, fact
 from app.runs.live import Live, stream
+from app.runs.schemas import (
+    ComparisonSchema,
+    CurvesSchema,
+    DetailsSchema,
+    LabelSchema,
+    LabelsSchema,
+    LiveSchema,
+    PairSchema,
+    PhotosSchema,
+    RefusalSchema,
+    RunsSchema,
+    StorySchema,
+)  # fmt: skip
 from utils.figures import curves_table
 from utils.results import ResultError, result_path
 
+_BYTES = "application/octet-stream"
+
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Runs, curves and comparisons")
-
-
-class RefusalSchema(Schema):
-    """Why a request was refused."""
-
-    error = fields.Dict(required=True)
-
-
-class RunSchema(Schema):
-    """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
-
-    name = fields.String(required=True)
-    title = fields.String(required=True)
-    error = fields.String()
-    accuracy = fields.Float()
-    accuracy_low = fields.Float()
-    accuracy_high = fields.Float()
-
-
-class PairSchema(Schema):
-    """Two runs to compare."""
-
-    a = fields.String(required=True, validate=validate.Length(max=100))
-    b = fields.String(required=True, validate=validate.Length(max=100))
-
-
-class LabelSchema(Schema):
-    """Tags and a note of one's own on a run."""
-
-    tags = fields.List(
-        fields.String(validate=validate.Regexp(r"^[\w-]{1,30}$")),
-        required=True,
-        validate=validate.Length(max=10),
-    )
-    note = fields.String(required=True, validate=validate.Length(max=2000))
 
 
 def library() -> Library:
@@ -83,6 +63,27 @@ def needs(scope: str, role: str = "user") -> Callable[[Callable[..., Any]], Call
             return view(*arguments, **named)
 
         return guarded
+
+    return decorate
+
+
+def _answers(what: type[Schema] | str, *refusals: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Tell the OpenAPI document what a success looks like, JSON or another type, and which refusals there are."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(what, str):
+            schema = {"type": "string", "format": "binary"}
+            view = blueprint.alt_response(200, schema=schema, content_type=what, success=True)(view)
+        else:
+            view = blueprint.alt_response(200, schema=what, success=True)(view)
+        for code in (400, *refusals):
+            if code == 204:
+                view = blueprint.alt_response(
+                    204, description="No place for one more; ask /live now and then"
+                )(view)
+            else:
+                view = blueprint.alt_response(code, schema=RefusalSchema)(view)
+        return view
 
     return decorate
 
@@ -113,31 +114,28 @@ def _with_etag(body: bytes) -> Response:
 
 
 @blueprint.get("/runs")
-@blueprint.alt_response(200, schema=RunSchema(many=True), description="All runs by name")
+@_answers(RunsSchema)
 def runs() -> Response:
     """All results in cache/, unreadable ones included."""
     return _with_etag(library().listing())
 
 
 @blueprint.get("/runs/<name>")
-@blueprint.alt_response(404, schema=RefusalSchema)
-@blueprint.alt_response(422, schema=RefusalSchema)
+@_answers(DetailsSchema, 404, 422)
 def run(name: str) -> Response:
     """One run: conf, partition, clients, confusion matrix, layers, versions."""
     return _with_etag(_told(name, details))
 
 
 @blueprint.get("/runs/<name>/curves")
-@blueprint.alt_response(404, schema=RefusalSchema)
-@blueprint.alt_response(422, schema=RefusalSchema)
+@_answers(CurvesSchema, 404, 422)
 def run_curves(name: str) -> Response:
     """Accuracy and loss of a run after each round, with bands over its repeats, on every axis."""
     return _with_etag(_told(name, curves))
 
 
 @blueprint.get("/runs/<name>/curves.csv")
-@blueprint.alt_response(404, schema=RefusalSchema)
-@blueprint.alt_response(422, schema=RefusalSchema)
+@_answers("text/csv", 404, 422)
 def run_csv(name: str) -> Response:
     """The same as a table."""
     text = curves_table({name: _found(name)}).to_csv(index=False, float_format="%.6g")
@@ -147,8 +145,7 @@ def run_csv(name: str) -> Response:
 
 
 @blueprint.get("/runs/<name>/model.safetensors")
-@blueprint.alt_response(404, schema=RefusalSchema)
-@blueprint.alt_response(422, schema=RefusalSchema)
+@_answers(_BYTES, 404, 422)
 def run_model(name: str) -> Response:
     """The run's model in half precision, where it was kept."""
     _found(name)
@@ -160,8 +157,7 @@ def run_model(name: str) -> Response:
 
 @blueprint.get("/runs/<name>/model.onnx")
 @limiter.limit("30 per minute")  # the first of a model costs the server some seconds
-@blueprint.alt_response(404, schema=RefusalSchema)
-@blueprint.alt_response(422, schema=RefusalSchema)
+@_answers(_BYTES, 404, 422, 429)
 def run_onnx(name: str) -> Response:
     """The model of a run as ONNX: `pixels` (n, 3, s, s), RGB in 0..1, to `logits` (n, 2), cloudy then sunny."""
     made: Path | None = current_app.extensions["models"].onnx(name, _found(name))
@@ -174,9 +170,7 @@ def run_onnx(name: str) -> Response:
 
 @blueprint.get("/runs/<name>/photos")
 @needs("read", "researcher")
-@blueprint.alt_response(401, schema=RefusalSchema)
-@blueprint.alt_response(403, schema=RefusalSchema)
-@blueprint.alt_response(404, schema=RefusalSchema)
+@_answers(PhotosSchema, 401, 403, 404, 422)
 def run_photos(name: str) -> dict[str, Any]:
     """SHA-256s of the photos the run was tested on that are on this machine; for researchers, photos are private."""
     return {"photos": sorted(_photos(name))}
@@ -184,9 +178,7 @@ def run_photos(name: str) -> dict[str, Any]:
 
 @blueprint.get("/runs/<name>/photos/<sha256>")
 @needs("read", "researcher")
-@blueprint.alt_response(401, schema=RefusalSchema)
-@blueprint.alt_response(403, schema=RefusalSchema)
-@blueprint.alt_response(404, schema=RefusalSchema)
+@_answers("image/png", 401, 403, 404, 422)
 def run_photo(name: str, sha256: str) -> Response:
     """One of these photos, cleaned, as it was judged before it was made smaller."""
     photo = _photos(name).get(sha256)
@@ -205,7 +197,7 @@ def _photos(name: str) -> dict[str, Path]:
 @blueprint.get("/comparison")
 @limiter.limit("60 per minute")  # each new pair costs the server a moment
 @blueprint.arguments(PairSchema, location="query")
-@blueprint.alt_response(404, schema=RefusalSchema)
+@_answers(ComparisonSchema, 404, 422, 429)
 def comparison(pair: dict[str, str]) -> dict[str, Any]:
     """Accuracy of run `a` minus run `b` on the same photos and seeds, with interval and p-value of this one test."""
     for name in (pair["a"], pair["b"]):
@@ -215,19 +207,21 @@ def comparison(pair: dict[str, str]) -> dict[str, Any]:
 
 
 @blueprint.get("/story")
+@_answers(StorySchema)
 def story() -> Response:
     """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
     return _with_etag(json.dumps(library().story()).encode())
 
 
 @blueprint.get("/live")
+@_answers(LiveSchema)
 def live() -> Response:
     """Runs in training, with accuracy and loss of each repeat after each round so far."""
     return _with_etag(json.dumps({"runs": current_app.extensions["live"].snapshot()}).encode())
 
 
 @blueprint.get("/live/events")
-@blueprint.alt_response(204, description="No place for one more reader; ask /live now and then")
+@_answers("text/event-stream", 204)
 def live_events() -> Response:
     """The same as server-sent events; with Last-Event-ID only what is new since."""
     watched: Live = current_app.extensions["live"]
@@ -242,7 +236,7 @@ def live_events() -> Response:
 
 @blueprint.get("/labels")
 @needs("read")
-@blueprint.alt_response(401, schema=RefusalSchema)
+@_answers(LabelsSchema, 401, 403)
 def labels() -> dict[str, Any]:
     """One's own tags and notes, by run."""
     return {"labels": {one.run: {"tags": one.tags.split(), "note": one.note} for one in current_user.labels}}
@@ -251,8 +245,7 @@ def labels() -> dict[str, Any]:
 @blueprint.put("/labels/<name>")
 @needs("label")
 @blueprint.arguments(LabelSchema)
-@blueprint.alt_response(401, schema=RefusalSchema)
-@blueprint.alt_response(404, schema=RefusalSchema)
+@_answers(LabelSchema, 401, 403, 404, 422)
 def label(given: dict[str, Any], name: str) -> dict[str, Any]:
     """Set one's own tags and note on a run; none of either removes them."""
     if not any(one["name"] == name for one in library().summaries()):
@@ -270,7 +263,10 @@ def label(given: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _authenticate() -> None:
-    """A bearer token speaks for its owner; without one, a change needs the page's CSRF token."""
+    """A bearer token speaks for its owner; without one, a change needs the page's CSRF token.
+
+    Nobody in particular has nothing that a forged request could abuse, so programs need no token to ask the API.
+    """
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))
@@ -280,7 +276,7 @@ def _authenticate() -> None:
         if token.last_used is None or (now() - token.last_used).total_seconds() > 60:
             token.last_used = now()
             db.session.commit()
-    else:
+    elif current_user.is_authenticated or not request.path.startswith("/api/"):
         csrf.protect()
 
 

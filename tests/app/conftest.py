@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 
 from app import create_app
@@ -13,7 +14,9 @@ from app.config import demo
 from app.extensions import limiter
 from tests.conftest import TINY
 from tests.test_results import make_result
+from utils.checkpoints import start
 from utils.conf import make_conf
+from utils.experiment import Repeat, State
 from utils.results import result_path, write_result
 
 PASSWORD = "a long enough password"
@@ -27,6 +30,18 @@ def whole_result(name, seed=0):
     result["data"] = {"set": "drawn", "fingerprint": "f", "folds": 1, "seeds": 1, "photos": 6, "sunny": 3}
     result.update(finished="2026-01-02T03:04:05+00:00", parameters=2, model=None, machine={})
     return result
+
+
+def begin_training(cache, name):
+    """Checkpoints of a run in training, and a function that ends a round of one of its folds."""
+    plan = {"conf": {**TINY, "global_epochs": 5}, "folds": 2, "seeds": 1, "photos": "f"}
+    checkpoints = start(cache, name, plan, overwrite=False)
+
+    def rounds(fold, acc):
+        record = {"fold": fold, "seed": 0, "rotation": 0, "acc": acc, "loss": [1 - a for a in acc]}
+        checkpoints.save(Repeat(fold, 0, 0), State(np.zeros(3, np.float32), record))
+
+    return checkpoints, rounds
 
 
 @pytest.fixture

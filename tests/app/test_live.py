@@ -2,27 +2,17 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from app.runs import live as module
 from app.runs.live import Live, news, read_cursor, write_cursor
-from tests.conftest import TINY
-from utils.checkpoints import start
-from utils.experiment import Repeat, State
-
-PLAN = {"conf": {**TINY, "global_epochs": 5}, "folds": 2, "seeds": 1, "photos": "f"}
+from tests.app.conftest import begin_training
 
 
 @pytest.fixture
 def training(cache):
     """A run in training, and a function that ends a round of one of its folds."""
-    checkpoints = start(cache, "conf_t", PLAN, overwrite=False)
-
-    def rounds(fold, acc):
-        record = {"fold": fold, "seed": 0, "rotation": 0, "acc": acc, "loss": [1 - a for a in acc]}
-        checkpoints.save(Repeat(fold, 0, 0), State(np.zeros(3, np.float32), record))
-
+    checkpoints, rounds = begin_training(cache, "conf_t")
     yield checkpoints, rounds
     checkpoints.release()
 

@@ -1,0 +1,181 @@
+"""What the API answers and takes, as its OpenAPI document tells it; the tests hold the answers to this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from utils.figures import AXES
+from utils.results import RESULT_NAME
+
+
+def _number(**more: Any) -> fields.Float:
+    return fields.Float(required=True, **more)
+
+
+def _text(**more: Any) -> fields.String:
+    return fields.String(required=True, **more)
+
+
+def _numbers() -> fields.List[Any]:
+    return fields.List(fields.Float(), required=True)
+
+
+class RefusedSchema(Schema):
+    """What was wrong."""
+
+    code = fields.Integer(required=True)
+    message = _text()
+    detail = _text()
+
+
+class RefusalSchema(Schema):
+    """Why a request was refused."""
+
+    error = fields.Nested(RefusedSchema, required=True)
+
+
+class RunSchema(Schema):
+    """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
+
+    name = _text(metadata={"description": "as in cache/NAME.json.pkl"})
+    title, colour = _text(), _text()
+    what = fields.String(metadata={"description": "what a shipped run is, in a few words"})
+    error = fields.String()
+    accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
+    balanced, balanced_low, balanced_high = fields.Float(), fields.Float(), fields.Float()
+    loss = fields.Float(metadata={"description": "cross-entropy in nats, mean over repeats"})
+    rounds, repeats, photos = fields.Integer(), fields.Integer(), fields.Integer()
+    megabytes = fields.Float(metadata={"description": "sent in one repeat, both ways"})
+    seconds = fields.Float(metadata={"description": "of one repeat"})
+    jensen_shannon = fields.Float(metadata={"description": "degree of non-IID, bits"})
+    finished, fingerprint = fields.String(), fields.String()
+    conf = fields.Dict(keys=fields.String())
+
+
+class RunsSchema(Schema):
+    """All runs by name."""
+
+    runs = fields.List(fields.Nested(RunSchema), required=True)
+
+
+class MisjudgedSchema(Schema):
+    """A photo, how often the repeats judged it, how often wrongly, and the mean probability given to sunny."""
+
+    hash = _text()
+    label, judged, wrong = (fields.Integer(required=True) for _ in range(3))
+    probability = _number()
+
+
+class DetailsSchema(RunSchema):
+    """One run."""
+
+    owners = fields.List(fields.Dict(keys=fields.String()), required=True)
+    clients = fields.List(fields.Dict(keys=fields.String()), required=True)
+    confusion = fields.List(
+        fields.List(fields.Integer()),
+        required=True,
+        metadata={"description": "[true][said], cloudy then sunny"},
+    )
+    misjudged = fields.List(fields.Nested(MisjudgedSchema), required=True)
+    citation = _text(metadata={"description": "BibTeX"})
+    conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    failures = fields.Integer(required=True)
+    grey_shift = _number()
+    degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
+    layers = fields.List(fields.List(fields.Raw()), required=True)
+    parameters = fields.Integer(allow_none=True, required=True)
+    versions = fields.Dict(keys=fields.String(), required=True)
+    data = fields.Dict(keys=fields.String(), required=True)
+    model = fields.Dict(keys=fields.String(), allow_none=True, required=True)
+    machine = fields.Dict(keys=fields.String(), allow_none=True, required=True)
+    axes = fields.Dict(keys=fields.String(), required=True)
+
+
+_BANDS = ("acc", "acc_p10", "acc_p90", "loss", "loss_p10", "loss_p90")
+CurvesSchema = Schema.from_dict(
+    {name: _numbers() for name in (*AXES, *_BANDS, "repeats")}, name="CurvesSchema"
+)
+CurvesSchema.__doc__ = (
+    "Lists of one length, a value per round: axes, and mean, 10 % and 90 % points over repeats."
+)
+
+
+class DifferenceSchema(Schema):
+    """Accuracy of `a` minus that of `b`: 95 % interval, p-value alone and Holm-corrected, and what may be said."""
+
+    a, b = _text(), _text()
+    seeds = fields.Integer(required=True)
+    p, p_holm, p_floor = _number(), _number(), _number()
+    difference, difference_low, difference_high = _number(), _number(), _number()
+    verdict = _text(validate=validate.OneOf(("better", "worse", "none", "untested")))
+
+
+class ComparisonSchema(Schema):
+    """The comparison, null when the two runs share no photo."""
+
+    comparison = fields.Nested(DifferenceSchema, required=True, allow_none=True)
+
+
+class MarkSchema(Schema):
+    """A run of the story, with its accuracy."""
+
+    role, run, title, colour = _text(), _text(), _text(), _text()
+    accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
+
+
+class StorySchema(Schema):
+    """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
+
+    marks = fields.List(fields.Nested(MarkSchema), required=True)
+    facts = fields.List(fields.Nested(DifferenceSchema), required=True)
+
+
+class ProgressSchema(Schema):
+    """A repeat so far."""
+
+    acc, loss = _numbers(), _numbers()
+
+
+class TrainingSchema(Schema):
+    """A run in training: what is planned, and each repeat begun."""
+
+    rounds, repeats = fields.Integer(required=True), fields.Integer(required=True)
+    begun = fields.Dict(keys=fields.String(), values=fields.Nested(ProgressSchema), required=True)
+
+
+class LiveSchema(Schema):
+    """The runs in training, by name."""
+
+    runs = fields.Dict(keys=fields.String(), values=fields.Nested(TrainingSchema), required=True)
+
+
+class PhotosSchema(Schema):
+    """SHA-256s of photos."""
+
+    photos = fields.List(fields.String(), required=True)
+
+
+class PairSchema(Schema):
+    """Two runs to compare."""
+
+    a = _text(validate=validate.Regexp(rf"^{RESULT_NAME}$"))
+    b = _text(validate=validate.Regexp(rf"^{RESULT_NAME}$"))
+
+
+class LabelSchema(Schema):
+    """Tags and a note of one's own on a run."""
+
+    tags = fields.List(
+        fields.String(validate=validate.Regexp(r"^[\w-]{1,30}$")),
+        required=True,
+        validate=validate.Length(max=10),
+    )
+    note = _text(validate=validate.Length(max=2000))
+
+
+class LabelsSchema(Schema):
+    """One's own tags and notes, by run."""
+
+    labels = fields.Dict(keys=fields.String(), values=fields.Nested(LabelSchema), required=True)
