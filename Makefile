@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install run try serve test benchmark pictures clean
+.PHONY: install run try serve test benchmark soak pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -52,6 +52,10 @@ test: install
 
 benchmark: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
+
+# Long: fifty readers and a run in training for two minutes.
+soak: install
+	$(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks/soak.py
 
 pictures: install
 	$(BIN)/python -m tests.e2e.pictures

@@ -27,6 +27,14 @@ def tags(entry: str) -> Markup:
         Markup('<link rel="stylesheet" href="{}">').format(url_for("static", filename=name))
         for name in _styles(entry)
     ]
+    lines += [
+        Markup('<link rel="modulepreload" href="{}">').format(url_for("static", filename=needed["file"]))
+        for needed in _needed(entry)[1:]
+    ]
+    lines += [
+        Markup('<script async src="{}"></script>').format(url_for("static", filename=name))
+        for name in _scripts(entry)
+    ]
     if chunk["file"].endswith(".js"):
         lines.append(
             Markup('<script type="module" src="{}"></script>').format(
@@ -41,12 +49,23 @@ def tags(entry: str) -> Markup:
 
 
 def _styles(entry: str) -> list[str]:
-    manifest, found, waiting = _manifest(), [], [entry]
+    return list(dict.fromkeys(name for chunk in _needed(entry) for name in chunk.get("css", [])))
+
+
+def _scripts(entry: str) -> list[str]:
+    """Plain scripts that the entry will ask for; named in the page, the browser starts on them at once."""
+    assets = [name for chunk in _needed(entry) for name in chunk.get("assets", [])]
+    return [name for name in dict.fromkeys(assets) if name.endswith(".js")]
+
+
+def _needed(entry: str) -> list[dict[str, Any]]:
+    manifest, found, waiting = _manifest(), {}, [entry]
     while waiting:
-        chunk = manifest[waiting.pop()]
-        found += chunk.get("css", [])
-        waiting += chunk.get("imports", [])
-    return list(dict.fromkeys(found))
+        name = waiting.pop()
+        if name not in found:
+            found[name] = manifest[name]
+            waiting += manifest[name].get("imports", [])
+    return list(found.values())
 
 
 def _manifest() -> dict[str, Any]:

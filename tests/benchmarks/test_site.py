@@ -4,17 +4,25 @@ make benchmark
 """
 
 import http.client
+import http.server
 import os
 import re
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import urllib.parse
+from contextlib import contextmanager
+from functools import partial
 
+from playwright.sync_api import sync_playwright
+
+from app.frontend import FOLDER
 from tests.app.conftest import whole_result
 from tests.conftest import ROOT
+from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from utils.results import result_path, write_result
 
 RUNS, PAIRS = 500, 40
@@ -40,32 +48,94 @@ def _logged_in(port):
     return lambda path: ask("GET", path, cookies)
 
 
-def test_the_list_of_many_runs_costs_little_more_than_an_empty_answer(tmp_path):
-    cache = tmp_path / "cache"
-    for number in range(RUNS):
-        write_result(result_path(cache, f"conf_r{number}"), whole_result(f"conf_r{number}", number))
+@contextmanager
+def served(folder, cache):
+    """The port and process of the demo site over `cache`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"SKYFED_INSTANCE": str(tmp_path), "SKYFED_CACHE": str(cache)}
+    settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache)}
     site = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
         text=True, env={**os.environ, **settings},
     )  # fmt: skip
     try:
         next(line for line in site.stdout if "SkyFed is at" in line)
+        yield port, site.pid
+    finally:
+        site.terminate()
+        site.communicate(timeout=60)
+
+
+def test_the_list_of_many_runs_costs_little_more_than_an_empty_answer(tmp_path):
+    cache = tmp_path / "cache"
+    for number in range(RUNS):
+        write_result(result_path(cache, f"conf_r{number}"), whole_result(f"conf_r{number}", number))
+    seconds = {"/api/v1/runs": [], "/messages.json": []}
+    with served(tmp_path, cache) as (port, _):
         ask = _logged_in(port)
         assert ask("/api/v1/runs")[1].count(b'"accuracy"') == RUNS
-        seconds = {"/api/v1/runs": [], "/messages.json": []}
         for _ in range(PAIRS):
             for path, times in seconds.items():
                 started = time.perf_counter()
                 status, body, _ = ask(path)
                 times.append(time.perf_counter() - started)
                 assert status == 200 and (path == "/messages.json" or body.count(b'"accuracy"') == RUNS)
-    finally:
-        site.terminate()
-        site.communicate(timeout=60)
     full, empty = (statistics.median(times) for times in seconds.values())
     print(f"\nlist of {RUNS} runs: {full / empty:.1f} times an empty answer of the same site")
     assert full / empty <= 5
+
+
+BARE = """<!doctype html><meta charset="utf-8"><title>bare</title><div id="chart"></div>
+<script src="./plotly.js"></script>
+<script type="module">
+const drawn = await (await fetch("./chart.json")).json();
+Plotly.newPlot("chart", drawn.data, drawn.layout, { responsive: true, displaylogo: false });
+</script>"""
+LINE = ".scatterlayer .trace path.js-line"
+WATCH = """new MutationObserver((_, self) => {
+  if (!document.querySelector(".scatterlayer .trace path.js-line")) return;
+  window.drawnAt = performance.now();
+  self.disconnect();
+}).observe(document, { childList: true, subtree: true, attributes: true });"""
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_the_first_chart_is_there_nearly_as_soon_as_on_a_bare_page(tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    plotly = FOLDER / "node_modules" / "plotly.js-basic-dist-min" / "plotly-basic.min.js"
+    (bare / "plotly.js").write_bytes(plotly.read_bytes())
+    (bare / "index.html").write_text(BARE)
+    files = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(bare)))
+    threading.Thread(target=files.serve_forever, daemon=True).start()
+    with served(tmp_path, ROOT / "cache") as (port, _), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+
+        def drawn_after(address, keep=None):
+            context = browser.new_context()
+            page = context.new_page()
+            page.add_init_script(WATCH)
+            page.goto(address)
+            page.wait_for_selector(LINE, state="attached", timeout=60_000)
+            if keep:
+                first = "(({ data, layout }) => JSON.stringify({ data, layout }))"
+                chart = f"{first}(document.querySelector('.js-plotly-plot'))"
+                keep.write_text(page.evaluate(chart))
+            after = page.evaluate("window.drawnAt")
+            context.close()
+            return after
+
+        home, plain = f"http://127.0.0.1:{port}/home", f"http://127.0.0.1:{files.server_port}/"
+        drawn_after(home, bare / "chart.json")
+        pairs = [(drawn_after(home), drawn_after(plain)) for _ in range(9)]
+        browser.close()
+    files.shutdown()
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+    print(f"\nfirst chart of /home: {ratio:.2f} times a bare page (", end="")
+    print(", ".join(f"{ours:.0f}/{theirs:.0f}" for ours, theirs in pairs) + " ms)")
+    assert ratio <= 1.5

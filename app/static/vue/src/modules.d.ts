@@ -1,4 +1,4 @@
-declare module "plotly.js-basic-dist-min";
+/// <reference types="vite/client" />
 declare module "*.vue" {
   import type { DefineComponent } from "vue";
   const component: DefineComponent<object, object, unknown>;
