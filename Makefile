@@ -31,7 +31,7 @@ $(BUILT): $(NODE_READY) $(wildcard $(FRONT)/*.ts) $(shell find $(FRONT)/src $(FR
 	touch $@
 
 $(TEXTS).mo: $(TEXTS).po $(READY)
-	$(BIN)/python -m app.language compile
+	$(BIN)/python -W ignore -m app.language compile
 
 PORT ?= 5000
 

@@ -6,6 +6,7 @@ python3 -m app.language compile
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from flask_babel import get_locale
 from flask_login import current_user
 
 from app.extensions import babel
+from utils.conf import Conf
+from utils.readme import WHAT
 
 HERE = Path(__file__).parent
 CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
@@ -50,11 +53,12 @@ def messages(language: str) -> dict[str, str]:
 
 
 def texts() -> set[str]:
-    """Every text the site can show: in Python, in templates, in the front end."""
+    """Every text the site can show: in Python, in templates, in the front end, of a conf's keys and shipped runs."""
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     keywords = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None}
     found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
-    return found | set(_front_end())
+    keys = {field.metadata["doc"] for field in dataclasses.fields(Conf)}
+    return found | set(_front_end()) | keys | set(WHAT.values())
 
 
 def _front_end() -> Iterator[str]:
