@@ -46,8 +46,8 @@ class Refused(Exception):  # noqa: N818 - an outcome that is counted, not a faul
         self.detail = detail
 
 
-def decode(data: bytes) -> Image.Image:
-    """The whole picture, upright, 8-bit RGB.
+def decode(data: bytes, at_least: int = 0) -> Image.Image:
+    """The whole picture, upright, 8-bit RGB; where it costs less, smaller, but no side below `at_least` (0: as it is).
 
     The format is decided by content, the size is checked before any pixel is decoded, and of several pictures
     in a JPEG or TIFF the first is taken. Colour profiles are ignored, whichever class carries them.
@@ -77,8 +77,10 @@ def decode(data: bytes) -> Image.Image:
         if image.format in ("GIF", "PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
             raise Refused("animated")
         try:
-            image.load()
             turn = _UPRIGHT.get(_orientation(image))
+            if at_least and image.format in ("JPEG", "MPO"):
+                image.draft(None, (at_least, at_least))  # the decoder leaves out what would be averaged away
+            image.load()
             rgb = _rgb(image)
         except Refused:
             raise

@@ -1,0 +1,150 @@
+"""How sure is it? Temperature scaling, and the two thresholds between which the honest answer is "I cannot tell".
+
+All of it follows from the cross-validated answers in a result: every photo was judged by networks that never saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from utils.comparison import Estimate
+
+Numbers = NDArray[np.float64]
+TRUSTED = 0.9
+"""Share of right answers that an answer beyond a threshold has to have."""
+_RESAMPLES, _BINS = 2000, 10
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`temperature` divides the logit of sunny; from `sunny_from` on the answer is sunny, up to `cloudy_to` cloudy."""
+
+    temperature: float
+    cloudy_to: float
+    sunny_from: float
+
+    def probability(self, logit: float) -> float:
+        """Calibrated probability of sunny from the difference of the two logits."""
+        return float(_sigmoid(np.array(logit / self.temperature)))
+
+    def answer(self, probability: float) -> str:
+        """ "sunny", "cloudy" or "unsure"."""
+        if probability >= self.sunny_from:
+            return "sunny"
+        return "cloudy" if probability <= self.cloudy_to else "unsure"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How well probabilities hold, with 95 % bootstrap intervals over photos; `bins`: said, found, photos."""
+
+    brier: Estimate
+    log_loss: Estimate
+    calibration_error: float
+    bins: list[tuple[float, float, int]]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Cross-validated answers: logit of sunny, label (1 sunny), fold and photo of each."""
+
+    logits: Numbers
+    labels: Numbers
+    folds: NDArray[np.int64]
+    photos: NDArray[np.int64]
+
+
+def answers_of(result: Mapping[str, Any]) -> Answers:
+    """The answers after the last round in a checked result."""
+    logits, labels, folds, names = [], [], [], []
+    for repeat in result["repeats"]:
+        said = np.clip(np.array(repeat["test"]["probability"], float), 1e-7, 1 - 1e-7)
+        logits.append(np.log(said) - np.log1p(-said))
+        labels += repeat["test"]["label"]
+        names += repeat["test"]["hash"]
+        folds += [repeat["fold"]] * len(said)
+    _, photos = np.unique(names, return_inverse=True)
+    return Answers(np.concatenate(logits), np.array(labels, float), np.array(folds), photos)
+
+
+def fit_temperature(logits: Numbers, labels: Numbers) -> float:
+    """The temperature that makes the cross-entropy smallest (Guo et al. 2017, section 4.2), within 0.05 to 20."""
+    found = minimize_scalar(
+        lambda log_t: _log_losses(_sigmoid(logits / np.exp(log_t)), labels).mean(),
+        bounds=(np.log(0.05), np.log(20.0)), method="bounded",
+    )  # fmt: skip
+    return float(np.exp(found.x))
+
+
+def calibrate(result: Mapping[str, Any]) -> Calibration:
+    """Temperature and thresholds from all cross-validated answers of a result."""
+    given = answers_of(result)
+    temperature = fit_temperature(given.logits, given.labels)
+    said = _sigmoid(given.logits / temperature)
+    return Calibration(
+        temperature, 1 - _threshold(1 - said, 1 - given.labels), _threshold(said, given.labels)
+    )
+
+
+def _threshold(said: Numbers, right: Numbers) -> float:
+    """The smallest probability, at least a half, from which on TRUSTED of the answers are right; 1 where none is."""
+    order = np.argsort(-said)
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    fine = np.flatnonzero((share >= TRUSTED) & (said[order] >= 0.5))
+    return float(max(0.5, said[order][fine[-1]])) if len(fine) else 1.0
+
+
+def cross_fitted(result: Mapping[str, Any]) -> tuple[Answers, Numbers]:
+    """The answers, and their probabilities scaled by a temperature that follows from the other folds alone."""
+    given = answers_of(result)
+    said = np.empty(len(given.logits))
+    for fold in np.unique(given.folds):
+        here = given.folds == fold
+        others = ~here if (~here).any() else here
+        said[here] = _sigmoid(
+            given.logits[here] / fit_temperature(given.logits[others], given.labels[others])
+        )
+    return given, said
+
+
+def quality(said: Numbers, given: Answers, seed: int = 0) -> Quality:
+    """Brier score, log loss and reliability of the probabilities `said`; calibration error in ten equal bins."""
+    brier, loss = (said - given.labels) ** 2, _log_losses(said, given.labels)
+    count = int(given.photos.max()) + 1
+    weight = np.bincount(given.photos, minlength=count).astype(float)
+    draws = np.random.default_rng(seed).integers(0, count, (_RESAMPLES, count))
+
+    def estimate(values: Numbers) -> Estimate:
+        total = np.bincount(given.photos, values, minlength=count)
+        means = total[draws].sum(1) / weight[draws].sum(1)
+        return Estimate(float(values.mean()), *(float(v) for v in np.quantile(means, [0.025, 0.975])))
+
+    place = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    bins = [
+        (float(said[place == b].mean()), float(given.labels[place == b].mean()), int((place == b).sum()))
+        for b in range(_BINS) if (place == b).any()
+    ]  # fmt: skip
+    error = sum(abs(mean - found) * n for mean, found, n in bins) / len(said)
+    return Quality(estimate(brier), estimate(loss), error, bins)
+
+
+def plain(given: Answers) -> Numbers:
+    """The probabilities as the networks said them."""
+    return _sigmoid(given.logits)
+
+
+def _sigmoid(values: Numbers) -> Numbers:
+    probabilities: Numbers = 1 / (1 + np.exp(-np.clip(values, -50, 50)))
+    return probabilities
+
+
+def _log_losses(said: Numbers, labels: Numbers) -> Numbers:
+    clipped = np.clip(said, 1e-7, 1 - 1e-7)
+    losses: Numbers = -(labels * np.log(clipped) + (1 - labels) * np.log1p(-clipped))
+    return losses

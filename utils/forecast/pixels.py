@@ -1,0 +1,44 @@
+"""From a picture to what networks see, by one resize that the browser repeats (app/static/vue/src/pixels.ts).
+
+The resize is separable with a triangle kernel as wide as the shrinking asks for ("bilinear, antialiased", as
+torch.nn.functional.interpolate and Pillow do it), on 0..1 floats without rounding in between.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.float32]
+SIDE = 96
+"""Side at which a photo is looked at: the sky check sees it so, networks of other sizes are fed from it."""
+
+
+def square_of(image: Image.Image) -> Pixels:
+    """The centre square of an RGB picture, shape (3, SIDE, SIDE), 0..1."""
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    cut = np.asarray(image.crop((left, top, left + side, top + side)), np.float32) / 255
+    return resize(cut.transpose(2, 0, 1), SIDE)
+
+
+def resize(square: Pixels, side: int) -> Pixels:
+    """`square` of shape (3, n, n) at (3, side, side)."""
+    kernel = _kernel(square.shape[-1], side)
+    shrunk: Pixels = kernel @ square @ kernel.T
+    return shrunk
+
+
+@lru_cache(maxsize=16)
+def _kernel(source: int, target: int) -> Pixels:
+    """Weights (target, source) of the triangle kernel; each row sums to 1."""
+    scale = source / target
+    support = max(scale, 1.0)
+    centres = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / support
+    weights = np.maximum(0.0, 1.0 - distance)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
