@@ -18,19 +18,24 @@ SIDE = 96
 
 
 def square_of(image: Image.Image) -> Pixels:
-    """The centre square of an RGB picture, shape (3, SIDE, SIDE), 0..1."""
+    """The centre square of an RGB picture, shape (3, SIDE, SIDE), 0..1. Needs little memory beside the picture."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
-    cut = np.asarray(image.crop((left, top, left + side, top + side)), np.float32) / 255
-    return resize(cut.transpose(2, 0, 1), SIDE)
+    cut = np.asarray(image)[top : top + side, left : left + side]
+    kernel = _kernel(side, SIDE)
+    rows = np.empty((SIDE, side, 3), np.float32)
+    for number, weights in enumerate(kernel):
+        (support,) = np.nonzero(weights)
+        here = slice(support[0], support[-1] + 1)
+        rows[number] = np.tensordot(weights[here], cut[here].astype(np.float32), 1)
+    return np.asarray(rows.transpose(2, 0, 1) @ kernel.T / 255, np.float32)
 
 
 def resize(square: Pixels, side: int) -> Pixels:
     """`square` of shape (3, n, n) at (3, side, side)."""
     kernel = _kernel(square.shape[-1], side)
-    shrunk: Pixels = kernel @ square @ kernel.T
-    return shrunk
+    return np.asarray(kernel @ square @ kernel.T, np.float32)
 
 
 @lru_cache(maxsize=16)
@@ -41,4 +46,4 @@ def _kernel(source: int, target: int) -> Pixels:
     centres = (np.arange(target) + 0.5) * scale
     distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / support
     weights = np.maximum(0.0, 1.0 - distance)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

@@ -111,11 +111,12 @@ def fit_with_threshold(values: Numbers, seed: int = 0) -> SkyCheck:
 def shipped() -> SkyCheck:
     """The check in sky.json."""
     kept = json.loads(FILE.read_text())
-    return SkyCheck(*(np.array(kept[name]) for name in ("mean", "spread", "precision")), kept["threshold"])
+    mean, spread, precision = (np.array(kept[name], np.float64) for name in ("mean", "spread", "precision"))
+    return SkyCheck(mean, spread, precision, float(kept["threshold"]))
 
 
 def measure(photos: PhotoSet) -> dict[str, Any]:
-    """The check fitted on the training skies of fold 0, with the share of test skies that checks of all folds accept."""
+    """The check fitted on the training skies of fold 0, and how many test skies the checks of all folds accept."""
     values = np.array([statistics(pixels.astype(np.float32) / 255) for pixels in photos.pixels])
     accepted = []
     for fold in range(5):
