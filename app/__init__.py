@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+from typing import IO, Any
 
-from flask import Flask, redirect, url_for
+from flask import Flask, Request, redirect, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
@@ -12,10 +13,18 @@ from app import language, security, vite
 from app.extensions import csrf, db, limiter, migrate
 
 
+class InMemory(Request):
+    """A request whose files never touch the disk, however large (MAX_CONTENT_LENGTH bounds them)."""
+
+    def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+        return io.BytesIO()
+
+
 def create_app(config: dict[str, Any]) -> Flask:
     """The site with the settings `config` (see `app.config`); opens no database before the first request."""
     app = Flask(__name__, static_folder=str(vite.DIST), static_url_path="/static")
     app.config.from_mapping(config)
+    app.request_class = InMemory
     if proxies := app.config["PROXIES"]:  # whose word is taken for who asks, and how
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
     db.init_app(app)
@@ -26,6 +35,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.admin.routes import blueprint as admin
     from app.auth import service
     from app.auth.routes import blueprint as auth
+    from app.forecast.routes import blueprint as forecast
     from app.home.routes import blueprint as home
     from app.profile.routes import blueprint as profile
     from app.runs.api import init_app as init_api
@@ -33,7 +43,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     service.init_app(app)
     language.init_app(app)
     vite.init_app(app)
-    for blueprint in (auth, profile, admin, home):
+    for blueprint in (auth, profile, admin, home, forecast):
         app.register_blueprint(blueprint)
     init_api(app)
     security.init_app(app)  # after the API, whose own error pages these replace

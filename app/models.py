@@ -7,14 +7,22 @@ import hashlib
 import secrets
 
 from flask_login import UserMixin
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, String, TypeDecorator, UniqueConstraint
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    LargeBinary,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import db
 
 ROLES = ("user", "researcher", "admin")
-SCOPES = ("read", "label")
+SCOPES = ("read", "label", "keep")
 MAX_SESSIONS = 10
 
 
@@ -72,6 +80,7 @@ class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
         cascade="all, delete-orphan", order_by="ApiToken.created", back_populates="user"
     )
     labels: Mapped[list[RunLabel]] = relationship(cascade="all, delete-orphan", order_by="RunLabel.run")
+    forecasts: Mapped[list[Forecast]] = relationship(cascade="all, delete-orphan", order_by="Forecast.id")
     resets: Mapped[list[PasswordReset]] = relationship(cascade="all, delete-orphan", back_populates="user")
 
     signed_in_with: str = ""  # secret of the session this request came with; never in the database
@@ -143,6 +152,23 @@ class RunLabel(db.Model):  # type: ignore[name-defined,misc]
     run: Mapped[str] = mapped_column(String(100))
     tags: Mapped[str] = mapped_column(String(200), default="")  # words, sorted
     note: Mapped[str] = mapped_column(String(2000), default="")
+
+
+class Forecast(db.Model):  # type: ignore[name-defined,misc]
+    """A forecast that a person kept: the photo, made smaller and without metadata, and what the person says of it."""
+
+    __tablename__ = "forecasts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    file: Mapped[str] = mapped_column(String(100), default="")
+    photo: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # a small JPEG
+    answer: Mapped[str] = mapped_column(String(10))
+    probability: Mapped[float]  # of sunny
+    run: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256
+    correction: Mapped[str] = mapped_column(String(10), default="")
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined,misc]

@@ -27,7 +27,9 @@ def init_app(app: Flask) -> None:
 
     @app.after_request
     def headers(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = POLICY
+        wasm = "script-src 'self' 'wasm-unsafe-eval'"
+        policy = POLICY.replace("script-src 'self'", wasm) if g.get("wasm") else POLICY
+        response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -57,6 +59,7 @@ def init_app(app: Flask) -> None:
             413: _("That is too large."),
             429: _("Too many tries. Please wait a while."),
         }.get(code, _("Something went wrong."))
+        text = g.get("message") or text
         if isinstance(error, SecurityError):  # a foreign host: there is no site to draw a page of
             return current_app.response_class(text, code, mimetype="text/plain"), code
         if request.path.startswith("/api/"):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 from werkzeug.wrappers import Response
 
 from app.auth import service
 from app.extensions import db
-from app.models import ROLES, AuditEntry, User
+from app.models import ROLES, AuditEntry, Forecast, User
 from app.profile.forms import EmptyForm
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -32,7 +32,7 @@ def people() -> str:
     return render_template("admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link="")
 
 
-@blueprint.post("/people/<int:number>/role")
+@blueprint.post("/people/<int(max=2147483647):number>/role")
 def role(number: int) -> Response:
     """Give somebody another role. The last admin stays one."""
     user, wish = _user(number), request.form.get("role", "")
@@ -48,7 +48,7 @@ def role(number: int) -> Response:
     return redirect(url_for("admin.people"))
 
 
-@blueprint.post("/people/<int:number>/disable")
+@blueprint.post("/people/<int(max=2147483647):number>/disable")
 def disable(number: int) -> Response:
     """Close somebody's account, or open it again."""
     user = _user(number)
@@ -64,7 +64,7 @@ def disable(number: int) -> Response:
     return redirect(url_for("admin.people"))
 
 
-@blueprint.post("/people/<int:number>/reset")
+@blueprint.post("/people/<int(max=2147483647):number>/reset")
 def reset(number: int) -> str:
     """Make a one-time link by which somebody sets a new password; it is shown this once."""
     user = _user(number)
@@ -75,6 +75,17 @@ def reset(number: int) -> str:
     return render_template(
         "admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link=link, link_for=user
     )
+
+
+@blueprint.get("/forecasts")
+def forecasts() -> str:
+    """How often each model was right, of the kept forecasts that people corrected or confirmed."""
+    right = func.sum(case((Forecast.answer == Forecast.correction, 1), else_=0))
+    asked = select(Forecast.run, Forecast.model, func.count(Forecast.id), right).where(
+        Forecast.correction != ""
+    )
+    rows = db.session.execute(asked.group_by(Forecast.run, Forecast.model).order_by(Forecast.run)).all()
+    return render_template("admin/forecasts.html", rows=rows)
 
 
 @blueprint.get("/audit")

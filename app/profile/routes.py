@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
 from flask_babel import gettext as _
@@ -81,7 +83,7 @@ def new_token() -> tuple[str, int]:
     return _page(secret=secret), 201
 
 
-@blueprint.post("/tokens/<int:number>/revoke")
+@blueprint.post("/tokens/<int(max=2147483647):number>/revoke")
 def revoke_token(number: int) -> Response:
     """Revoke one of one's own tokens."""
     own = [token for token in current_user.tokens if token.id == number]
@@ -139,6 +141,18 @@ def export() -> Response:
         tokens=[
             {"name": one.name, "scopes": one.scopes.split(), "created": one.created.isoformat()}
             for one in user.tokens
+        ],
+        forecasts=[
+            {
+                "at": one.at.isoformat(),
+                "file": one.file,
+                "answer": one.answer,
+                "probability": one.probability,
+                "run": one.run,
+                "correction": one.correction,
+                "photo": base64.b64encode(one.photo).decode(),
+            }
+            for one in user.forecasts
         ],
         labels=[{"run": one.run, "tags": one.tags.split(), "note": one.note} for one in user.labels],
     )

@@ -38,6 +38,8 @@ from utils.figures import curves_table
 from utils.results import ResultError, result_path
 
 _BYTES = "application/octet-stream"
+UPLOADS = ("forecast_api.forecast", "forecast_api.keep")
+MAX_UPLOAD_BYTES = 64_000_000
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Runs, curves and comparisons")
 
@@ -67,7 +69,7 @@ def needs(scope: str, role: str = "user") -> Callable[[Callable[..., Any]], Call
     return decorate
 
 
-def _answers(what: type[Schema] | str, *refusals: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def answers(what: type[Schema] | str, *refusals: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Tell the OpenAPI document what a success looks like, JSON or another type, and which refusals there are."""
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,28 +116,28 @@ def _with_etag(body: bytes) -> Response:
 
 
 @blueprint.get("/runs")
-@_answers(RunsSchema)
+@answers(RunsSchema)
 def runs() -> Response:
     """All results in cache/, unreadable ones included."""
     return _with_etag(library().listing())
 
 
 @blueprint.get("/runs/<name>")
-@_answers(DetailsSchema, 404, 422)
+@answers(DetailsSchema, 404, 422)
 def run(name: str) -> Response:
     """One run: conf, partition, clients, confusion matrix, layers, versions."""
     return _with_etag(_told(name, details))
 
 
 @blueprint.get("/runs/<name>/curves")
-@_answers(CurvesSchema, 404, 422)
+@answers(CurvesSchema, 404, 422)
 def run_curves(name: str) -> Response:
     """Accuracy and loss of a run after each round, with bands over its repeats, on every axis."""
     return _with_etag(_told(name, curves))
 
 
 @blueprint.get("/runs/<name>/curves.csv")
-@_answers("text/csv", 404, 422)
+@answers("text/csv", 404, 422)
 def run_csv(name: str) -> Response:
     """The same as a table."""
     text = curves_table({name: _found(name)}).to_csv(index=False, float_format="%.6g")
@@ -145,7 +147,7 @@ def run_csv(name: str) -> Response:
 
 
 @blueprint.get("/runs/<name>/model.safetensors")
-@_answers(_BYTES, 404, 422)
+@answers(_BYTES, 404, 422)
 def run_model(name: str) -> Response:
     """The run's model in half precision, where it was kept."""
     _found(name)
@@ -157,7 +159,7 @@ def run_model(name: str) -> Response:
 
 @blueprint.get("/runs/<name>/model.onnx")
 @limiter.limit("30 per minute")  # the first of a model costs the server some seconds
-@_answers(_BYTES, 404, 422, 429)
+@answers(_BYTES, 404, 422, 429)
 def run_onnx(name: str) -> Response:
     """The model of a run as ONNX: `pixels` (n, 3, s, s), RGB in 0..1, to `logits` (n, 2), cloudy then sunny."""
     made: Path | None = current_app.extensions["models"].onnx(name, _found(name))
@@ -170,7 +172,7 @@ def run_onnx(name: str) -> Response:
 
 @blueprint.get("/runs/<name>/photos")
 @needs("read", "researcher")
-@_answers(PhotosSchema, 401, 403, 404, 422)
+@answers(PhotosSchema, 401, 403, 404, 422)
 def run_photos(name: str) -> dict[str, Any]:
     """SHA-256s of the photos the run was tested on that are on this machine; for researchers, photos are private."""
     return {"photos": sorted(_photos(name))}
@@ -178,7 +180,7 @@ def run_photos(name: str) -> dict[str, Any]:
 
 @blueprint.get("/runs/<name>/photos/<sha256>")
 @needs("read", "researcher")
-@_answers("image/png", 401, 403, 404, 422)
+@answers("image/png", 401, 403, 404, 422)
 def run_photo(name: str, sha256: str) -> Response:
     """One of these photos, cleaned, as it was judged before it was made smaller."""
     photo = _photos(name).get(sha256)
@@ -197,7 +199,7 @@ def _photos(name: str) -> dict[str, Path]:
 @blueprint.get("/comparison")
 @limiter.limit("60 per minute")  # each new pair costs the server a moment
 @blueprint.arguments(PairSchema, location="query")
-@_answers(ComparisonSchema, 404, 422, 429)
+@answers(ComparisonSchema, 404, 422, 429)
 def comparison(pair: dict[str, str]) -> dict[str, Any]:
     """Accuracy of run `a` minus run `b` on the same photos and seeds, with interval and p-value of this one test."""
     for name in (pair["a"], pair["b"]):
@@ -207,21 +209,21 @@ def comparison(pair: dict[str, str]) -> dict[str, Any]:
 
 
 @blueprint.get("/story")
-@_answers(StorySchema)
+@answers(StorySchema)
 def story() -> Response:
     """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
     return _with_etag(json.dumps(library().story()).encode())
 
 
 @blueprint.get("/live")
-@_answers(LiveSchema)
+@answers(LiveSchema)
 def live() -> Response:
     """Runs in training, with accuracy and loss of each repeat after each round so far."""
     return _with_etag(json.dumps({"runs": current_app.extensions["live"].snapshot()}).encode())
 
 
 @blueprint.get("/live/events")
-@_answers("text/event-stream", 204)
+@answers("text/event-stream", 204)
 def live_events() -> Response:
     """The same as server-sent events; with Last-Event-ID only what is new since."""
     watched: Live = current_app.extensions["live"]
@@ -236,7 +238,7 @@ def live_events() -> Response:
 
 @blueprint.get("/labels")
 @needs("read")
-@_answers(LabelsSchema, 401, 403)
+@answers(LabelsSchema, 401, 403)
 def labels() -> dict[str, Any]:
     """One's own tags and notes, by run."""
     return {"labels": {one.run: {"tags": one.tags.split(), "note": one.note} for one in current_user.labels}}
@@ -245,7 +247,7 @@ def labels() -> dict[str, Any]:
 @blueprint.put("/labels/<name>")
 @needs("label")
 @blueprint.arguments(LabelSchema)
-@_answers(LabelSchema, 401, 403, 404, 422)
+@answers(LabelSchema, 401, 403, 404, 422)
 def label(given: dict[str, Any], name: str) -> dict[str, Any]:
     """Set one's own tags and note on a run; none of either removes them."""
     if not any(one["name"] == name for one in library().summaries()):
@@ -267,6 +269,8 @@ def _authenticate() -> None:
 
     Nobody in particular has nothing that a forged request could abuse, so programs need no token to ask the API.
     """
+    if request.endpoint in UPLOADS:
+        request.max_content_length = MAX_UPLOAD_BYTES
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))
@@ -295,3 +299,7 @@ def init_app(app: Flask) -> None:
     api = Api(app)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     api.register_blueprint(blueprint)
+    from app.forecast import api as forecast  # it builds on this module
+
+    forecast.init_app(app)
+    api.register_blueprint(forecast.blueprint)

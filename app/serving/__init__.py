@@ -34,7 +34,11 @@ def serve(app: Flask, port: int, threads: int) -> int:
 
     def warm(worker: object) -> None:
         """List and story take seconds once; never before the fork, which would copy their lock as it is."""
-        threading.Thread(target=app.extensions["library"].warm, daemon=True).start()
+        threading.Thread(target=everything, daemon=True).start()
+
+    def everything() -> None:
+        app.extensions["library"].warm()
+        app.extensions["forecasters"].warm()
 
     def announce(server: object) -> None:
         print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)

@@ -16,6 +16,9 @@ Pixels = NDArray[np.float32]
 SIDE = 96
 """Side at which a photo is looked at: the sky check sees it so, networks of other sizes are fed from it."""
 
+ENOUGH = 3 * SIDE
+"""A side that decoders may leave a picture with: what is finer is averaged away here."""
+
 
 def square_of(image: Image.Image) -> Pixels:
     """The centre square of an RGB picture, shape (3, SIDE, SIDE), 0..1. Needs little memory beside the picture."""

@@ -13,11 +13,11 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.forecast.calibration import Calibration, calibrate
-from utils.forecast.pixels import SIDE, Pixels, resize, square_of
+from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
 from utils.nets.resnet import CLASSES
 from utils.nets.stored import load_model
-from utils.photos.cleaning import Refused, decode
+from utils.photos.cleaning import decode
 from utils.photos.transforms import MEAN, STD
 
 DARK = 0.12
@@ -45,11 +45,7 @@ class Verdict:
 
 def read_photo(raw: bytes) -> Pixels:
     """The square that is judged, shape (3, SIDE, SIDE), 0..1, from a file's bytes. Raises cleaning.Refused."""
-    image = decode(raw, at_least=2 * SIDE)
-    square = square_of(image)
-    if np.ptp(square) < 0.02:
-        raise Refused("not a photo", "one colour")
-    return square
+    return square_of(decode(raw, at_least=ENOUGH))
 
 
 class Predictor:
@@ -58,6 +54,7 @@ class Predictor:
     def __init__(self, name: str, result: dict[str, Any], conf: Conf, net: nn.Module) -> None:
         self.name, self.conf = name, conf
         self.model: dict[str, Any] = result["model"]
+        self.parameters = int(result["parameters"])
         self.calibration: Calibration = calibrate(result)
         self._net = net
 

@@ -95,7 +95,7 @@ def fit(values: Numbers, threshold: float = 1.0) -> SkyCheck:
     mean, spread = values.mean(0), values.std(0) + 1e-9
     covariance = np.cov(((values - mean) / spread).T)
     shrunk = (1 - _SHRINK) * covariance + _SHRINK * np.eye(len(covariance))
-    return SkyCheck(mean, spread, np.linalg.inv(shrunk), threshold)
+    return SkyCheck(mean, spread, np.asarray(np.linalg.inv(shrunk), np.float64), threshold)
 
 
 def fit_with_threshold(values: Numbers, seed: int = 0) -> SkyCheck:

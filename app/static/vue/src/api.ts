@@ -104,3 +104,80 @@ export async function putLabel(name: string, label: Label): Promise<Label> {
   if (!answer.ok) throw new Error(`${answer.status}`);
   return (await answer.json()) as Label;
 }
+
+export interface Saying {
+  answer: "sunny" | "cloudy" | "unsure" | "night" | "no sky";
+  probability: number;
+  strangeness: number;
+  light: number;
+  role: string;
+  run: string;
+}
+
+export interface Judged {
+  file: string;
+  error?: { code: number; message: string };
+  forecast?: Saying;
+  others?: Saying[];
+  heat?: number[][];
+}
+
+export interface Model {
+  role: string;
+  run: string;
+  image_size: number;
+  bytes: number;
+  parameters: number;
+  temperature: number;
+  cloudy_to: number;
+  sunny_from: number;
+  onnx: string;
+}
+
+export interface Sky {
+  mean: number[];
+  spread: number[];
+  precision: number[][];
+  threshold: number;
+}
+
+export interface Kept {
+  id: number;
+  at: string;
+  file: string;
+  answer: Saying["answer"];
+  run: string;
+  probability: number;
+  correction: "" | "sunny" | "cloudy" | "neither";
+}
+
+/** Ask for a change; what went wrong comes as an error whose message is the site's sentence. */
+async function change<T>(method: string, path: string, body?: FormData | object): Promise<T> {
+  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
+  const form = body instanceof FormData;
+  const answer = await fetch(`/api/v1${path}`, {
+    method,
+    headers: { "X-CSRFToken": token, ...(form || !body ? {} : { "Content-Type": "application/json" }) },
+    body: form ? body : body && JSON.stringify(body),
+  });
+  if (answer.ok) return (await answer.json()) as T;
+  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
+  throw new Error(said?.error?.message ?? `${answer.status}`);
+}
+
+function photoForm(file: File): FormData {
+  const form = new FormData();
+  form.append("photo", file, file.name);
+  return form;
+}
+
+export const getModels = (): Promise<{ models: Model[]; sky: Sky }> => get("/forecast/models");
+export const postForecast = async (file: File, asked: { model: string; compare: boolean; place: boolean }): Promise<Judged> => {
+  const query = new URLSearchParams({ model: asked.model, explain: "true", compare: `${asked.compare}`, place: `${asked.place}` });
+  const [judged] = (await change<{ forecasts: Judged[] }>("POST", `/forecast?${query}`, photoForm(file))).forecasts;
+  return judged!;
+};
+export const getHistory = async (): Promise<Kept[]> => (await get<{ forecasts: Kept[] }>("/forecasts")).forecasts;
+export const keepForecast = (file: File, model: string): Promise<Kept> => change("POST", `/forecasts?model=${model}`, photoForm(file));
+export const correctForecast = (id: number, correction: Kept["correction"]): Promise<Kept> => change("PUT", `/forecasts/${id}`, { correction });
+export const forgetForecast = (id: number): Promise<unknown> => change("DELETE", `/forecasts/${id}`);

@@ -1,0 +1,131 @@
+"""The models that answer: which run speaks for which role, loaded once, exchanged when cache/ brings a better one."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from PIL import ExifTags, Image
+
+from app.runs.library import Library
+from utils.forecast.predictor import Predictor
+from utils.nets.stored import ModelError
+from utils.results import ResultError
+
+ROLES = {
+    "federated": "conf_f10",
+    "everything": "conf_centralized_all",
+    "central": "conf_centralized1_3",
+    "alone": "conf_alone",
+    "full": "conf_f10_full",
+}
+"""Role to the shipped run that plays it; the user's own repetitions of it (conf_f10@2) may take its place."""
+_OPEN = 8
+_NIGHT = -6.0  # degrees of the sun below the horizon: the end of civil twilight
+
+
+class Forecasters:
+    """The predictors of one cache folder. Safe to use from several threads."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._open: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
+        self._lock = threading.Lock()
+        self.places = threading.BoundedSemaphore(2)  # photos that are decoded and judged at a time
+
+    def names(self) -> dict[str, str]:
+        """Role to run, of those that are there: the one with the least validation loss on the shipped run's photos."""
+        listed = [one["name"] for one in self.library.summaries() if "error" not in one]
+        found = {}
+        for role, base in ROLES.items():
+            able = {name: m for name in listed if name.partition("@")[0] == base and (m := self._model(name))}
+            photos = able[base][1] if base in able else None
+            alike = {name: loss for name, (loss, whose) in able.items() if photos in (None, whose)}
+            if alike:
+                found[role] = min(alike, key=lambda name: (alike[name], name))
+        return found
+
+    def _model(self, name: str) -> tuple[float, str] | None:
+        """Validation loss of a run's model and the fingerprint of its photos; None when it has no model to judge by."""
+        try:
+            result = self.library.result(name) or {}
+        except ResultError:
+            return None
+        model = result.get("model")
+        if not model or "val" not in model:
+            return None
+        return float(model["val"]["loss"]), str(result["data"].get("fingerprint", ""))
+
+    def predictor(self, name: str) -> Predictor | None:
+        """The predictor of a run, None when its model cannot be used."""
+        try:
+            model = (self.library.result(name) or {}).get("model") or {}
+            key = (name, str(model.get("sha256", "")))
+            with self._lock:
+                if key not in self._open:
+                    torch.set_num_threads(1)
+                    self._open[key] = Predictor.load(self.library.folder, name)
+                    while len(self._open) > _OPEN:
+                        self._open.popitem(last=False)
+                self._open.move_to_end(key)
+                return self._open[key]
+        except (ResultError, ModelError) as error:
+            logging.getLogger(__name__).warning("%s", error)
+            return None
+
+    def warm(self) -> None:
+        """Load the model that answers by default, so that the first visitor need not wait for it."""
+        if name := self.names().get("federated"):
+            self.predictor(name)
+
+
+def is_night(raw: bytes) -> bool | None:
+    """Whether the sun was down where and when the photo was taken, if its file says so; None when it does not."""
+    from astral import Observer
+    from astral.sun import elevation
+
+    try:
+        exif = Image.open(io.BytesIO(raw)).getexif()
+        place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        day, clock = str(place[ExifTags.GPS.GPSDateStamp]), place[ExifTags.GPS.GPSTimeStamp]
+        year, month, date = (int(part) for part in day.split(":"))
+        hour, minute, second = (int(part) for part in clock)
+        moment = datetime.datetime(year, month, date, hour, minute, second, tzinfo=datetime.UTC)
+        latitude = _degrees(place[ExifTags.GPS.GPSLatitude], place[ExifTags.GPS.GPSLatitudeRef], "S")
+        longitude = _degrees(place[ExifTags.GPS.GPSLongitude], place[ExifTags.GPS.GPSLongitudeRef], "W")
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+            return None
+        return bool(elevation(Observer(latitude, longitude), moment) < _NIGHT)
+    except Exception:  # whatever a stranger's metadata may raise: then the file does not say
+        return None
+
+
+def _degrees(parts: Any, side: Any, negative: str) -> float:
+    degrees, minutes, seconds = (float(part) for part in parts)
+    value = degrees + minutes / 60 + seconds / 3600
+    return -value if str(side).strip("\0 ").upper() == negative else value
+
+
+def sample(number: int) -> bytes:
+    """A drawn sky to try the forecast on, as JPEG."""
+    from utils.photos.simulator import simulate
+
+    pixels, _ = simulate(2026, number)
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "JPEG", quality=90)
+    return written.getvalue()
+
+
+def to_keep(image: Image.Image) -> bytes:
+    """A picture small enough for the history, as a new JPEG: nothing of the visitor's file but its pixels."""
+    small = Image.new("RGB", image.size)
+    small.paste(image)
+    small.thumbnail((640, 640))
+    written = io.BytesIO()
+    small.save(written, "JPEG", quality=85)
+    return written.getvalue()

@@ -1,0 +1,85 @@
+"""Temperature, thresholds, and what is said of them, on answers whose truth is known."""
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from utils.forecast.calibration import (
+    TRUSTED,
+    answers_of,
+    calibrate,
+    cross_fitted,
+    fit_temperature,
+    plain,
+    quality,
+)
+from utils.results import read_result
+
+
+def _result(logits, labels, folds):
+    """A result whose networks say `logits` of photos with `labels`, one repeat per fold."""
+    repeats = []
+    for fold in np.unique(folds):
+        here = folds == fold
+        said = 1 / (1 + np.exp(-logits[here]))
+        names = [f"{i}" for i in np.flatnonzero(here)]
+        test = {"hash": names, "label": labels[here].tolist(), "probability": said.tolist()}
+        repeats.append({"fold": int(fold), "test": test})
+    return {"repeats": repeats}
+
+
+@pytest.fixture
+def overconfident():
+    """4,000 answers that are right as often as they say once their logits are divided by 3."""
+    rng = np.random.default_rng(2)
+    true = rng.normal(0, 2, 4000)
+    labels = (rng.random(4000) < 1 / (1 + np.exp(-true))).astype(int)
+    return _result(3 * true, labels, rng.integers(0, 5, 4000))
+
+
+def test_the_temperature_is_found(overconfident):
+    given = answers_of(overconfident)
+    assert fit_temperature(given.logits, given.labels) == pytest.approx(3, rel=0.1)
+
+
+def test_scaling_mends_what_was_overconfident_and_touches_no_answer(overconfident):
+    given, said = cross_fitted(overconfident)
+    before, after = quality(plain(given), given), quality(said, given)
+    assert after.log_loss.high < before.log_loss.low
+    assert after.calibration_error < 0.03 < before.calibration_error
+    assert ((said > 0.5) == (given.logits > 0)).all()
+
+
+def test_beyond_the_thresholds_nine_in_ten_are_right(overconfident):
+    how, given = calibrate(overconfident), answers_of(overconfident)
+    said = np.array([how.probability(logit) for logit in given.logits])
+    assert 0 < how.cloudy_to < 0.5 < how.sunny_from < 1
+    assert given.labels[said >= how.sunny_from].mean() >= TRUSTED
+    assert 1 - given.labels[said <= how.cloudy_to].mean() >= TRUSTED
+    answers = {how.answer(p) for p in said}
+    assert answers == {"sunny", "cloudy", "unsure"}
+    assert (how.answer(how.sunny_from), how.answer(how.cloudy_to), how.answer(0.5)) == (
+        "sunny",
+        "cloudy",
+        "unsure",
+    )
+
+
+def test_a_network_that_knows_nothing_says_so():
+    rng = np.random.default_rng(3)
+    how = calibrate(_result(rng.normal(0, 3, 500), rng.integers(0, 2, 500), rng.integers(0, 5, 500)))
+    assert how.temperature > 5 and how.answer(0.5) == how.answer(how.probability(2.0)) == "unsure"
+
+
+def test_brier_and_log_loss_by_hand():
+    result = _result(np.array([0.0, np.log(3)]), np.array([1, 0]), np.array([0, 1]))
+    given = answers_of(result)
+    found = quality(plain(given), given)
+    assert found.brier.value == pytest.approx((0.5**2 + 0.75**2) / 2)
+    assert found.log_loss.value == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2)
+
+
+@pytest.mark.parametrize("name", ["conf_f10", "conf_centralized_all", "conf_f10_full"])
+def test_shipped_models_are_no_worse_calibrated_for_it(name):
+    given, said = cross_fitted(read_result(ROOT / "cache" / f"{name}.json.pkl"))
+    assert quality(said, given).brier.value <= quality(plain(given), given).brier.value + 0.002
