@@ -1,4 +1,4 @@
-"""From a picture to what networks see, by one resize that the browser repeats (app/static/vue/src/pixels.ts).
+"""From a picture to what networks see, by one resize that the browser repeats (app/static/vue/src/device/pixels.ts).
 
 The resize is separable with a triangle kernel as wide as the shrinking asks for ("bilinear, antialiased", as
 torch.nn.functional.interpolate and Pillow do it), on 0..1 floats without rounding in between.

@@ -1,0 +1,161 @@
+// A photo judged on the device as utils/forecast/predictor.py judges it on the server; the photo goes nowhere.
+import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
+import type { InferenceSession, TypedTensor } from "onnxruntime-web/wasm";
+import { withoutStaleOrientation } from "./orientation";
+import { resize, SIDE, squareOf } from "./pixels";
+import { lightOf, mean, strangeness, type SkyCheck } from "./sky";
+
+export type { SkyCheck };
+
+export interface DeviceModel {
+  name: string;
+  image_size: number;
+  temperature: number;
+  cloudy_to: number;
+  sunny_from: number;
+  onnx: string; // address
+}
+
+export interface Verdict {
+  answer: "sunny" | "cloudy" | "unsure" | "night" | "no sky";
+  probability: number; // of sunny
+  strangeness: number;
+  light: number;
+}
+
+/** A file that is not judged, for a reason that the server gives too. */
+export class Refused extends Error {
+  constructor(readonly reason: "not a picture" | "too small" | "not a photo") {
+    super(reason);
+  }
+}
+
+const DARK = 0.12;
+const SMALLEST = 64;
+const [PATCH, STEP] = [(SIDE * 4) / 16, (SIDE * 2) / 16];
+const STARTS = Array.from({ length: (SIDE - PATCH) / STEP + 1 }, (_, number) => number * STEP);
+
+/** What a model says of a square whose logit of sunny against cloudy is `margin`. */
+export function verdict(
+  margin: number,
+  square: Float32Array,
+  model: Pick<DeviceModel, "temperature" | "cloudy_to" | "sunny_from">,
+  check: SkyCheck,
+): Verdict {
+  const logit = Math.min(50, Math.max(-50, margin / model.temperature));
+  const probability = 1 / (1 + Math.exp(-logit));
+  const strange = strangeness(square, check);
+  const light = mean(lightOf(square));
+  let answer: Verdict["answer"] = "unsure";
+  if (light < DARK) answer = "night";
+  else if (strange > 1) answer = "no sky";
+  else if (probability >= model.sunny_from) answer = "sunny";
+  else if (probability <= model.cloudy_to) answer = "cloudy";
+  return { answer, probability, strangeness: strange, light };
+}
+
+/** How much the logit falls when a part is painted in the mean colour, 7 × 7, the largest 1 in size. */
+export async function heat(
+  margin: number,
+  square: Float32Array,
+  marginsOf: (squares: Float32Array[]) => Promise<number[]>,
+): Promise<number[][]> {
+  const area = SIDE * SIDE;
+  const means = [0, 1, 2].map((colour) => mean(Float64Array.from(square.subarray(colour * area, (colour + 1) * area))));
+  const rows: number[][] = [];
+  for (const top of STARTS) {
+    const covered = STARTS.map((left) => {
+      const copy = square.slice();
+      means.forEach((value, colour) => {
+        for (let row = top; row < top + PATCH; row++) {
+          const at = colour * area + row * SIDE + left;
+          copy.fill(value, at, at + PATCH);
+        }
+      });
+      return copy;
+    });
+    rows.push((await marginsOf(covered)).map((other) => (margin - other) * (margin >= 0 ? 1 : -1)));
+  }
+  const largest = Math.max(1e-9, ...rows.flat().map(Math.abs));
+  return rows.map((row) => row.map((value) => value / largest));
+}
+
+/** A model on this device. All it needs is fetched by `load`: `judge` works without a network. */
+export class Judge {
+  private constructor(
+    private readonly model: DeviceModel,
+    private readonly check: SkyCheck,
+    private readonly session: InferenceSession,
+    private readonly tensor: (pixels: Float32Array, dims: number[]) => TypedTensor<"float32">,
+  ) {}
+
+  static async load(model: DeviceModel, check: SkyCheck): Promise<Judge> {
+    const runtime = await import("onnxruntime-web/wasm");
+    Object.assign(runtime.env.wasm, { wasmPaths: { wasm }, numThreads: 1, proxy: false });
+    const session = await runtime.InferenceSession.create(model.onnx, { executionProviders: ["wasm"] });
+    return new Judge(model, check, session, (pixels, dims) => new runtime.Tensor("float32", pixels, dims));
+  }
+
+  /** Raises Refused. */
+  async judge(file: Blob): Promise<{ verdict: Verdict; heat: number[][] }> {
+    const square = await squareIn(file);
+    const [margin] = (await this.margins([square])) as [number];
+    return {
+      verdict: verdict(margin, square, this.model, this.check),
+      heat: await heat(margin, square, (squares) => this.margins(squares)),
+    };
+  }
+
+  /** Give the model's memory back; the judge is of no use afterwards. */
+  release(): Promise<void> {
+    return this.session.release();
+  }
+
+  private async margins(squares: Float32Array[]): Promise<number[]> {
+    await new Promise((resolve) => setTimeout(resolve)); // the page may draw in between: what follows blocks it
+    const side = this.model.image_size;
+    const pixels = new Float32Array(squares.length * 3 * side * side);
+    squares.forEach((square, at) => pixels.set(side === SIDE ? square : resize(square, SIDE, side), at * 3 * side * side));
+    const { logits } = await this.session.run({ pixels: this.tensor(pixels, [squares.length, 3, side, side]) });
+    const values = logits!.data as Float32Array;
+    return squares.map((_, at) => values[2 * at + 1]! - values[2 * at]!);
+  }
+}
+
+async function squareIn(file: Blob): Promise<Float32Array> {
+  const bitmap = await decoded(file);
+  try {
+    const { width, height } = bitmap;
+    const side = Math.min(width, height);
+    if (side < SMALLEST) throw new Refused("too small");
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = side;
+    const context = canvas.getContext("2d", { willReadFrequently: true })!;
+    context.drawImage(bitmap, -Math.floor((width - side) / 2), -Math.floor((height - side) / 2));
+    const picture = context.getImageData(0, 0, side, side);
+    canvas.width = canvas.height = 0; // some browsers keep the memory otherwise
+    if (isTransparent(picture.data)) throw new Refused("not a photo");
+    return squareOf(picture);
+  } finally {
+    bitmap.close();
+  }
+}
+
+/** As on the server colour profiles change nothing, and an orientation only where it is believed. */
+async function decoded(file: Blob): Promise<ImageBitmap> {
+  try {
+    return await createImageBitmap(await withoutStaleOrientation(file), {
+      imageOrientation: "from-image", // "none" is obeyed by few browsers
+      colorSpaceConversion: "none",
+      premultiplyAlpha: "none",
+    });
+  } catch {
+    throw new Refused("not a picture");
+  }
+}
+
+function isTransparent(data: Uint8ClampedArray): boolean {
+  let count = 0;
+  for (let at = 3; at < data.length; at += 4) if (data[at]! < 255) count++;
+  return count > (0.01 * data.length) / 4;
+}
