@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 from tests.conftest import ROOT
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 
-PAGES = {"home": "/home", "run": "/runs/conf_f10", "why": "/why", "login": "/login"}
+PAGES = {"home": "/home", "run": "/runs/conf_f10", "forecast": "/forecast", "why": "/why", "login": "/login"}
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PORT = 5099
 

@@ -102,7 +102,7 @@ def test_a_runs_page_shows_what_it_was_made_of(page_of):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_follow_the_systems_language_and_theme_and_fit_a_phone(page_of, language, scheme):
     page = page_of(color_scheme=scheme, viewport={"width": 390, "height": 844}, locale=language)
-    for path in ("/home", "/why", "/login", "/register", "/runs/conf_f10"):
+    for path in ("/home", "/forecast", "/why", "/login", "/register", "/runs/conf_f10"):
         page.goto(path)
         page.wait_for_load_state("load")
         assert page.evaluate("() => document.documentElement.lang") == language[:2]
@@ -138,7 +138,7 @@ def test_a_run_in_training_grows_while_one_watches(page_of, cache):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["/home?pair=conf_f10,conf_alone", "/why", "/login", "/register", "/runs/conf_f10"]
+    "path", ["/home?pair=conf_f10,conf_alone", "/forecast", "/why", "/login", "/register", "/runs/conf_f10"]
 )
 def test_axe_finds_no_violation(page_of, path, scheme):
     page = page_of(color_scheme=scheme)

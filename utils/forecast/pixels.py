@@ -16,7 +16,7 @@ Pixels = NDArray[np.float32]
 SIDE = 96
 """Side at which a photo is looked at: the sky check sees it so, networks of other sizes are fed from it."""
 
-ENOUGH = 3 * SIDE
+ENOUGH = 4 * SIDE
 """A side that decoders may leave a picture with: what is finer is averaged away here."""
 
 

@@ -1,0 +1,139 @@
+"""A photo dropped, judged by the site and by the browser itself, kept, corrected and deleted, in a real browser."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+
+from app.vite import DIST
+from utils.forecast.predictor import Predictor, read_photo
+from utils.photos.simulator import simulate
+
+expect.set_options(timeout=60_000)
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+ANSWER = re.compile(r"^(Sunny|Cloudy|I cannot tell)$")
+DROP = """(place, [name, coded]) => {
+  const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
+  const carried = new DataTransfer();
+  carried.items.add(new File([bytes], name, { type: "image/jpeg" }));
+  place.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
+}"""
+
+
+def sky(number, size=None):
+    picture = Image.fromarray(simulate(11, number)[0])
+    written = io.BytesIO()
+    (picture.resize(size, Image.Resampling.BICUBIC) if size else picture).save(written, "JPEG", quality=92)
+    return written.getvalue()
+
+
+def upload(number, size=None):
+    return {"name": f"sky{number}.jpg", "mimeType": "image/jpeg", "buffer": sky(number, size)}
+
+
+def log_in(page):
+    page.goto("/login?next=/forecast")
+    page.get_by_label("E-mail").fill("test@126.com")
+    page.get_by_label("Password", exact=True).fill("test")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_load_state()
+
+
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desktop", "phone"])
+def test_a_dropped_photo_is_judged_explained_compared_kept_and_corrected(page_of, settings):
+    page = page_of(**settings)
+    log_in(page)
+    page.goto("/forecast")
+    page.locator(".drop").evaluate(DROP, ["dropped.jpg", base64.b64encode(sky(1)).decode()])
+    card = page.locator(".answer").first
+    expect(card.locator(".verdict")).to_have_text(ANSWER)
+    expect(card).to_contain_text(re.compile(r"\d+ % sunny, \d+ % cloudy"))
+    expect(card.locator("canvas")).to_be_visible()
+    drawn = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v)"
+    assert card.locator("canvas").evaluate(drawn)
+    page.get_by_role("slider", name="What spoke for the answer").fill("0")
+    expect(card.locator("canvas")).to_have_css("opacity", "0")
+    page.get_by_label("Ask all models").check()
+    expect(card.locator("table tr")).to_have_count(5)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+    card.get_by_role("button", name="Keep in my history").click()
+    kept = page.locator(".kept").first
+    expect(kept.locator("img")).to_have_js_property("complete", True)
+    kept.get_by_label("What it really was").select_option("cloudy")
+    page.reload()
+    expect(page.locator(".kept").first.get_by_label("What it really was")).to_have_value("cloudy")
+    before = page.locator(".kept").count()
+    page.locator(".kept").first.get_by_role("button", name="Delete").click()
+    expect(page.locator(".kept")).to_have_count(before - 1)
+
+
+def test_samples_several_files_and_a_bad_one(page_of):
+    page = page_of()
+    page.goto("/forecast")
+    page.get_by_alt_text("Drawn sky 1").click()
+    expect(page.locator(".verdict")).to_have_text(ANSWER)
+    chooser = page.get_by_label("Choose photos")
+    chooser.set_input_files([upload(2), upload(3)])
+    expect(page.locator(".verdict")).to_have_count(3)
+
+
+def test_a_bad_photo_gets_its_sentence(chromium, address):
+    context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusal itself
+    page = context.new_page()
+    page.goto("/forecast")
+    bad = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"<script>alert(1)</script>"}
+    page.get_by_label("Choose photos").set_input_files([bad])
+    expect(page.locator(".answer .alert")).to_contain_text("not a picture in a format known here")
+    context.close()
+
+
+def test_the_device_judges_with_the_network_switched_off(page_of):
+    page = page_of()
+    page.goto("/forecast")
+    page.get_by_label("Judge on this device").check()
+    expect(page.get_by_text("ready, no photo is sent")).to_be_visible()
+    page.context.set_offline(True)
+    page.get_by_label("Choose photos").set_input_files([upload(4)])
+    card = page.locator(".answer").first
+    expect(card.locator(".verdict")).to_have_text(ANSWER)
+    expect(card).to_contain_text("Judged on this device.")
+    expect(card.locator("canvas")).to_be_visible()
+
+
+JUDGE = """async ([chunk, photos]) => {
+  const { Judge } = await import(chunk);
+  const told = await (await fetch("/api/v1/forecast/models")).json();
+  const model = told.models.find((one) => one.role === "federated");
+  const judge = await Judge.load({ ...model, name: model.run }, told.sky);
+  const said = [];
+  for (const coded of photos) {
+    const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));
+    said.push((await judge.judge(new Blob([bytes], { type: "image/jpeg" }))).verdict);
+  }
+  return said;
+}"""
+
+
+def test_server_and_browser_agree_on_fifty_photos(page_of, cache):
+    rng = np.random.default_rng(4)
+    photos = [sky(100 + n, tuple(int(v) for v in rng.integers(130, 900, 2))) for n in range(49)]
+    photos.append(sky(200, (4000, 3000)))
+    page = page_of()
+    page.goto("/forecast")
+    chunk = (
+        "/static/" + json.loads((DIST / ".vite" / "manifest.json").read_text())["src/device/judge.ts"]["file"]
+    )
+    said = page.evaluate(JUDGE, [chunk, [base64.b64encode(photo).decode() for photo in photos]])
+    predictor = Predictor.load(cache, "conf_f10")
+    expected = [predictor.judge(read_photo(photo)) for photo in photos]
+    far = [abs(one["probability"] - other.probability) for one, other in zip(said, expected, strict=True)]
+    print(f"\nserver and browser: at most {max(far):.4f} apart on {len(photos)} photos")
+    assert max(far) < 0.01
+    assert [one["answer"] for one in said] == [other.answer for other in expected]
+    assert len({other.answer for other in expected}) >= 2
