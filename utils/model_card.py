@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from utils.comparison import accuracy, answers
+from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality
 
 # Per set of photos: where they are from, what limits the model, what to cite.
 _SETS = {
@@ -29,6 +30,34 @@ def _set(name: str) -> tuple[str, str, str]:
         "How far it carries beyond those photos was not measured.",
         "What may be done with the photos, and with models made from them, is for whoever gathered them to say.",
     )
+
+
+def _calibration(result: dict[str, Any]) -> str:
+    given, scaled = cross_fitted(result)
+    how = calibrate(result)
+    rows = "\n".join(
+        f"| {name} | {found.brier} | {found.log_loss} | {found.calibration_error:.3f} |"
+        for name, found in (
+            ("as the network says it", quality(plain(given), given)), ("scaled", quality(scaled, given))
+        )
+    )  # fmt: skip
+    reliability = "\n".join(
+        f"| {said:.2f} | {found:.2f} | {count} |" for said, found, count in quality(scaled, given).bins
+    )
+    return f"""Probabilities of sunny for test photos of all repeats, as they are and divided by a temperature
+(Guo et al. 2017) that follows from the other folds; 95 % bootstrap intervals over photos.
+
+| | Brier score | log loss, nats | calibration error |
+|---|---|---|---|
+{rows}
+
+The forecast divides logits by {how.temperature:.3f}. It says sunny from {how.sunny_from:.3f} on,
+cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: beyond these, at least {TRUSTED:.0%} of the
+cross-validated answers were right.
+
+| said, scaled | were sunny | answers |
+|---|---|---|
+{reliability}"""
 
 
 def model_card(result: dict[str, Any]) -> str:
@@ -82,6 +111,10 @@ Of this file, trained with fold {model["fold"]} held out (seed {model["seed"]}),
 Of the conf, after the last round, with 95 % bootstrap intervals over {over}; repeats: {repeats}
 (folds: {data["folds"]}, seeds: {data["seeds"]}, rotations: {rotations}):
 accuracy {accuracy(given)}, balanced accuracy {accuracy(given, balanced=True)}.
+
+## Calibration
+
+{_calibration(result)}
 
 ## Limits
 

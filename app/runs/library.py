@@ -19,6 +19,7 @@ from typing import Any
 from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
 from utils.conf import Conf, json_name, owner_name
 from utils.figures import AXES, colour, curves_table, title
+from utils.forecast.calibration import calibrate, cross_fitted, plain, quality
 from utils.readme import QUESTIONS, WHAT
 from utils.results import ResultError, is_result_name, read_result, result_path
 
@@ -179,6 +180,21 @@ class Library:
         return entry
 
 
+def calibration(result: Mapping[str, Any]) -> dict[str, Any]:
+    """How well the probabilities of a run hold, as said and scaled, and what the forecast makes of them."""
+    how, (given, scaled) = calibrate(result), cross_fitted(result)
+    return {
+        "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
+        **{
+            name: {
+                **estimate("brier", found.brier), **estimate("log_loss", found.log_loss),
+                "error": found.calibration_error, "bins": [list(one) for one in found.bins],
+            }
+            for name, found in (("plain", quality(plain(given), given)), ("scaled", quality(scaled, given)))
+        },
+    }  # fmt: skip
+
+
 def citation(name: str, result: Mapping[str, Any]) -> str:
     """A BibTeX entry that names the run, its photos and, if it kept one, its model, down to the bit."""
     finished, model = str(result.get("finished", "")), result.get("model")
@@ -281,6 +297,7 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
             for w in misjudged[:60]
         ],
         "citation": citation(name, result),
+        "calibration": calibration(result),
         "conf_says": {json_name(field): field.metadata["doc"] for field in dataclasses.fields(Conf)},
         "failures": sum(len(r["failures"]) for r in repeats),
         "grey_shift": grey_shift(result, resamples=1000).value,

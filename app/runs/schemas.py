@@ -68,6 +68,22 @@ class MisjudgedSchema(Schema):
     probability = _number()
 
 
+class QualitySchema(Schema):
+    """How well probabilities hold, with 95 % intervals; `bins`: said, share that was sunny, answers."""
+
+    brier, brier_low, brier_high = _number(), _number(), _number()
+    log_loss, log_loss_low, log_loss_high = _number(), _number(), _number()
+    error = _number()
+    bins = fields.List(fields.List(fields.Float()), required=True)
+
+
+class CalibrationSchema(Schema):
+    """The temperature that scales logits, the ends of what is answered, and the probabilities before and after."""
+
+    temperature, cloudy_to, sunny_from = _number(), _number(), _number()
+    plain, scaled = fields.Nested(QualitySchema, required=True), fields.Nested(QualitySchema, required=True)
+
+
 class DetailsSchema(RunSchema):
     """One run."""
 
@@ -80,6 +96,7 @@ class DetailsSchema(RunSchema):
     )
     misjudged = fields.List(fields.Nested(MisjudgedSchema), required=True)
     citation = _text(metadata={"description": "BibTeX"})
+    calibration = fields.Nested(CalibrationSchema, required=True)
     conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     failures = fields.Integer(required=True)
     grey_shift = _number()

@@ -1,6 +1,7 @@
 """The API over cache/: what is there is told, what is broken is told as broken, nothing else is reached."""
 
 import pickle
+import re
 
 import pytest
 from sqlalchemy import select
@@ -134,7 +135,7 @@ def test_the_description_of_the_api_names_every_route(site, browse):
     described = browse().get("/api/v1/openapi.json").json
     assert described["openapi"] == "3.0.3"
     routes = {
-        rule.rule.replace("<", "{").replace(">", "}")
+        re.sub(r"<(?:\w+(?:\(.*?\))?:)?(\w+)>", r"{\1}", rule.rule)
         for rule in site.url_map.iter_rules()
         if rule.rule.startswith("/api/v1/") and "openapi" not in rule.rule
     }

@@ -27,7 +27,7 @@ PAGES = (
 )  # fmt: skip
 
 
-def _memory(pid):
+def memory_of(pid):
     """Resident memory of a process and its children, MB."""
     pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4096 / 1e6 for one in pids)
@@ -77,7 +77,7 @@ def test_fifty_readers_and_a_live_run(tmp_path):
             if len(acc) > 5:
                 acc = [0.5]
             rounds(0, acc)
-            memory.append(_memory(pid))
+            memory.append(memory_of(pid))
             time.sleep(1)
         for reader in readers:
             reader.join()

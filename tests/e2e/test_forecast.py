@@ -59,7 +59,7 @@ def test_a_dropped_photo_is_judged_explained_compared_kept_and_corrected(page_of
     page.get_by_role("slider", name="What spoke for the answer").fill("0")
     expect(card.locator("canvas")).to_have_css("opacity", "0")
     page.get_by_label("Ask all models").check()
-    expect(card.locator("table tr")).to_have_count(5)
+    expect(card.locator("table tbody tr")).to_have_count(5)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
     card.get_by_role("button", name="Keep in my history").click()

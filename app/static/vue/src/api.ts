@@ -53,6 +53,17 @@ export interface Owner {
   sunny: number;
 }
 
+export interface Quality {
+  brier: number;
+  brier_low: number;
+  brier_high: number;
+  log_loss: number;
+  log_loss_low: number;
+  log_loss_high: number;
+  error: number;
+  bins: [said: number, found: number, answers: number][];
+}
+
 export interface Details extends Run {
   owners: Owner[];
   clients: { fold: number; seed: number; rotation: number; client: number; photos: number; accuracy: number | null }[];
@@ -68,6 +79,7 @@ export interface Details extends Run {
   data: Record<string, unknown>;
   model: { file: string; bytes: number } | null;
   citation: string;
+  calibration: Record<"plain" | "scaled", Quality> & { temperature: number; cloudy_to: number; sunny_from: number };
 }
 
 async function get<T>(path: string): Promise<T> {
