@@ -10,6 +10,7 @@ from flask_login import UserMixin
 from sqlalchemy import (
     CheckConstraint,
     DateTime,
+    Float,
     ForeignKey,
     LargeBinary,
     String,
@@ -165,7 +166,7 @@ class Forecast(db.Model):  # type: ignore[name-defined,misc]
     file: Mapped[str] = mapped_column(String(100), default="")
     photo: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)  # a small JPEG
     answer: Mapped[str] = mapped_column(String(10))
-    probability: Mapped[float]  # of sunny
+    probability: Mapped[float] = mapped_column(Float)  # of sunny
     run: Mapped[str] = mapped_column(String(100))
     model: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256
     correction: Mapped[str] = mapped_column(String(10), default="")

@@ -9,6 +9,7 @@ import safetensors.numpy
 
 from tests.conftest import ROOT
 from utils.conf import load_conf
+from utils.model_card import model_card
 from utils.partition.schemes import partition
 from utils.photos.split import deck_of, split_of
 from utils.results import read_result, result_path
@@ -64,7 +65,7 @@ def test_served_models_fit_their_figures(name):
     assert all(array.dtype == np.float16 and np.isfinite(array).all() for array in tensors.values())
     assert (result["model"]["fold"], result["model"]["seed"], result["model"]["rotation"]) == (0, 0, 0)
     card = (CACHE / f"{name}.json.md").read_text()
-    assert f"{result['model']['test']['acc']:.3f}" in card and "CC BY 4.0" in card
+    assert card == model_card(result) and "CC BY 4.0" in card
 
 
 @pytest.mark.xfail(
