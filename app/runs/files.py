@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config import ROOT
+from utils.nets.stored import ONNX_FORMAT
 from utils.photos.dataset import MANIFEST, DataError, read_manifest
 
 _PATIENCE = 120  # seconds one conversion may take
@@ -31,7 +32,7 @@ class ModelFiles:
         model = result.get("model")
         if not model:
             return None
-        made = self.folder / f"{model['sha256']}.onnx"
+        made = self.folder / f"{model['sha256']}-{ONNX_FORMAT}.onnx"
         with self._lock:  # one conversion at a time is load enough
             if not made.is_file():
                 program = [sys.executable, "-m", "utils.nets.stored", "--cache"]

@@ -10,13 +10,15 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.forecast.non_skies import screenshot
+from utils.federated.client import judge
+from utils.federated.update import JudgeJob
 from utils.forecast.__main__ import main
 from utils.forecast.pixels import SIDE, square_of
 from utils.forecast.predictor import Predictor, read_photo
+from utils.nets.layout import read_weights
 from utils.nets.stored import load_model
 from utils.photos.cleaning import Refused
 from utils.photos.simulator import simulate
-from utils.photos.transforms import for_judging
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +32,12 @@ def _jpeg(pixels, **more):
     return written.getvalue()
 
 
-def test_it_answers_as_the_laboratory_judges(predictor):
+def test_it_answers_as_the_laboratory_judges(predictor, tmp_path):
     _, conf, net = load_model(ROOT / "cache", "conf_f10")
     stored = np.random.default_rng(0).integers(0, 256, (4, 3, SIDE, SIDE), dtype=np.uint8)
-    with torch.inference_mode():
-        logits = net(for_judging(stored, conf.image_size)).numpy()
+    np.save(tmp_path / "store.npy", stored)
+    job = JudgeJob(conf, read_weights(net), str(tmp_path / "store.npy"), np.arange(4))
+    logits = judge(job, torch.device("cpu"))
     for pixels, (cloudy, sunny) in zip(stored, logits, strict=True):
         said = predictor.judge(pixels.astype(np.float32) / 255)
         assert said.probability == pytest.approx(predictor.calibration.probability(sunny - cloudy), abs=1e-4)

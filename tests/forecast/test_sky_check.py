@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.forecast.non_skies import HELD_OUT, TUNING
 from utils.forecast.pixels import SIDE, square_of
 from utils.forecast.sky_check import ACCEPTED, FILE, fit, fit_with_threshold, main, shipped, statistics
@@ -24,7 +25,10 @@ def table():
 
 
 def test_kinds_that_tuned_nothing_are_refused(table):
-    print("\nrefused: " + ", ".join(f"{name} {share:.0%}" for name, share in table.items()))
+    told = ", ".join(f"{name} {share:.0%}" for name, share in table.items())
+    assert f"Refused, of {COUNT} drawn pictures each: {told}." in " ".join(
+        (ROOT / "README.md").read_text().split()
+    )
     assert np.mean([table[name] for name in HELD_OUT]) >= 0.8, table
     assert min(table[name] for name in TUNING) >= 0.9, table
 
@@ -35,6 +39,8 @@ def test_the_worst_kind_is_known(table):
 
 def test_test_skies_of_all_folds_were_accepted():
     kept = json.loads(FILE.read_text())
+    said = f"Of {kept['test_skies']} test skies {kept['test_skies_accepted']} pass"
+    assert said in (ROOT / "README.md").read_text()
     assert kept["test_skies"] > 300 and kept["test_skies_accepted"] / kept["test_skies"] >= 0.95
 
 

@@ -16,9 +16,8 @@ from utils.forecast.calibration import Calibration, calibrate
 from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
 from utils.nets.resnet import CLASSES
-from utils.nets.stored import load_model
+from utils.nets.stored import AsJudged, load_model
 from utils.photos.cleaning import decode
-from utils.photos.transforms import MEAN, STD
 
 DARK = 0.12
 """Mean light (0..1) below which a picture is taken at night, as far as its pixels tell."""
@@ -56,7 +55,7 @@ class Predictor:
         self.model: dict[str, Any] = result["model"]
         self.parameters = int(result["parameters"])
         self.calibration: Calibration = calibrate(result)
-        self._net = net
+        self._net = AsJudged(net).eval()
 
     @classmethod
     def load(cls, cache: Path, name: str) -> Predictor:
@@ -98,8 +97,7 @@ class Predictor:
         """Logit of sunny against cloudy of pictures (n, 3, SIDE, SIDE)."""
         side = self.conf.image_size
         small = squares if side == SIDE else np.stack([resize(square, side) for square in squares])
-        mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
         with torch.inference_mode():
-            logits = self._net(torch.from_numpy((small - mean) / std)).double().numpy()
+            logits = self._net(torch.from_numpy(small)).double().numpy()
         margins: NDArray[np.float64] = logits[:, CLASSES.index("sunny")] - logits[:, CLASSES.index("cloudy")]
         return margins

@@ -26,6 +26,8 @@ from utils.photos.transforms import MEAN, STD
 from utils.results import ResultError, read_result, result_path
 
 OPSET = 18
+ONNX_FORMAT = 2
+"""Changes when `as_onnx` writes something else of the same model."""
 
 
 class ModelError(ValueError):
@@ -57,8 +59,11 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
     return result, conf, net.eval()
 
 
-class _FromPixels(nn.Module):
-    """The network behind the normalisation, so that who runs it need not know the constants."""
+class AsJudged(nn.Module):
+    """A network as the laboratory judges with it: pixels (n, 3, s, s), RGB in 0..1, to logits (n, 2).
+
+    Normalised by the fixed constants, and the mean over each picture and its mirror image (utils.federated.client).
+    """
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -67,17 +72,18 @@ class _FromPixels(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        mean, std = self.get_buffer("mean"), self.get_buffer("std")
-        logits: torch.Tensor = self.net((pixels - mean) / std)
+        """See `nn.Module`."""
+        inputs = (pixels - self.get_buffer("mean")) / self.get_buffer("std")
+        logits: torch.Tensor = (self.net(inputs) + self.net(inputs.flip(-1))) / 2
         return logits
 
 
 def as_onnx(net: nn.Module, image_size: int, name: str) -> bytes:
-    """`net` as an ONNX model: `pixels` (n, 3, image_size, image_size), RGB in 0..1, to `logits` (n, 2)."""
+    """`net` as it is judged, as an ONNX model: `pixels` (n, 3, image_size, image_size) to `logits` (n, 2)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
-            _FromPixels(net).eval(), (torch.zeros(2, 3, image_size, image_size),), dynamo=True, verbose=False,
+            AsJudged(net).eval(), (torch.zeros(2, 3, image_size, image_size),), dynamo=True, verbose=False,
             input_names=["pixels"], output_names=["logits"], opset_version=OPSET,
             dynamic_shapes={"pixels": {0: torch.export.Dim("photos")}},
         )  # fmt: skip
