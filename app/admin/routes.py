@@ -1,6 +1,8 @@
-"""For admins: people and their roles, one-time links for forgotten passwords, and the audit log."""
+"""For admins: people and their roles, one-time links for forgotten passwords, runs, corrections, the audit log."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
@@ -12,6 +14,9 @@ from app.auth import service
 from app.extensions import db
 from app.models import ROLES, AuditEntry, Forecast, User
 from app.profile.forms import EmptyForm
+from app.runs.api import library
+from utils.readme import WHAT
+from utils.results import is_result_name, result_path
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 _PAGE = 100
@@ -75,6 +80,39 @@ def reset(number: int) -> str:
     return render_template(
         "admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link=link, link_for=user
     )
+
+
+@blueprint.get("/runs")
+def runs() -> str:
+    """All runs in cache/, unreadable ones included, and what room they take."""
+    listed = [
+        {**one, "megabytes_kept": sum(path.stat().st_size for path in _files(one["name"])) / 1e6}
+        for one in library().summaries()
+    ]
+    return render_template("admin/runs.html", runs=listed, shipped=WHAT, button=EmptyForm())
+
+
+@blueprint.post("/runs/<name>/delete")
+def delete_run(name: str) -> Response:
+    """Delete a run with its model and card for good. Shipped runs stay."""
+    if name in WHAT:
+        abort(403)
+    if not is_result_name(name) or not (files := _files(name)):
+        abort(404)
+    for path in files:
+        path.unlink(missing_ok=True)
+    service.audit("run deleted", name)
+    db.session.commit()
+    flash(_("%(run)s is deleted.", run=name), "success")
+    return redirect(url_for("admin.runs"))
+
+
+def _files(name: str) -> list[Path]:
+    return [
+        path
+        for suffix in (".pkl", ".safetensors", ".md")
+        if (path := result_path(library().folder, name).with_suffix(suffix)).is_file()
+    ]
 
 
 @blueprint.get("/forecasts")

@@ -68,6 +68,8 @@ ROUTES = {
     "/admin/people/<int(max=2147483647):number>/disable": (ADMINS, "/admin/people/99/disable", {"POST": 404}),
     "/admin/people/<int(max=2147483647):number>/reset": (ADMINS, "/admin/people/1/reset", {"POST": 200}),
     "/admin/forecasts": (ADMINS, "/admin/forecasts", {"GET": 200}),
+    "/admin/runs": (ADMINS, "/admin/runs", {"GET": 200}),
+    "/admin/runs/<name>/delete": (ADMINS, "/admin/runs/nothing/delete", {"POST": 404}),
     "/admin/audit": (ADMINS, "/admin/audit", {"GET": 200}),
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.models import ApiToken, AuditEntry, LiveSession, RunLabel, User
-from tests.app.conftest import PASSWORD
+from tests.app.conftest import PASSWORD, whole_result
+from utils.results import result_path, write_result
 
 
 def _user(role):
@@ -113,3 +114,17 @@ def test_a_reset_link_works_once_and_ends_all_sessions(site, browse):
     assert stranger.post(link, new).status_code == 404
     assert other.get("/profile").status_code == 302
     assert browse().log_in("user@example.org", new["password"]).status_code == 302
+
+
+def test_an_admin_deletes_runs_but_no_shipped_one(browse, cache):
+    for name in ("conf_a", "conf_f10"):
+        write_result(result_path(cache, name), whole_result(name))
+        (cache / f"{name}.json.md").write_text("card")
+    admin = browse("admin")
+    assert "conf_a" in admin.get("/admin/runs").text
+    assert admin.post("/admin/runs/conf_f10/delete").status_code == 403
+    for name in ("..", "..%2fx", "conf_nobody"):
+        assert admin.post(f"/admin/runs/{name}/delete").status_code in (404, 308)
+    assert admin.post("/admin/runs/conf_a/delete").status_code == 302
+    assert not list(cache.glob("conf_a.*")) and list(cache.glob("conf_f10.*"))
+    assert "run deleted" in admin.get("/admin/audit").text
