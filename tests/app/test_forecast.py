@@ -143,6 +143,7 @@ KINDS = {
     "grey": as_file(SKY.convert("L")),
     "palette": as_file(SKY.quantize(64), "PNG"),
     "16 bit": as_file(Image.fromarray(np.asarray(SKY.convert("L")).astype(np.uint16) * 257), "PNG"),
+    "an iPhone's": as_file(SKY, "HEIF"),
     "webp": as_file(SKY, "WEBP"),
     "phone's multi-picture": as_file(SKY, "MPO", save_all=True, append_images=[SKY.rotate(90)]),
     "something behind it": PHOTO + b"PK\x03\x04<script>alert(1)</script>",
