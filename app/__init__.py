@@ -35,6 +35,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.admin.routes import blueprint as admin
     from app.auth import service
     from app.auth.routes import blueprint as auth
+    from app.confs.routes import blueprint as confs
     from app.forecast.routes import blueprint as forecast
     from app.home.routes import blueprint as home
     from app.profile.routes import blueprint as profile
@@ -43,7 +44,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     service.init_app(app)
     language.init_app(app)
     vite.init_app(app)
-    for blueprint in (auth, profile, admin, home, forecast):
+    for blueprint in (auth, profile, admin, home, forecast, confs):
         app.register_blueprint(blueprint)
     init_api(app)
     security.init_app(app)  # after the API, whose own error pages these replace

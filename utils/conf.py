@@ -180,13 +180,18 @@ def load_conf(path: Path) -> Conf:
         raise ConfError(f"{path}: cannot be read ({error.strerror})") from None
     if len(raw) > MAX_CONF_BYTES:
         raise ConfError(f"{path}: larger than {MAX_CONF_BYTES} bytes, not a conf")
+    return parse_conf(raw, str(path))
+
+
+def parse_conf(raw: bytes, where: str) -> Conf:
+    """Validate the bytes of a conf file; `where` names their origin in errors. Raises ConfError."""
     try:
         values = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twice)
     except UnicodeDecodeError:
-        raise ConfError(f"{path}: not a text file in UTF-8") from None
+        raise ConfError(f"{where}: not a text file in UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise ConfError(f"{path}: not valid JSON ({str(error)[:100]})") from None
-    return make_conf(values, str(path))
+        raise ConfError(f"{where}: not valid JSON ({str(error)[:100]})") from None
+    return make_conf(values, where)
 
 
 def make_conf(values: Any, where: str) -> Conf:

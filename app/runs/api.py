@@ -299,7 +299,9 @@ def init_app(app: Flask) -> None:
     api = Api(app)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})
     api.register_blueprint(blueprint)
-    from app.forecast import api as forecast  # it builds on this module
+    from app.confs import api as confs  # these build on this module
+    from app.forecast import api as forecast
 
     forecast.init_app(app)
     api.register_blueprint(forecast.blueprint)
+    api.register_blueprint(confs.blueprint)

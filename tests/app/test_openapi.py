@@ -5,11 +5,13 @@ from collections import Counter
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings, strategies
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.auth import service
 from app.extensions import db
 from app.models import SCOPES, ApiToken, new_secret
 
+TOGETHER = ("/api/v1/confs/preview",)  # whose values have to fit each other, which no schema says
 REAL = {"name": "conf_a", "a": "conf_a", "b": "conf_b"}
 
 
@@ -40,7 +42,8 @@ def test_the_api_does_what_it_says_of_itself(site, token, known, monkeypatch):
                     key: REAL.get(key, value) for key, value in case.path_parameters.items()
                 }
                 case.query = {key: REAL.get(key, value) for key, value in case.query.items()}
-            answer = case.call_and_validate(headers=token if known else {})
+            excluded = [positive_data_acceptance] if case.operation.path in TOGETHER else []
+            answer = case.call_and_validate(headers=token if known else {}, excluded_checks=excluded)
             seen[case.operation.label, answer.status_code] += 1
 
         holds()

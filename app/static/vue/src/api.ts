@@ -193,3 +193,29 @@ export const getHistory = async (): Promise<Kept[]> => (await get<{ forecasts: K
 export const keepForecast = (file: File, model: string): Promise<Kept> => change("POST", `/forecasts?model=${model}`, photoForm(file));
 export const correctForecast = (id: number, correction: Kept["correction"]): Promise<Kept> => change("PUT", `/forecasts/${id}`, { correction });
 export const forgetForecast = (id: number): Promise<unknown> => change("DELETE", `/forecasts/${id}`);
+
+export type Value = string | number | boolean | number[][];
+
+export interface Key {
+  key: string;
+  doc: string;
+  kind: "text" | "number" | "whole" | "switch" | "lists";
+  required: boolean;
+  default: Value | null;
+  choices?: string[];
+  low?: number;
+  high?: number;
+  multiple?: number;
+}
+
+export interface Preview {
+  conf: Record<string, Value>;
+  owners: Owner[] | null;
+  degree: Record<string, number> | null;
+  steps: number | null;
+  photos_seen: number | null;
+  reason: string;
+}
+
+export const getConfs = (): Promise<{ keys: Key[]; confs: Record<string, Record<string, Value>> }> => get("/confs");
+export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf);

@@ -1,0 +1,143 @@
+"""Confs over HTTP: every key told, the same accepted and refused as on the command line, previews that come true."""
+
+import dataclasses
+import json
+from collections import Counter
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from tests.conftest import ROOT, TINY
+from utils.conf import Conf, ConfError, json_name, load_conf, make_conf
+from utils.experiment import Repeat, share_out
+
+FIELDS = {json_name(field): field for field in dataclasses.fields(Conf)}
+
+
+def _ask(browser, raw):
+    return browser.client.post(
+        "/api/v1/confs/preview", data=raw, content_type="application/json", headers={"X-CSRFToken": browser.token()}
+    )  # fmt: skip
+
+
+def test_every_key_and_every_shipped_conf_is_told(browse):
+    told = browse().get("/api/v1/confs").json
+    assert [key["key"] for key in told["keys"]] == list(FIELDS)
+    for key in told["keys"]:
+        assert key["doc"] and key["required"] == (FIELDS[key["key"]].default is dataclasses.MISSING)
+    for path in (ROOT / "utils").glob("conf_*.json"):
+        assert told["confs"][path.stem] == load_conf(path).as_json()
+
+
+def test_a_preview_is_what_training_does(browse, site, data, photos):
+    site.extensions["photos"].folder = site.config["PHOTOS"] = data
+    browser = browse("researcher")
+    for changes in ({}, {"partition": "dirichlet", "alpha": 0.1}, {"owners": 6, "holds": [[0, 1], [2], [5]]}):
+        conf = make_conf({**TINY, **changes}, "x")
+        said = _ask(browser, json.dumps({**TINY, **changes})).json
+        shares = share_out(conf, Repeat(0, 0, 0), photos)
+        assert said["conf"] == conf.as_json() and said["reason"] == ""
+        assert [owner["photos"] for owner in said["owners"]] == [len(part) for part in shares.owners]
+        assert [owner["sunny"] for owner in said["owners"]] == [
+            int(photos.labels[part].sum()) for part in shares.owners
+        ]
+        largest = max(len(part) for part in shares.clients)
+        assert said["steps"] == -(-largest // conf.batch_size) * conf.local_epochs * conf.global_epochs
+        assert said["photos_seen"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
+
+
+def test_what_cannot_be_shared_out_says_why(browse, site, data):
+    site.config["PHOTOS"] = data
+    browser = browse("admin")
+    for changes, reason in (
+        ({"data": "nowhere"}, "nowhere"), ({"no_models": 500, "k": 500}, "cannot fall to 500 owners"),
+        ({"no_models": 5000, "k": 1}, "more than 1000 owners"),
+    ):  # fmt: skip
+        said = _ask(browser, json.dumps({**TINY, **changes}))
+        assert said.status_code == 200 and said.json["owners"] is None and reason in said.json["reason"]
+        assert str(data) not in said.json["reason"]
+
+
+def test_only_researchers_learn_how_photos_fall(browse):
+    for role, code in ((None, 401), ("user", 403)):
+        assert _ask(browse(role), json.dumps(TINY)).status_code == code
+
+
+def _value(field):
+    """Mostly values a key may have, now and then one it may not."""
+    limits = field.metadata
+    wrong = some.sampled_from([None, "", "x", -1, 1.5, 10**9, 1e308, [], {}, [[0], [0]], True])
+    if "choices" in limits:
+        right = some.sampled_from(limits["choices"])
+    elif field.type == "bool":
+        right = some.booleans()
+    elif field.type == "int":
+        step = limits.get("multiple", 1)
+        right = some.integers(
+            -(-limits["low"] // step), min(limits["high"], limits["low"] + 300) // step
+        ).map(lambda n: n * step)
+    elif field.type == "float":
+        right = some.floats(limits["low"], min(limits["high"], 1.0), exclude_min=True, exclude_max=True)
+    elif field.type == "str":
+        right = some.sampled_from(["mwd", "drawn", "my-set_2"])
+    else:
+        right = some.just([])
+    right = {
+        "owners": some.sampled_from([0, 400]),
+        "min_clients": some.just(1),
+        "rotations": some.just(1),
+    }.get(field.name, right)
+    return some.integers(0, 9).flatmap(lambda throw: wrong if throw == 9 else right)
+
+
+BASE = {
+    "model_name": "resnet18", "no_models": 301, "type": "weather", "global_epochs": 320, "local_epochs": 1, "k": 1,
+    "batch_size": 8, "lr": 0.1, "momentum": 0.9,
+}  # fmt: skip
+
+
+@some.composite
+def _confs(draw, key):
+    base = {**BASE}
+    chosen = {key, *draw(some.lists(some.sampled_from(sorted(FIELDS)), max_size=2))}
+    for key in sorted(chosen):
+        base[key] = draw(_value(FIELDS[key]))
+    if draw(some.integers(0, 19)) == 19:
+        base[draw(some.sampled_from(["", "lamda", "batchsize", "no_models "]))] = 1
+    return base, chosen
+
+
+def test_site_and_command_line_accept_and_refuse_the_same(browse, tmp_path):
+    browser, touched, accepted = browse("researcher"), Counter(), Counter()
+    path = tmp_path / "conf.json"
+
+    def same(drawn):
+        values, chosen = drawn
+        raw = json.dumps(values)
+        path.write_text(raw)
+        try:
+            expected = load_conf(path).as_json()
+        except ConfError as error:
+            expected = str(error).removeprefix(f"{path}: ")
+        answer = _ask(browser, raw)
+        if isinstance(expected, str):
+            assert (answer.status_code, answer.json["error"]["message"]) == (422, expected)
+        else:
+            assert (answer.status_code, answer.json["conf"]) == (200, expected)
+        touched.update(chosen)
+        accepted[isinstance(expected, dict)] += 1
+
+    few = settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    for key in FIELDS:
+        few(given(_confs(key))(same))()
+    assert set(touched) == set(FIELDS), set(FIELDS) - set(touched)
+    assert accepted[True] >= 0.3 * accepted.total() and accepted[False] >= 0.1 * accepted.total(), accepted
+
+
+def test_what_is_no_conf_at_all_is_refused_alike(browse):
+    browser = browse("researcher")
+    for raw in (b"", b"[]", b"{", b"\xff\xfe", b'{"lr": 1, "lr": 2}', b"null", b"9" * 2000):
+        answer = _ask(browser, raw)
+        assert (
+            answer.status_code == 422 and "Traceback" not in answer.text and answer.json["error"]["message"]
+        )

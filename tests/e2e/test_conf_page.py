@@ -1,0 +1,72 @@
+"""A researcher puts a conf together in a real browser, and the file trains."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from app.frontend import FOLDER
+from tests.e2e.test_forecast import PHONE
+from utils.conf import load_conf
+
+expect.set_options(timeout=60_000)
+
+
+def _researcher(page):
+    page.goto("/login")
+    page.get_by_label("E-mail").fill("greatabel1@126.com")
+    page.get_by_label("Password", exact=True).fill("abel")
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/home")
+
+
+def test_a_conf_is_changed_previewed_refused_and_taken_along(page_of, tmp_path):
+    page = page_of()
+    _researcher(page)
+    page.goto("/runs/conf_f10")
+    page.get_by_role("link", name="Start a new conf from it").click()
+    expect(page.locator("#key-no_models")).to_have_value("10")
+    page.locator("#key-lr").fill("0.025")
+    page.locator("#key-partition").select_option("dirichlet")
+    page.get_by_label("Name", exact=True).fill("my skew")
+    expect(page.locator("pre").last).to_contain_text("-c conf_my_skew.json")
+    expect(page.get_by_role("heading", name="What it leads to")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download conf_my_skew.json").click()
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    conf = load_conf(path)
+    assert (conf.lr, conf.partition, conf.no_models, conf.owners) == (0.025, "dirichlet", 10, 10)
+    assert "alpha" not in json.loads(path.read_text())  # what is as usual needs no word
+
+
+def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
+    context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusal itself
+    page = context.new_page()
+    _researcher(page)
+    page.goto("/confs/new")
+    page.locator("#key-k").fill("11")
+    expect(page.get_by_role("alert")).to_have_text(
+        re.compile(r"k: expected at most no_models \(10\), found 11")
+    )
+    expect(page.get_by_role("button", name=re.compile("Download"))).to_be_disabled()
+    page.locator("#key-k").fill("10")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {**PHONE, "color_scheme": "dark", "locale": "zh-CN"}], ids=["desktop", "phone"]
+)
+def test_axe_finds_nothing_and_it_fits(page_of, settings):
+    page = page_of(**{**settings, "locale": "en-US"})
+    _researcher(page)
+    page.goto("/confs/new")
+    expect(page.get_by_role("heading", name="What it leads to")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate(
+        "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
+    )
+    assert found == []
