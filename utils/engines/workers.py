@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -106,12 +107,7 @@ class Workers:
         return future
 
     def _serve(self, place: int) -> None:
-        """Thread of one worker: hand it one job after the other, replace it when it dies.
-
-        Ctrl-C goes to every process of a terminal. This thread holds it back, and a process started from here
-        inherits that, so that none is interrupted while it is still importing.
-        """
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        """Thread of one worker: hand it one job after the other, replace it when it dies."""
         while (item := self._jobs.get()) is not None:
             job, future = item
             for attempt in range(1, _TRIES + 1):
@@ -138,6 +134,12 @@ class Workers:
         self._bury(place)
 
     def _connection(self, place: int) -> Connection:
+        """The pipe to the worker of this place, started where there is none.
+
+        Ctrl-C goes to every process of a terminal. The calling thread holds it back, and a process started from it
+        inherits that, so that none is interrupted while it is still importing. The resource tracker goes first: up to
+        Python 3.11 its start lets the signal through again.
+        """
         with self._lock:
             if self._closed.is_set():
                 raise EOFError
@@ -146,6 +148,8 @@ class Workers:
                 process = _SPAWN.Process(
                     target=_work, args=(theirs, self._device), name=f"skyfed-worker-{place}", daemon=True
                 )
+                resource_tracker.ensure_running()
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 process.start()
                 theirs.close()
                 self._processes[place] = (process, ours)
