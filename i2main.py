@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from utils.interrupt import until_interrupted
+from utils.interrupt import end_with_standard_input, until_interrupted
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     return until_interrupted(
-        lambda: _train(given), "interrupted; the same command with --resume goes on from the last whole round"
+        lambda: _begin(given), "interrupted; the same command with --resume goes on from the last whole round"
     )
 
 
@@ -45,7 +45,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="default data/")
     parser.add_argument("--overwrite", action="store_true", help="replace the result of the same name")
     parser.add_argument("--quiet", action="store_true", help="errors only")
+    for_programs = parser.add_argument_group("for programs that start this one")
+    for_programs.add_argument(
+        "--report", type=Path, metavar="DIR", help="write DIR/status.json and DIR/log.jsonl while it goes on"
+    )
+    for_programs.add_argument(
+        "--tied", action="store_true", help="stop when standard input ends, as at Ctrl-C"
+    )
     return parser
+
+
+def _begin(given: argparse.Namespace) -> int:
+    if given.tied:
+        end_with_standard_input()
+    return _train(given)
 
 
 def _train(given: argparse.Namespace) -> int:
@@ -67,13 +80,15 @@ def _train(given: argparse.Namespace) -> int:
 
     from utils.comparison import accuracy, answers
     from utils.engines.workers import Workers, usable_workers
+    from utils.experiment import Repeat, State
     from utils.nets.resnet import build
     from utils.partition.schemes import PartitionError
     from utils.photos.dataset import DataError
     from utils.photos.store import open_photos
     from utils.photos.transforms import store_side
     from utils.progress import Progress
-    from utils.runs import carry_out, prepare
+    from utils.report import Report
+    from utils.runs import Run, carry_out, prepare
 
     if given.device == "cuda" and not torch.cuda.is_available():
         return _refuse("--device cuda: this torch finds no CUDA device")
@@ -108,8 +123,18 @@ def _train(given: argparse.Namespace) -> int:
         return _fail(error)
 
     try:
+        report = Report(given.report, runs) if given.report else None
         with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
-            outcome = carry_out(runs, engine, side_by_side=workers, hook=progress)
+
+            def after_round(run: Run, repeat: Repeat, state: State) -> None:
+                progress(run, repeat, state)
+                if report:
+                    report(run, repeat, state)
+
+            watch = {"watch": report.watched} if report else {}
+            outcome = carry_out(runs, engine, side_by_side=workers, hook=after_round, **watch)
+        if report:
+            report.close()
     except OSError as error:
         return _fail(error)
     failed = False

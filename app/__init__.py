@@ -38,13 +38,14 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.confs.routes import blueprint as confs
     from app.forecast.routes import blueprint as forecast
     from app.home.routes import blueprint as home
+    from app.jobs.routes import blueprint as jobs
     from app.profile.routes import blueprint as profile
     from app.runs.api import init_app as init_api
 
     service.init_app(app)
     language.init_app(app)
     vite.init_app(app)
-    for blueprint in (auth, profile, admin, home, forecast, confs):
+    for blueprint in (auth, profile, admin, home, forecast, confs, jobs):
         app.register_blueprint(blueprint)
     init_api(app)
     security.init_app(app)  # after the API, whose own error pages these replace

@@ -18,7 +18,8 @@ class ConfigError(ValueError):
 
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL.
+    """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
+    and for trainings SKYFED_SLOTS, _PER_USER, _QUOTA_MB, _LOST_AFTER.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -35,7 +36,7 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SECRET_KEY": key,
         "SQLALCHEMY_DATABASE_URI": _database(environ.get("DATABASE_URL", ""), instance / "skyfed.db"),
         "TRUSTED_HOSTS": hosts or list(LOOPBACK),
-        "PROXIES": _count(environ.get("SKYFED_PROXIES", "0")),
+        "PROXIES": _count(environ, "SKYFED_PROXIES", 0, "the number of proxies in front of the site"),
         "SESSION_COOKIE_NAME": "__Host-session",
         "SESSION_COOKIE_SECURE": True,
         "REMEMBER_COOKIE_NAME": "__Host-remember",
@@ -62,7 +63,13 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
+    slots = _count(environ, "SKYFED_SLOTS", 2, "how many trainings may run at a time")
     return {
+        "REDIS_URL": environ.get("REDIS_URL", ""),
+        "SLOTS": slots,
+        "PER_USER": _count(environ, "SKYFED_PER_USER", slots, "how many of them may be one person's"),
+        "QUOTA": 1e6 * _count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
+        "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
         "INSTANCE": instance,
         "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
         "PHOTOS": Path(environ.get("SKYFED_DATA", ROOT / "data")),
@@ -76,7 +83,8 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "MAX_FORM_MEMORY_SIZE": 256 * 1024,
         "MAX_FORM_PARTS": 100,
         "WTF_CSRF_TIME_LIMIT": None,  # as long as the session
-        "RATELIMIT_STORAGE_URI": environ.get("REDIS_URL", "memory://"),
+        "RATELIMIT_STORAGE_URI": environ.get("REDIS_URL") or "memory://",
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,  # Redis may be away for a while
         "RATELIMIT_HEADERS_ENABLED": True,
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
         "BABEL_DEFAULT_LOCALE": "en",
@@ -86,11 +94,10 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     }
 
 
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 3):
-        raise ConfigError(
-            f"SKYFED_PROXIES: expected the number of proxies in front of the site, found {text!r}"
-        )
+def _count(environ: Mapping[str, str], name: str, usual: int, what: str) -> int:
+    text = environ.get(name) or str(usual)
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise ConfigError(f"{name}: expected {what}, found {text!r}")
     return int(text)
 
 

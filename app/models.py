@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     LargeBinary,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import db
 
 ROLES = ("user", "researcher", "admin")
-SCOPES = ("read", "label", "keep")
+SCOPES = ("read", "label", "keep", "train")
 MAX_SESSIONS = 10
 
 
@@ -82,6 +83,9 @@ class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
     )
     labels: Mapped[list[RunLabel]] = relationship(cascade="all, delete-orphan", order_by="RunLabel.run")
     forecasts: Mapped[list[Forecast]] = relationship(cascade="all, delete-orphan", order_by="Forecast.id")
+    jobs: Mapped[list[Job]] = relationship(
+        cascade="all, delete-orphan", order_by="Job.id", back_populates="user"
+    )
     resets: Mapped[list[PasswordReset]] = relationship(cascade="all, delete-orphan", back_populates="user")
 
     signed_in_with: str = ""  # secret of the session this request came with; never in the database
@@ -170,6 +174,35 @@ class Forecast(db.Model):  # type: ignore[name-defined,misc]
     run: Mapped[str] = mapped_column(String(100))
     model: Mapped[str] = mapped_column(String(64), index=True)  # SHA-256
     correction: Mapped[str] = mapped_column(String(10), default="")
+
+
+class Job(db.Model):  # type: ignore[name-defined,misc]
+    """A training that somebody asked for, from the queue to its end; `app.jobs.service` says how states change."""
+
+    __tablename__ = "jobs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  # a number names files, so none comes twice
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(60))
+    note: Mapped[str] = mapped_column(String(2000), default="")
+    conf: Mapped[str] = mapped_column(Text)  # JSON, every key
+    folds: Mapped[int] = mapped_column(default=1)
+    seeds: Mapped[int] = mapped_column(default=1)
+    priority: Mapped[int] = mapped_column(default=0)  # more goes first; set by admins
+    state: Mapped[str] = mapped_column(String(10), default="queued", index=True)
+    wish: Mapped[str] = mapped_column(String(10), default="")  # what its owner wants of it while it runs
+    reason: Mapped[str] = mapped_column(String(500), default="")  # why it failed, or waits again
+    run: Mapped[str] = mapped_column(String(100), default="")  # name of the result it makes
+    claim: Mapped[str] = mapped_column(String(32), default="")  # which process carries it out
+    losses: Mapped[int] = mapped_column(default=0)  # how often that process was lost
+    seconds: Mapped[float] = mapped_column(Float, default=0.0)  # spent in training so far
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    queued: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    started: Mapped[datetime.datetime | None] = mapped_column(Moment)  # the latest start
+    beat: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when its process was last known to live
+    ended: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    user: Mapped[User] = relationship(back_populates="jobs")
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined,misc]

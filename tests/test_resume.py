@@ -50,16 +50,16 @@ def _start(*arguments):
     )
 
 
-def _outcome(out):
+def _outcome(out, name="conf_tiny"):
     """Result without clock times, and the bytes of the model."""
-    result = read_result(out / NAMES[0])
+    result = read_result(out / f"{name}.json.pkl")
     result.pop("finished")
     for repeat in result["repeats"]:
         repeat.pop("seconds")
         repeat.pop("train_seconds")
         for client in repeat["clients"]:
             client.pop("seconds")
-    return result, (out / NAMES[1]).read_bytes()
+    return result, (out / f"{name}.json.safetensors").read_bytes()
 
 
 def _rounds_on_disk(out):

@@ -15,14 +15,16 @@ import zlib
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from utils.experiment import Repeat, State
 from utils.files import atomic_write
 from utils.results import ResultError, result_path
+
+if TYPE_CHECKING:
+    from utils.experiment import Repeat, State
 
 
 class Checkpoints:
@@ -47,6 +49,8 @@ class Checkpoints:
 
     def load(self, repeat: Repeat) -> State | None:
         """The state of a repeat, None when it has not got through its first round. Raises ResultError."""
+        from utils.experiment import State  # imports torch, which the site's queue has no use for
+
         path = self.folder / f"{repeat}.npz"
         if not path.exists():
             return None
@@ -128,6 +132,19 @@ def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | N
     if refusal:
         raise refusal
     return None
+
+
+def folder_of(cache: Path, name: str) -> Path:
+    """Where the checkpoints of the run `name` lie while it is unfinished."""
+    return _root(cache) / name
+
+
+def is_busy(cache: Path, name: str) -> bool:
+    """Whether a live process works on the run `name`."""
+    lock = _lock(cache, name)
+    if lock is not None:
+        lock.release()
+    return lock is None
 
 
 def _number(name: str, conf_name: str) -> int:

@@ -185,13 +185,17 @@ def load_conf(path: Path) -> Conf:
 
 def parse_conf(raw: bytes, where: str) -> Conf:
     """Validate the bytes of a conf file; `where` names their origin in errors. Raises ConfError."""
+    return make_conf(read_json(raw, where), where)
+
+
+def read_json(raw: bytes, where: str) -> Any:
+    """Plain JSON in UTF-8 in which no key comes twice; `where` names its origin in errors. Raises ConfError."""
     try:
-        values = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twice)
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twice)
     except UnicodeDecodeError:
         raise ConfError(f"{where}: not a text file in UTF-8") from None
     except (ValueError, RecursionError) as error:
         raise ConfError(f"{where}: not valid JSON ({str(error)[:100]})") from None
-    return make_conf(values, where)
 
 
 def make_conf(values: Any, where: str) -> Conf:

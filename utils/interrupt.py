@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 
@@ -18,3 +20,14 @@ def until_interrupted(work: Callable[[], int], advice: str) -> int:
         below_the_bar = "\n" if sys.stderr.isatty() else ""
         print(f"{below_the_bar}{advice}", file=sys.stderr)
         return 130
+
+
+def end_with_standard_input() -> None:
+    """From now on the end of standard input means what SIGTERM means; whoever holds its other end may die unseen."""
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -15,22 +15,53 @@ from utils.runs import Run
 LINE_EVERY_SECONDS = 5.0
 
 
-class Progress:
-    """A hook for `carry_out` that shows round, accuracy, loss, photos per second and time left.
+class Tally:
+    """How far runs have come, in photos trained on, so that it is right for confs of any shape."""
 
-    The unit of progress is a photo trained on, so the time left is right for confs of any shape.
-    """
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._started = time.monotonic()
+        self.total = sum(_photos(run, repeat) for run in runs for repeat in run.repeats)
+        self._seen: dict[tuple[str, Repeat], int] = {}
+        self.resumed = 0
+
+    def add(self, run: Run, repeat: Repeat, state: State) -> bool:
+        """Take in what a repeat has done; True when it is seen for the first time."""
+        done = sum(state.record["photos_seen"])
+        if "test" in state.record:
+            done = _photos(run, repeat)  # an early stop is done too
+        new = (run.name, repeat) not in self._seen
+        if new and len(state.record["acc"]) > 1:
+            self.resumed += done
+        self._seen[run.name, repeat] = done
+        return new
+
+    @property
+    def done(self) -> int:
+        """Photos trained on, those before a resume included."""
+        return sum(self._seen.values())
+
+    @property
+    def rate(self) -> float:
+        """Photos per second since the start, judging included."""
+        return (self.done - self.resumed) / max(time.monotonic() - self._started, 1e-9)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left at this rate; None before the first round."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+
+class Progress:
+    """A hook for `carry_out` that shows round, accuracy, loss, photos per second and time left."""
 
     def __init__(self, runs: Sequence[Run], quiet: bool) -> None:
         self._quiet = quiet
         self._live = sys.stderr.isatty()
         self._lock = threading.Lock()
-        self._started = self._last_line = time.monotonic()
-        self._total = sum(_photos(run, repeat) for run in runs for repeat in run.repeats)
-        self._seen: dict[tuple[str, Repeat], int] = {}
-        self._resumed = 0
+        self._last_line = time.monotonic()
+        self._tally = Tally(runs)
         self._bar = tqdm(
-            total=self._total, unit=" photos", unit_scale=True, disable=quiet or not self._live,
+            total=self._tally.total, unit=" photos", unit_scale=True, disable=quiet or not self._live,
             dynamic_ncols=True, smoothing=0.05,
         )  # fmt: skip
 
@@ -44,22 +75,16 @@ class Progress:
         """Called after every round, from any thread."""
         record = state.record
         with self._lock:
-            key = (run.name, repeat)
-            done = sum(record["photos_seen"])
-            if "test" in record:
-                done = _photos(run, repeat)  # an early stop is done too
-            if key not in self._seen and len(record["acc"]) > 1:
-                self._resumed += done
-                if not self._bar.disable:
-                    self._bar.initial += done
-            step = done - self._seen.get(key, 0)
-            self._seen[key] = done
+            before, resumed = self._tally.done, self._tally.resumed
+            self._tally.add(run, repeat, state)
+            if not self._bar.disable:
+                self._bar.initial += self._tally.resumed - resumed
             text = (
                 f"{run.name} {repeat} round {state.rounds}/{run.conf.global_epochs} "
                 f"acc {record['acc'][-1]:.3f} loss {record['loss'][-1]:.3f}"
             )
             self._bar.set_description(text, refresh=False)
-            self._bar.update(step)
+            self._bar.update(self._tally.done - before)
             if not self._quiet and not self._live:
                 self._line(text, "test" in record)
 
@@ -68,10 +93,8 @@ class Progress:
         if now - self._last_line < LINE_EVERY_SECONDS and not end:
             return
         self._last_line = now
-        done = sum(self._seen.values())
-        rate = (done - self._resumed) / max(now - self._started, 1e-9)
-        left = f"{(self._total - done) / rate:.0f} s left" if rate > 0 else ""
-        print(f"{text}, {rate:.0f} photos/s, {left}", file=sys.stderr, flush=True)
+        left = "" if self._tally.left is None else f"{self._tally.left:.0f} s left"
+        print(f"{text}, {self._tally.rate:.0f} photos/s, {left}", file=sys.stderr, flush=True)
 
 
 def _photos(run: Run, repeat: Repeat) -> int:

@@ -29,6 +29,7 @@ from utils.photos.store import PhotoSet
 from utils.results import FORMAT, ResultError, read_result, result_path, write_result
 
 Hook = Callable[["Run", Repeat, State], None]
+Watch = Callable[["Run", Repeat, Engine], Engine]
 
 
 @dataclass
@@ -79,11 +80,16 @@ def prepare(
 
 
 def carry_out(
-    runs: list[Run], engine: Engine, side_by_side: int, hook: Hook
+    runs: list[Run],
+    engine: Engine,
+    side_by_side: int,
+    hook: Hook,
+    watch: Watch = lambda run, repeat, engine: engine,
 ) -> dict[str, dict[str, Any] | str]:
     """Carry out all repeats of all runs, `side_by_side` at a time, and write each result when it is complete.
 
-    `hook` sees every repeat after every round (and once when it is resumed). Returns by name the result, or the
+    `hook` sees every repeat after every round (and once when it is resumed); `watch` may put an engine of its own
+    before the one a repeat trains on. Returns by name the result, or the
     reason, one line, for a run that failed; its checkpoints stay. When interrupted, everything stops at once.
     """
     outcome: dict[str, dict[str, Any] | str] = {}
@@ -95,7 +101,10 @@ def carry_out(
             try:
                 for run in runs:
                     for repeat in run.repeats:
-                        futures[pool.submit(_one, run, repeat, engine, hook)] = run, repeat
+                        futures[pool.submit(_one, run, repeat, watch(run, repeat, engine), hook)] = (
+                            run,
+                            repeat,
+                        )
                 waiting = set(futures)
                 while waiting:
                     # A time-out lets the main thread notice signals.

@@ -13,6 +13,7 @@ from flask_smorest import Blueprint
 from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
 from app.extensions import limiter
+from app.jobs.service import measured_speed
 from app.runs.api import answers, needs
 from utils.conf import Conf, ConfError, json_name, load_conf, owner_name, parse_conf
 from utils.partition.degree import degree_of_non_iid
@@ -47,12 +48,13 @@ def preview() -> dict[str, Any]:
     except ConfError as error:
         g.message = str(error).removeprefix("conf: ")
         abort(422)
+    speed, number = measured_speed(conf.as_json()) or (None, None)
+    told = {"conf": conf.as_json(), "photos_per_second": speed, "measured_by": number}
     try:
-        return {"conf": conf.as_json(), **_outcome(conf), "reason": ""}
+        return {**told, **_outcome(conf), "reason": ""}
     except (DataError, PartitionError) as error:
         reason = str(error).replace(str(current_app.config["PHOTOS"]), "data")
-        nothing = dict.fromkeys(("owners", "degree", "steps", "photos_seen"))
-        return {"conf": conf.as_json(), **nothing, "reason": reason}
+        return {**told, **dict.fromkeys(("owners", "degree", "steps", "photos_seen")), "reason": reason}
 
 
 def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:

@@ -33,11 +33,14 @@ class PreviewSchema(Schema):
     """The conf with every key; how its training photos fall in fold 0 with the first seed, and what a repeat takes.
 
     `owners`, `degree`, `steps` (one after the other) and `photos_seen` are null where the set is not on this machine
-    or cannot be shared out so; `reason` then says which.
+    or cannot be shared out so; `reason` then says which. `photos_per_second` is what the latest training of the same
+    net made here, its number in `measured_by`; null where none did.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
     owners = fields.List(fields.Nested(ShareSchema), required=True, allow_none=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
     steps, photos_seen = (fields.Integer(required=True, allow_none=True) for _ in range(2))
+    photos_per_second = fields.Float(required=True, allow_none=True)
+    measured_by = fields.Integer(required=True, allow_none=True)
     reason = fields.String(required=True)

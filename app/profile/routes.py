@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
@@ -12,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from app.auth import service
 from app.extensions import db, limiter
+from app.jobs.service import forget_files
 from app.models import ApiToken, hash_secret, new_secret
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
 
@@ -154,6 +156,19 @@ def export() -> Response:
             }
             for one in user.forecasts
         ],
+        trainings=[
+            {
+                "name": one.name,
+                "note": one.note,
+                "conf": json.loads(one.conf),
+                "folds": one.folds,
+                "seeds": one.seeds,
+                "state": one.state,
+                "run": one.run,
+                "created": one.created.isoformat(),
+            }
+            for one in user.jobs
+        ],
         labels=[{"run": one.run, "tags": one.tags.split(), "note": one.note} for one in user.labels],
     )
     answer.headers["Content-Disposition"] = 'attachment; filename="skyfed-account.json"'
@@ -172,6 +187,7 @@ def delete() -> Response | tuple[str, int]:
             form.password.errors = [_("You are the only admin; make somebody else one first.")]
         else:
             service.audit("account deleted", current_user.email)
+            forget_files(current_user.jobs, but_results=True)
             db.session.delete(db.session.merge(current_user))
             db.session.commit()
             service.forget()

@@ -301,7 +301,9 @@ def init_app(app: Flask) -> None:
     api.register_blueprint(blueprint)
     from app.confs import api as confs  # these build on this module
     from app.forecast import api as forecast
+    from app.jobs import api as jobs
 
     forecast.init_app(app)
     api.register_blueprint(forecast.blueprint)
     api.register_blueprint(confs.blueprint)
+    api.register_blueprint(jobs.blueprint)

@@ -10,6 +10,8 @@ from typing import Any
 
 from flask import Flask
 
+from app.jobs.supervisor import keep_alive
+
 _LOG_BYTES, _LOGS_KEPT = 5_000_000, 5
 
 
@@ -35,6 +37,7 @@ def serve(app: Flask, port: int, threads: int) -> int:
     def warm(worker: object) -> None:
         """List and story take seconds once; never before the fork, which would copy their lock as it is."""
         threading.Thread(target=everything, daemon=True).start()
+        threading.Thread(target=keep_alive, args=(app.config["DEMO"],), daemon=True).start()
 
     def everything() -> None:
         app.extensions["library"].warm()

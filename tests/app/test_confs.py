@@ -96,6 +96,10 @@ BASE = {
 }  # fmt: skip
 
 
+def _queue(browser, conf, headers):
+    return browser.client.post("/api/v1/jobs", json={"conf": conf, "name": "x"}, headers=headers)
+
+
 @some.composite
 def _confs(draw, key):
     base = {**BASE}
@@ -109,7 +113,7 @@ def _confs(draw, key):
 
 def test_site_and_command_line_accept_and_refuse_the_same(browse, tmp_path):
     browser, touched, accepted = browse("researcher"), Counter(), Counter()
-    path = tmp_path / "conf.json"
+    path, headers = tmp_path / "conf.json", {"X-CSRFToken": browser.token()}
 
     def same(drawn):
         values, chosen = drawn
@@ -124,6 +128,14 @@ def test_site_and_command_line_accept_and_refuse_the_same(browse, tmp_path):
             assert (answer.status_code, answer.json["error"]["message"]) == (422, expected)
         else:
             assert (answer.status_code, answer.json["conf"]) == (200, expected)
+        queued = _queue(browser, values, headers)
+        if isinstance(expected, str):
+            assert (queued.status_code, queued.json["error"]["message"]) == (422, expected)
+        else:
+            assert queued.status_code == 200
+            number = queued.json["jobs"][0]["id"]
+            assert browser.get(f"/api/v1/jobs/{number}").json["conf"] == expected
+            browser.client.delete(f"/api/v1/jobs/{number}", headers=headers)
         touched.update(chosen)
         accepted[isinstance(expected, dict)] += 1
 

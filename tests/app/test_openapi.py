@@ -11,7 +11,10 @@ from app.auth import service
 from app.extensions import db
 from app.models import SCOPES, ApiToken, new_secret
 
-TOGETHER = ("/api/v1/confs/preview",)  # whose values have to fit each other, which no schema says
+TOGETHER = (
+    "/api/v1/confs/preview",
+    "/api/v1/jobs",
+)  # whose values have to fit each other, which no schema says
 REAL = {"name": "conf_a", "a": "conf_a", "b": "conf_b"}
 
 

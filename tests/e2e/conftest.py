@@ -28,8 +28,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory, cache):
-    """Where the demo site is, on the shipped results."""
+def photos(tmp_path_factory):
+    """A data folder with a set of simulated skies, `skies`."""
+    folder = tmp_path_factory.mktemp("data")
+    simulate = "i0down_training_resource.py simulate 60 --set skies --data".split()
+    subprocess.run([sys.executable, *simulate, folder], cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, cache, photos):
+    """Where the demo site is, on the shipped results and simulated skies."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     if not DIST.exists():
@@ -38,7 +47,7 @@ def address(tmp_path_factory, cache):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("site")
-    settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache)}
+    settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
     process = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env={**os.environ, **settings},

@@ -214,8 +214,87 @@ export interface Preview {
   degree: Record<string, number> | null;
   steps: number | null;
   photos_seen: number | null;
+  photos_per_second: number | null;
+  measured_by: number | null;
   reason: string;
 }
 
 export const getConfs = (): Promise<{ keys: Key[]; confs: Record<string, Record<string, Value>> }> => get("/confs");
 export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf);
+
+export type JobState = "queued" | "running" | "paused" | "stopped" | "done" | "failed";
+
+export interface Job {
+  id: number;
+  name: string;
+  note: string;
+  who: string;
+  mine: boolean;
+  state: JobState;
+  wish: "" | "pause" | "stop" | "delete";
+  reason: string;
+  run: string;
+  folds: number;
+  seeds: number;
+  priority: number;
+  position: number | null;
+  created: string;
+  started: string | null;
+  ended: string | null;
+  seconds: number;
+  photos: number | null;
+  photos_done: number | null;
+  photos_per_second: number | null;
+  seconds_left: number | null;
+}
+
+export interface Machine {
+  alive: boolean;
+  slots: number;
+  per_user: number;
+  cores: number;
+  load_average: number;
+  free_megabytes: number;
+  used_megabytes: number;
+  quota_megabytes: number;
+}
+
+export interface Work {
+  client: number;
+  state: "waiting" | "training" | "done" | "failed";
+  photos?: number;
+  seconds?: number;
+  reason?: string;
+}
+
+export interface JobDetails extends Job {
+  conf: Record<string, Value>;
+  at_work: { repeat: string; round: number; rounds: number; clients: Work[] }[];
+  curves: Record<string, { acc: number[]; loss: number[] }>;
+  rounds: number;
+  repeats: number;
+}
+
+export interface Line {
+  line: number;
+  at: string;
+  level: "info" | "warning" | "error";
+  text: string;
+}
+
+export interface Submission {
+  conf: object;
+  name: string;
+  note: string;
+  folds: number;
+  seeds: number;
+  sweep: Record<string, unknown[]>;
+}
+
+export const getJobs = (): Promise<{ jobs: Job[]; machine: Machine }> => get("/jobs");
+export const getJob = (id: number): Promise<JobDetails> => get(`/jobs/${id}`);
+export const getLog = async (id: number, after: number): Promise<Line[]> => (await get<{ lines: Line[] }>(`/jobs/${id}/log?after=${after}`)).lines;
+export const submitJobs = async (asked: Submission): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", "/jobs", asked)).jobs;
+export const actOnJob = (id: number, action: "pause" | "stop" | "resume" | "repeat"): Promise<Job> => change("POST", `/jobs/${id}/${action}`);
+export const editJob = (id: number, what: { name?: string; note?: string; priority?: number }): Promise<Job> => change("PUT", `/jobs/${id}`, what);
+export const deleteJob = (id: number): Promise<{ gone: boolean }> => change("DELETE", `/jobs/${id}`);

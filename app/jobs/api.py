@@ -1,0 +1,214 @@
+"""Trainings over HTTP: queue, watch, pause, stop, resume, repeat, delete."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from flask import abort, current_app, g, request
+from flask_login import current_user
+from flask_smorest import Blueprint
+from marshmallow import ValidationError
+from sqlalchemy import or_, select
+
+from app.auth.service import audit
+from app.extensions import db, limiter
+from app.jobs import service
+from app.jobs.schemas import (
+    ACTIONS,
+    AfterSchema,
+    EditSchema,
+    GoneSchema,
+    JobDetailsSchema,
+    JobSchema,
+    JobsSchema,
+    LogSchema,
+    MadeSchema,
+    SubmitSchema,
+)
+from app.jobs.supervisor import is_alive
+from app.models import Job
+from app.runs.api import answers, needs
+from utils.conf import ConfError, read_json
+
+blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
+_LISTED = 200
+_NUMBER = "<int(max=2147483647):number>"
+
+
+@blueprint.get("/jobs")
+@needs("read", "researcher")
+@answers(JobsSchema, 401, 403)
+def jobs() -> dict[str, Any]:
+    """All trainings that are not at their end, and the latest that are; and what the machine has to do."""
+    alive = Job.state.in_(("queued", "running", "paused"))
+    recent = select(Job.id).order_by(Job.id.desc()).limit(_LISTED)
+    found = db.session.scalars(
+        select(Job).where(or_(alive, Job.id.in_(recent))).order_by(Job.id.desc())
+    ).all()
+    return {"jobs": [_told(job, positions()) for job in found], "machine": _machine()}
+
+
+@blueprint.post("/jobs")
+@needs("train", "researcher")
+@limiter.limit("60 per minute")
+@blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": SubmitSchema}}})
+@answers(MadeSchema, 401, 403, 415, 422, 429)
+def submit() -> dict[str, Any]:
+    """Queue a training, or one for every combination of the values of a sweep. A conf is refused as i2main.py does."""
+    if not request.is_json:
+        abort(415)
+    try:
+        asked = SubmitSchema().load(read_json(request.get_data(), "request"))
+        made = service.submit(current_user, asked.pop("conf"), **asked)
+    except ValidationError as error:
+        _refuse(_first(error.messages))
+    except (ConfError, service.JobError) as error:
+        _refuse(str(error).removeprefix("conf: "))
+    for job in made:
+        audit("training queued", f"{job.id} {job.name}")
+    db.session.commit()
+    return {"jobs": [_told(job, positions()) for job in made]}
+
+
+@blueprint.get(f"/jobs/{_NUMBER}")
+@needs("read", "researcher")
+@answers(JobDetailsSchema, 401, 403, 404)
+def job(number: int) -> dict[str, Any]:
+    """One of one's own trainings (for admins: any) as it stands, with the curves so far."""
+    one = _own(number)
+    conf = json.loads(one.conf)
+    status = service.status_of(number) or {}
+    unfinished = current_app.extensions["live"].snapshot().get(one.run, {})
+    at_work = [
+        {
+            "repeat": name.removeprefix(f"{one.run} "), "round": repeat["round"], "rounds": repeat["rounds"],
+            "clients": [{"client": int(client), **what} for client, what in repeat["clients"].items()],
+        }
+        for name, repeat in status.get("repeats", {}).items() if one.state == "running" and not repeat["done"]
+    ]  # fmt: skip
+    return {
+        **_told(one, positions()), "conf": conf, "at_work": at_work, "curves": unfinished.get("begun", {}),
+        "rounds": conf["global_epochs"], "repeats": one.folds * one.seeds * conf["rotations"],
+    }  # fmt: skip
+
+
+@blueprint.get(f"/jobs/{_NUMBER}/log")
+@needs("read", "researcher")
+@blueprint.arguments(AfterSchema, location="query")
+@answers(LogSchema, 401, 403, 404, 422)
+def log(asked: dict[str, Any], number: int) -> dict[str, Any]:
+    """What happened in the training so far."""
+    return {"lines": service.log_of(_own(number).id, asked["after"])}
+
+
+@blueprint.put(f"/jobs/{_NUMBER}")
+@needs("train", "researcher")
+@blueprint.arguments(EditSchema)
+@answers(JobSchema, 401, 403, 404, 422)
+def edit(asked: dict[str, Any], number: int) -> dict[str, Any]:
+    """Change name or note of a training; admins its priority too."""
+    one = _own(number)
+    if "priority" in asked and not current_user.is_admin:
+        abort(403)
+    if asked.get("priority", one.priority) != one.priority:
+        audit("training's priority", f"{one.id} {asked['priority']}")
+    for key, value in asked.items():
+        setattr(one, key, value)
+    db.session.commit()
+    return _told(one, positions())
+
+
+@blueprint.post(f"/jobs/{_NUMBER}/<any({', '.join(ACTIONS)}):action>")
+@needs("train", "researcher")
+@limiter.limit("120 per minute")
+@answers(JobSchema, 401, 403, 404, 409, 422, 429)
+def act(number: int, action: str) -> dict[str, Any]:
+    """Pause, stop or resume a training; or repeat it, which answers the new one."""
+    one = _own(number)
+    try:
+        if action == "repeat":
+            one = service.repeat(one, current_user)
+        else:
+            {"pause": service.pause, "stop": service.stop, "resume": service.resume}[action](one)
+    except (ConfError, service.JobError) as error:
+        g.message = g.detail = str(error)
+        abort(409)
+    audit(f"training: {action}", f"{one.id} {one.name}")
+    db.session.commit()
+    return _told(one, positions())
+
+
+@blueprint.delete(f"/jobs/{_NUMBER}")
+@needs("train", "researcher")
+@answers(GoneSchema, 401, 403, 404)
+def delete(number: int) -> dict[str, Any]:
+    """Delete a training with its checkpoints, log, result and model; one that runs ends first."""
+    one = _own(number)
+    audit("training deleted", f"{one.id} {one.name}")
+    service.delete(one)
+    db.session.commit()
+    return {"gone": db.session.scalar(select(Job.id).where(Job.id == number)) is None}
+
+
+def positions() -> dict[int, int]:
+    """The place of each queued training in the queue, from 1; computed once a request."""
+    if "positions" not in g:
+        g.positions = {one.id: place for place, one in enumerate(service.queue(), 1)}
+    known: dict[int, int] = g.positions
+    return known
+
+
+def _own(number: int) -> Job:
+    one = db.session.get(Job, number)
+    if one is None or (one.user_id != current_user.id and not current_user.is_admin):
+        abort(404)
+    return one
+
+
+def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
+    status = (service.status_of(one.id) if one.state not in ("queued", "done") else None) or {}
+    mine = one.user_id == current_user.id
+    return {
+        "id": one.id, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
+        "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
+        "reason": _without_paths(one.reason), "run": one.run, "folds": one.folds, "seeds": one.seeds,
+        "priority": one.priority, "position": places.get(one.id),
+        "created": one.created.isoformat(), "started": one.started and one.started.isoformat(),
+        "ended": one.ended and one.ended.isoformat(), "seconds": one.seconds,
+        **{key: status.get(key) for key in ("photos", "photos_done", "photos_per_second", "seconds_left")},
+    }  # fmt: skip
+
+
+def _without_paths(text: str) -> str:
+    for folder, name in (("CACHE", "cache"), ("PHOTOS", "data"), ("INSTANCE", "instance")):
+        text = text.replace(str(os.path.realpath(current_app.config[folder])), name)
+    return text
+
+
+def _machine() -> dict[str, Any]:
+    config, free = current_app.config, 0
+    with suppress(OSError):
+        free = shutil.disk_usage(config["CACHE"]).free
+    return {
+        "alive": is_alive(service.jobs_folder()), "slots": config["SLOTS"], "per_user": config["PER_USER"],
+        "cores": os.cpu_count() or 1, "load_average": os.getloadavg()[0], "free_megabytes": free // 10**6,
+        "used_megabytes": service.usage(current_user) / 1e6, "quota_megabytes": config["QUOTA"] / 1e6,
+    }  # fmt: skip
+
+
+def _first(messages: Any) -> str:
+    """The first of marshmallow's nested messages as `key: what`."""
+    path = []
+    while isinstance(messages, dict):
+        key, messages = next(iter(messages.items()))
+        path.append(str(key))
+    return f"{'.'.join(path)}: {messages[0] if isinstance(messages, list) else messages}"
+
+
+def _refuse(message: str) -> NoReturn:
+    g.message = g.detail = message
+    abort(422)

@@ -1,0 +1,137 @@
+"""What the API takes and tells of trainings."""
+
+from __future__ import annotations
+
+from marshmallow import Schema, fields, validate
+
+from app.jobs.service import STATES
+from utils.report import LEVELS
+
+ACTIONS = ("pause", "stop", "resume", "repeat")
+
+
+def _text(**more: object) -> fields.String:
+    return fields.String(required=True, **more)  # type: ignore[arg-type]
+
+
+class SubmitSchema(Schema):
+    """A training to queue: a conf as in its file, and how it is repeated. `sweep` lists values for keys of the conf;
+    every combination of them is a training.
+    """
+
+    conf = fields.Dict(keys=fields.String(), required=True)
+    name = fields.String(required=True, validate=validate.Length(1, 60))
+    note = fields.String(load_default="", validate=validate.Length(max=2000))
+    folds = fields.Integer(load_default=1, strict=True, validate=validate.Range(1, 5))
+    seeds = fields.Integer(load_default=1, strict=True, validate=validate.Range(1, 100))
+    sweep = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.Raw(), validate=validate.Length(1, 100)),
+        load_default=dict,
+    )
+
+
+class EditSchema(Schema):
+    """What may be changed of a training: what one calls it and, for admins, which goes first (more: earlier)."""
+
+    name = fields.String(validate=validate.Length(1, 60))
+    note = fields.String(validate=validate.Length(max=2000))
+    priority = fields.Integer(strict=True, validate=validate.Range(-9, 9))
+
+
+class JobSchema(Schema):
+    """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
+
+    `photos`, `photos_done` (every pass counted), `photos_per_second` and `seconds_left` are null before its first word.
+    """
+
+    id = fields.Integer(required=True)
+    name, note, who, wish, reason, run, created = (_text() for _ in range(7))
+    mine = fields.Boolean(required=True)
+    state = fields.String(required=True, validate=validate.OneOf(STATES))
+    folds, seeds, priority = (fields.Integer(required=True) for _ in range(3))
+    position = fields.Integer(required=True, allow_none=True)
+    started, ended = (_text(allow_none=True) for _ in range(2))
+    seconds = fields.Float(required=True)
+    photos, photos_done = (fields.Integer(required=True, allow_none=True) for _ in range(2))
+    photos_per_second, seconds_left = (fields.Float(required=True, allow_none=True) for _ in range(2))
+
+
+class MachineSchema(Schema):
+    """Where trainings run: whether anybody carries them out, places, load of the last minute, cores, free space."""
+
+    alive = fields.Boolean(required=True)
+    slots, per_user, cores, free_megabytes = (fields.Integer(required=True) for _ in range(4))
+    load_average, used_megabytes, quota_megabytes = (fields.Float(required=True) for _ in range(3))
+
+
+class JobsSchema(Schema):
+    """Everybody's trainings, the latest first."""
+
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+    machine = fields.Nested(MachineSchema, required=True)
+
+
+class MadeSchema(Schema):
+    """The trainings that were queued."""
+
+    jobs = fields.List(fields.Nested(JobSchema), required=True)
+
+
+class WorkSchema(Schema):
+    """One client in the present round of a repeat: waiting, training, done or failed (with the reason)."""
+
+    client = fields.Integer(required=True)
+    state = _text()
+    photos = fields.Integer()
+    seconds = fields.Float()
+    reason = fields.String()
+
+
+class RepeatSchema(Schema):
+    """A repeat at work: rounds done, and its clients in the present one."""
+
+    repeat = _text()
+    round, rounds = (fields.Integer(required=True) for _ in range(2))
+    clients = fields.List(fields.Nested(WorkSchema), required=True)
+
+
+class CurveSchema(Schema):
+    """Accuracy and loss after each round."""
+
+    acc, loss = (fields.List(fields.Float(), required=True) for _ in range(2))
+
+
+class JobDetailsSchema(JobSchema):
+    """A training with its conf, repeats at work, and the curve of each repeat begun, by its name."""
+
+    conf = fields.Dict(keys=fields.String(), required=True)
+    at_work = fields.List(fields.Nested(RepeatSchema), required=True)
+    curves = fields.Dict(keys=fields.String(), values=fields.Nested(CurveSchema), required=True)
+    rounds, repeats = (fields.Integer(required=True) for _ in range(2))
+
+
+class AfterSchema(Schema):
+    """Lines of the log that one has already."""
+
+    after = fields.Integer(load_default=0, validate=validate.Range(0, 10**7))
+
+
+class LineSchema(Schema):
+    """A line of the log; `at` in UTC."""
+
+    line = fields.Integer(required=True)
+    at, text = _text(), _text()
+    level = fields.String(required=True, validate=validate.OneOf(LEVELS))
+
+
+class LogSchema(Schema):
+    """What happened, in order."""
+
+    lines = fields.List(fields.Nested(LineSchema), required=True)
+
+
+class GoneSchema(Schema):
+    """Whether it is gone by now; if not, it goes when its process has ended."""
+
+    gone = fields.Boolean(required=True)

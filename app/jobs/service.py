@@ -1,0 +1,365 @@
+"""The queue of trainings: a row of the database each. Every change of state is made here, in one short transaction.
+
+    queued -> running -> done | failed | paused | stopped | queued (its process was lost; it goes on by itself)
+    queued, paused -> stopped; paused, stopped, failed -> queued
+
+What a running one's owner wants is noted as a wish; the process that carries it out (`app.jobs.runner`) grants it. That
+process holds a claim; who has lost it may change nothing any more. i2main.py itself never works twice on one run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from flask import current_app
+from flask_babel import gettext as _
+from sqlalchemy import CursorResult, func, select, update
+
+from app.extensions import db
+from app.models import Job, User, now
+from utils import checkpoints
+from utils.conf import parse_conf
+from utils.report import LOG, STATUS
+from utils.results import result_path
+
+STATES = ("queued", "running", "paused", "stopped", "done", "failed")
+MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
+MAX_WAITING = 100  # trainings of one person that are not at their end
+MAX_LINES, _MAX_LOG_BYTES = 2000, 20_000_000
+_BEGINNING = datetime.min.replace(tzinfo=now().tzinfo)
+
+
+class JobError(ValueError):
+    """What cannot be done with a training as it is; the text is one line."""
+
+
+def folder_of(job_id: int) -> Path:
+    """Where conf, status and log of a training lie."""
+    return jobs_folder() / str(job_id)
+
+
+def jobs_folder() -> Path:
+    """Where those of all trainings lie."""
+    return Path(current_app.config["INSTANCE"]) / "jobs"
+
+
+def submit(
+    user: User,
+    conf: dict[str, Any],
+    *,
+    name: str,
+    note: str,
+    folds: int,
+    seeds: int,
+    sweep: dict[str, list[Any]],
+) -> list[Job]:
+    """Queue a training of `conf`, or one for every combination of the values that `sweep` lists for its keys.
+
+    Raises ConfError when one of the confs cannot be, JobError when the user has too much of something; then none is
+    queued.
+    """
+    variants = [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+    waiting = sum(job.state not in ("done", "failed", "stopped") for job in user.jobs)
+    if waiting + len(variants) > MAX_WAITING:
+        raise JobError(
+            _("%(count)s of your trainings would wait; at most %(most)s may.",
+              count=waiting + len(variants), most=MAX_WAITING)
+        )  # fmt: skip
+    if usage(user) > current_app.config["QUOTA"]:
+        megabytes = round(current_app.config["QUOTA"] / 1e6)
+        raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
+    made = []
+    for variant in variants:
+        whole = parse_conf(json.dumps({**conf, **variant}).encode(), "conf").as_json()
+        told = " ".join([name, *(f"{key} {_short(value)}" for key, value in variant.items())])
+        made.append(Job(name=told[:60], note=note, conf=json.dumps(whole), folds=folds, seeds=seeds))
+    user.jobs.extend(made)
+    db.session.flush()
+    for job in made:  # no other training ever has this name
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "_", job.name).strip("_-") or "run"
+        job.run = f"{slug}-{job.id}"
+    db.session.commit()
+    return made
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def repeat(job: Job, user: User) -> Job:
+    """Queue the same training once more, for `user`."""
+    return submit(
+        user, json.loads(job.conf), name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={}
+    )[0]
+
+
+def pause(job: Job) -> None:
+    """Halt it; the checkpoint stays, and so does its place in the list of what is still to be done."""
+    _halt(job, "pause", "paused", ("queued",))
+
+
+def stop(job: Job) -> None:
+    """End it; the checkpoint stays, so that it can be resumed after all."""
+    _halt(job, "stop", "stopped", ("queued", "paused"))
+
+
+def _halt(job: Job, wish: str, state: str, at_once: tuple[str, ...]) -> None:
+    if _change(job.id, at_once, state=state, reason="", ended=now()) or _change(
+        job.id, ("running",), wish=wish
+    ):
+        return
+    raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
+
+
+def resume(job: Job) -> None:
+    """Put a paused, stopped or failed one back into the queue; it goes on from its last whole round."""
+    fresh = {"wish": "", "reason": "", "losses": 0, "queued": now(), "ended": None}
+    if not _change(job.id, ("paused", "stopped", "failed"), state="queued", **fresh):
+        raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
+
+
+def delete(job: Job) -> None:
+    """Delete it with all its files: at once, or when its process has ended."""
+    if not _change(job.id, ("running",), wish="delete"):
+        remove(job)
+
+
+def remove(job: Job) -> None:
+    """Delete one that nobody is carrying out, with its files."""
+    forget_files([job])
+    db.session.delete(job)
+    db.session.commit()
+
+
+def forget_files(jobs: Iterable[Job], but_results: bool = False) -> None:
+    """Delete checkpoints and logs, and results and models too unless they are to stay."""
+    for job in jobs:
+        for path in files(job)[3 if but_results else 0 :]:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def forget_deleted(job: Job) -> None:
+    """Delete what is left of a training whose row went while its process was at work."""
+    if db.session.scalar(select(Job.id).where(Job.id == job.id)) is None:
+        forget_files([job], but_results=True)
+
+
+def files(job: Job) -> list[Path]:
+    """Its files and folders, there or not: result, model and card, then checkpoints and their lock, status and log."""
+    cache = Path(current_app.config["CACHE"])
+    result = result_path(cache, job.run)
+    unfinished = checkpoints.folder_of(cache, job.run)
+    return [
+        *(result.with_suffix(suffix) for suffix in (".pkl", ".safetensors", ".md")),
+        unfinished, unfinished.with_name(f"{unfinished.name}.lock"), folder_of(job.id),
+    ]  # fmt: skip
+
+
+def measured_speed(conf: dict[str, Any]) -> tuple[float, int] | None:
+    """Photos per second that the latest training of the same net made on this machine, and its number; None if none."""
+    recent = db.session.scalars(
+        select(Job).where(Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
+    )
+    for job in recent:
+        ran = json.loads(job.conf)
+        if all(ran[key] == conf[key] for key in ("model_name", "width", "image_size", "norm")):
+            status = status_of(job.id)
+            if status and status.get("photos_per_second", 0) > 0:
+                return float(status["photos_per_second"]), job.id
+    return None
+
+
+def status_of(number: int) -> dict[str, Any] | None:
+    """What its process last reported (utils.report); None before it has."""
+    try:
+        status = json.loads((folder_of(number) / STATUS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def log_of(number: int, after: int) -> list[dict[str, Any]]:
+    """Lines of its log behind the first `after` ones, at most the latest MAX_LINES; `line` counts from 1."""
+    try:
+        with (folder_of(number) / LOG).open("rb") as file:
+            raw = list(enumerate(file.read(_MAX_LOG_BYTES).split(b"\n")[:-1], 1))
+    except OSError:
+        return []
+    found = []
+    for line, text in raw[after:][-MAX_LINES:]:
+        with suppress(ValueError):
+            told = json.loads(text)
+            found.append({"line": line, "at": told["at"], "level": told["level"], "text": told["text"]})
+    return found
+
+
+def usage(user: User) -> int:
+    """Bytes that the files of the user's trainings take."""
+    total = 0
+    for job in user.jobs:
+        for path in files(job):
+            for file in path.rglob("*") if path.is_dir() else [path]:
+                with suppress(OSError):
+                    total += file.stat().st_size
+    return total
+
+
+def order(waiting: Iterable[Job], turns: dict[int, datetime]) -> list[Job]:
+    """Queued ones in the order in which they get a place, given when each person had the latest start.
+
+    Priority first; among equals it is the turn of the person whose latest start lies longest ago, and of that
+    person's trainings the one that has waited longest.
+    """
+    left, turns, ordered = list(waiting), dict(turns), []
+    while left:
+        first = min(
+            left, key=lambda job: (-job.priority, turns.get(job.user_id, _BEGINNING), job.queued, job.id)
+        )
+        left.remove(first)
+        ordered.append(first)
+        turns[first.user_id] = now() + timedelta(seconds=len(ordered))
+    return ordered
+
+
+def queue() -> list[Job]:
+    """All queued ones, in that order."""
+    turns = db.session.execute(
+        select(Job.user_id, func.max(Job.started)).where(Job.started.is_not(None)).group_by(Job.user_id)
+    ).all()
+    waiting = db.session.scalars(select(Job).where(Job.state == "queued")).all()
+    return order(waiting, {user: started for user, started in turns if started})
+
+
+def startable() -> list[Job]:
+    """The queued ones that need not wait for another of the same person, in order."""
+    db.session.rollback()  # so that what others did meanwhile is seen
+    counts = db.session.execute(
+        select(Job.user_id, func.count()).where(Job.state == "running").group_by(Job.user_id)
+    ).all()
+    running = {user: int(count) for user, count in counts}
+    found = []
+    for job in queue():
+        if running.get(job.user_id, 0) < current_app.config["PER_USER"] and not _is_busy(job):
+            found.append(job)
+            running[job.user_id] = running.get(job.user_id, 0) + 1
+    return found
+
+
+def claim_next() -> tuple[int, str] | None:
+    """Claim the training whose turn it is: its number and the claim; None when none may start now."""
+    jobs_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(jobs_folder() / "claim.lock"):  # so that nobody gets more places than one person may have
+        found = startable()
+        if not found:
+            return None
+        number, claim = found[0].id, secrets.token_hex(16)
+        held = {
+            "state": "running",
+            "wish": "",
+            "claim": claim,
+            "started": now(),
+            "beat": now(),
+            "ended": None,
+        }
+        return (number, claim) if _change(number, ("queued",), **held) else None
+
+
+def beat(number: int, claim: str) -> str | None:
+    """Say that the training's process lives; its owner's wish, None when the claim is lost or the training is gone."""
+    held = (Job.id == number, Job.claim == claim, Job.state == "running")
+    db.session.execute(update(Job).where(*held).values(beat=now()))
+    wish = db.session.scalar(select(Job.wish).where(*held))
+    db.session.commit()
+    return wish
+
+
+def settle(number: int, claim: str, status: int, said: str) -> None:
+    """Note how its process ended: exit status (negative: the signal that killed it) and the last it said."""
+    db.session.rollback()
+    job = db.session.scalar(select(Job).where(Job.id == number, Job.claim == claim, Job.state == "running"))
+    if job is None:
+        return
+    ended: dict[str, Any] = {
+        "claim": "", "wish": "", "ended": now(), "reason": "",
+        "seconds": job.seconds + (now() - (job.started or now())).total_seconds(),
+    }  # fmt: skip
+    if status == 0 and job.wish != "delete":
+        ended |= {"state": "done", "losses": 0}
+    elif job.wish:
+        ended |= {"state": "paused" if job.wish == "pause" else "stopped"}
+    elif status == 130:  # told to stop by nobody who has an account: the machine goes down
+        ended |= {"state": "queued", "ended": None}
+    elif status < 0:
+        ended |= _lost(job, f"its process was killed (signal {-status})")
+    else:
+        ended |= {"state": "failed", "reason": said[:500] or f"exit status {status}"}
+    unwanted = job.wish == "delete"
+    if _change(number, ("running",), claim, **ended) and unwanted:
+        remove(job)
+
+
+def requeue_lost(since: datetime) -> list[int]:
+    """Put those back into the queue whose process was last heard of before `since`; returns their numbers."""
+    lost = db.session.scalars(select(Job).where(Job.state == "running", Job.beat < since)).all()
+    found = []
+    for job in lost:
+        unwanted = job.wish == "delete"
+        if job.wish:
+            after = {"state": "paused" if job.wish == "pause" else "stopped", "ended": now()}
+        else:
+            after = _lost(job, "its process was lost")
+        if _change(job.id, ("running",), job.claim, **{"ended": None, "claim": "", "wish": "", **after}):
+            found.append(job.id)
+            if unwanted:
+                remove(job)
+    db.session.commit()
+    return found
+
+
+def _lost(job: Job, how: str) -> dict[str, Any]:
+    losses = 1 if _got_on(job) else job.losses + 1
+    if losses >= MAX_LOSSES:
+        reason = f"{how}, {losses} times in a row; resuming goes on from the last whole round"
+        return {"state": "failed", "losses": losses, "reason": reason}
+    reason = f"{how}; goes on from the last whole round"
+    return {"state": "queued", "ended": None, "losses": losses, "reason": reason}
+
+
+def _got_on(job: Job) -> bool:
+    """Whether it has ended a round since its latest start."""
+    folder = checkpoints.folder_of(Path(current_app.config["CACHE"]), job.run)
+    begun = (job.started or now()).timestamp()
+    with suppress(OSError):
+        return any(path.stat().st_mtime > begun for path in folder.glob("*.npz"))
+    return False
+
+
+def _is_busy(job: Job) -> bool:
+    """Whether a process, left over perhaps, still works on the run."""
+    try:
+        return checkpoints.is_busy(Path(current_app.config["CACHE"]), job.run)
+    except OSError:  # a full disk, say: whoever tries to train will say it
+        return False
+
+
+def _change(number: int, states: tuple[str, ...], held_by: str | None = None, /, **values: Any) -> bool:
+    """Set `values` if the training is in one of `states` (and the claim is `held_by`) by now; whether it was."""
+    where = [Job.id == number, Job.state.in_(states)]
+    if held_by is not None:
+        where.append(Job.claim == held_by)
+    changed = db.session.execute(update(Job).where(*where).values(**values))
+    db.session.commit()
+    return isinstance(changed, CursorResult) and changed.rowcount == 1

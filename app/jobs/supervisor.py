@@ -1,0 +1,141 @@
+"""Has queued trainings carried out: in places of its own, or by RQ workers where REDIS_URL names a Redis.
+
+The database is the only truth. What lies in Redis are tickets, each "there is something to do"; which training it is,
+the worker that takes one asks the database. So a Redis that forgets everything costs nothing but new tickets.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.config import ROOT, demo, production
+from app.extensions import db
+from app.jobs import runner, service
+from app.models import now
+
+_LOOK_SECONDS = 0.5
+QUEUE = "skyfed-trainings"
+_ALIVE = "supervisor.lock"
+T = TypeVar("T")
+
+
+def bare_app(is_demo: bool) -> Flask:
+    """The site's settings and database, without its pages. Raises ConfigError."""
+    app = Flask("app")
+    app.config.from_mapping(demo() if is_demo else production())
+    db.init_app(app)
+    return app
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a supervisor looks after the trainings in `folder`."""
+    try:
+        with FileLock(folder / _ALIVE, blocking=False):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
+def supervise(app: Flask, stopping: threading.Event) -> None:
+    """Have queued trainings carried out until `stopping` is set. Only one supervisor of an instance is at work."""
+    with app.app_context():
+        service.jobs_folder().mkdir(parents=True, exist_ok=True)
+        lock = FileLock(service.jobs_folder() / _ALIVE)
+        while not stopping.is_set():
+            with suppress(Timeout):
+                lock.acquire(timeout=_LOOK_SECONDS)
+                break
+        else:
+            return
+        with lock:
+            if app.config["REDIS_URL"]:
+                _hand_out_tickets(app, stopping)
+            else:
+                _carry_out(app, stopping)
+
+
+def _carry_out(app: Flask, stopping: threading.Event) -> None:
+    """In threads of this process, one a place. Whatever the database calls running here has lost its process."""
+    _tried(lambda: service.requeue_lost(now()))
+    busy: list[threading.Thread] = []
+    while not stopping.wait(_LOOK_SECONDS):
+        busy = [thread for thread in busy if thread.is_alive()]
+        while len(busy) < app.config["SLOTS"] and (claimed := _tried(service.claim_next)):
+            busy.append(threading.Thread(target=runner.carry_out, args=(app, *claimed, stopping)))
+            busy[-1].start()
+        _give_up_lost(app)
+    for thread in busy:
+        thread.join()
+
+
+def _hand_out_tickets(app: Flask, stopping: threading.Event) -> None:
+    from redis import Redis
+    from redis.exceptions import RedisError
+    from rq import Queue
+
+    queue = Queue(QUEUE, connection=Redis.from_url(app.config["REDIS_URL"]))
+    while not stopping.wait(_LOOK_SECONDS):
+        _give_up_lost(app)
+        startable = _tried(service.startable) or []
+        with suppress(RedisError):
+            for _ in range(len(startable) - queue.count):
+                queue.enqueue(take_ticket, app.config["DEMO"], job_timeout=-1, result_ttl=0, failure_ttl=3600)
+
+
+def take_ticket(is_demo: bool) -> None:
+    """What an RQ worker does: carry out the training whose turn it is, if any."""
+    app = bare_app(is_demo)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    with app.app_context():
+        claimed = service.claim_next()
+    if claimed:
+        runner.carry_out(app, *claimed, stopping)
+
+
+def work(app: Flask) -> None:
+    """Be an RQ worker until told to stop."""
+    from redis import Redis
+    from rq import Queue, Worker
+
+    connection = Redis.from_url(app.config["REDIS_URL"])
+    Worker([Queue(QUEUE, connection=connection)], connection=connection).work()
+
+
+def _give_up_lost(app: Flask) -> None:
+    _tried(lambda: service.requeue_lost(now() - timedelta(seconds=app.config["LOST_AFTER"])))
+
+
+def _tried(what: Callable[[], T]) -> T | None:
+    """What it returns, None while the database is away."""
+    try:
+        return what()
+    except (SQLAlchemyError, OSError):
+        with suppress(SQLAlchemyError):
+            db.session.rollback()
+        return None
+
+
+def keep_alive(is_demo: bool) -> None:
+    """Have a supervisor process as long as this one lives, a new one when it dies. Never returns; for a thread."""
+    while True:
+        started = time.monotonic()
+        arguments = [sys.executable, "-m", "app.jobs", *(["--demo"] if is_demo else [])]
+        child = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
+        child.wait()
+        time.sleep(max(0.0, 5.0 - (time.monotonic() - started)))

@@ -1,0 +1,245 @@
+"""What the API takes and tells of trainings; that they are carried out, test_queue.py shows."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.auth import service as people
+from app.extensions import db
+from app.jobs import service
+from app.models import ApiToken, AuditEntry, Job, User, hash_secret, now
+from tests.app.conftest import PASSWORD
+from tests.app.test_confs import _ask
+from tests.conftest import TINY
+from utils.report import write_log
+
+
+@pytest.fixture
+def ask(browse):
+    """Asks the API for something as somebody of a role."""
+    browsers = {}
+
+    def call(method, path="", status=200, role="researcher", **body):
+        if role not in browsers:
+            browser = browse(role)
+            browsers[role] = browser, {"X-CSRFToken": browser.token()}
+        browser, headers = browsers[role]
+        answer = browser.client.open(
+            f"/api/v1/jobs{path}", method=method, headers=headers, **({"json": body} if body else {})
+        )
+        assert answer.status_code == status, answer.get_data(as_text=True)
+        return answer.json
+
+    return call
+
+
+def _submit(ask, status=200, **more):
+    told = ask("POST", status=status, **{"conf": TINY, "name": "my first", **more})
+    return told["jobs"] if status == 200 else told["error"]["message"]
+
+
+def test_a_training_is_queued_as_it_was_described(ask, site):
+    [job] = _submit(ask, note="why not", folds=2, seeds=3)
+    assert (job["state"], job["position"], job["run"]) == ("queued", 1, f"my_first-{job['id']}")
+    told = ask("GET", f"/{job['id']}")
+    assert told["conf"]["width"] == 4 and told["repeats"] == 6 and told["rounds"] == 3
+    assert told["curves"] == {} and told["at_work"] == [] and told["note"] == "why not"
+    with site.app_context():
+        assert db.session.scalars(select(AuditEntry.action)).all()[-1] == "training queued"
+    machine = ask("GET")["machine"]
+    assert machine["alive"] is False and machine["cores"] >= 1 and machine["free_megabytes"] > 0
+
+
+def test_a_sweep_is_a_training_for_every_combination_or_none(ask):
+    made = _submit(ask, sweep={"lr": [0.01, 0.1], "partition": ["equal", "shards"]})
+    assert [job["name"] for job in made] == [
+        f"my first lr {lr} partition {partition}" for lr in (0.01, 0.1) for partition in ("equal", "shards")
+    ]
+    confs = [ask("GET", f"/{job['id']}")["conf"] for job in made]
+    assert [(conf["lr"], conf["partition"]) for conf in confs] == [
+        (0.01, "equal"), (0.01, "shards"), (0.1, "equal"), (0.1, "shards")
+    ]  # fmt: skip
+    assert "lr: expected" in _submit(ask, 422, sweep={"lr": [0.01, -1]})
+    assert "101 of your" in _submit(ask, 422, sweep={"seed": list(range(97))})
+    assert len(ask("GET")["jobs"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conf": {**TINY, "k": 9}}, "k: expected at most no_models (3), found 9"),
+        ({"conf": {}}, "model_name"), ({"conf": []}, "conf: "), ({"conf": {**TINY, "momentums": 1}}, "momentums"),
+        ({"name": ""}, "name: "), ({"name": "x" * 61}, "name: "), ({"folds": 6}, "folds: "),
+        ({"folds": "2"}, "folds: "),
+        ({"seeds": 0}, "seeds: "), ({"sweep": {"lr": []}}, "sweep.lr"), ({"sweep": {"nothing": [1]}}, "nothing"),
+        ({"note": "x" * 2001}, "note: "), ({"priority": 9}, "priority: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_in_one_line(ask, change, message):
+    said = _submit(ask, 422, **change)
+    assert message in said and "\n" not in said
+    assert ask("GET")["jobs"] == []
+
+
+def test_a_key_that_stands_twice_is_refused_as_in_a_file(browse):
+    browser = browse("researcher")
+    raw = json.dumps({"conf": TINY, "name": "twice"}).replace('"k": 3', '"k": 3, "k": 2')
+    answer = browser.client.post(
+        "/api/v1/jobs", data=raw, content_type="application/json", headers={"X-CSRFToken": browser.token()}
+    )
+    assert answer.status_code == 422 and 'key "k" stands twice' in answer.json["error"]["message"]
+
+
+def test_nobody_else_sees_or_touches_it(ask, site, browse):
+    [job] = _submit(ask, note="secret")
+    with site.app_context():
+        people.register("other@example.org", "Other", PASSWORD, "researcher")
+    other = browse()
+    other.log_in("other@example.org")
+    headers = {"X-CSRFToken": other.token()}
+    for method, path in (
+        ("GET", ""), ("GET", "/log"), ("PUT", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/stop"),
+        ("POST", "/resume"), ("POST", "/repeat"),
+    ):  # fmt: skip
+        body = {"json": {"note": "mine now"}} if method == "PUT" else {}
+        answer = other.client.open(f"/api/v1/jobs/{job['id']}{path}", method=method, headers=headers, **body)
+        assert answer.status_code == 404, (method, path)
+    assert other.get(f"/jobs/{job['id']}").status_code == 404
+    [seen] = other.get("/api/v1/jobs").json["jobs"]
+    assert (seen["who"], seen["mine"], seen["note"]) == ("Researcher", False, "")
+    assert ask("GET", f"/{job['id']}", role="admin")["note"] == "secret"
+
+
+def test_a_token_needs_the_scope(site, ask):
+    [job] = _submit(ask)
+    with site.app_context():
+        user = people.find_user("researcher@example.org")
+        for scope in ("read", "train"):
+            user.tokens.append(ApiToken(name=scope, secret_hash=hash_secret(scope), scopes=scope))
+        db.session.commit()
+    client = site.test_client()
+    for scope, method, path, status in (
+        ("read", "GET", f"/{job['id']}", 200), ("read", "POST", f"/{job['id']}/stop", 403),
+        ("train", "POST", f"/{job['id']}/stop", 200), ("train", "GET", f"/{job['id']}", 403),
+    ):  # fmt: skip
+        headers = {"Authorization": f"Bearer {scope}"}
+        assert client.open(f"/api/v1/jobs{path}", method=method, headers=headers).status_code == status
+
+
+def test_states_change_only_as_they_may(ask):
+    [job] = _submit(ask)
+    number = job["id"]
+    allowed = {
+        "queued": {"pause": "paused", "stop": "stopped"}, "paused": {"resume": "queued", "stop": "stopped"},
+        "stopped": {"resume": "queued"},
+    }  # fmt: skip
+    for state, reach in (("queued", []), ("paused", ["pause"]), ("stopped", ["stop"])):
+        for action in ("pause", "stop", "resume"):
+            for step in reach:
+                ask("POST", f"/{number}/{step}")
+            assert ask("GET", f"/{number}")["state"] == state
+            after = allowed[state].get(action)
+            told = ask("POST", f"/{number}/{action}", 200 if after else 409)
+            assert ask("GET", f"/{number}")["state"] == (after or state)
+            if not after:
+                assert told["error"]["message"].endswith(f"{state}.")
+            if ask("GET", f"/{number}")["state"] != "queued":
+                ask("POST", f"/{number}/resume")
+    assert ask("DELETE", f"/{number}") == {"gone": True} and ask("GET")["jobs"] == []
+    [later] = _submit(ask)
+    assert later["id"] > number  # a number names files, so it never comes twice
+
+
+def test_priority_is_for_admins_and_goes_first(ask, site):
+    jobs = [_submit(ask, name=name)[0]["id"] for name in "abc"]
+    ask("PUT", f"/{jobs[2]}", 403, priority=1)
+    assert ask("PUT", f"/{jobs[2]}", role="admin", priority=1)["position"] == 1
+    places = {job["id"]: job["position"] for job in ask("GET")["jobs"]}
+    assert [places[number] for number in jobs] == [2, 3, 1]
+    assert ask("PUT", f"/{jobs[0]}", name="anew", note="n")["name"] == "anew"
+    assert ask("GET", f"/{jobs[0]}")["run"] == f"a-{jobs[0]}"  # what files are called stays
+    with site.app_context():
+        assert service.claim_next()[0] == jobs[2]
+
+
+def test_limits_hold(ask, site):
+    site.config["PER_USER"] = 1
+    first, second = (_submit(ask)[0]["id"] for _ in range(2))
+    with site.app_context():
+        assert service.claim_next()[0] == first
+        assert service.claim_next() is None
+    site.config["QUOTA"] = 10
+    (folder := site.config["INSTANCE"] / "jobs" / str(second)).mkdir(parents=True)
+    (folder / "log.jsonl").write_text("x" * 20)
+    assert "MB; delete some first" in _submit(ask, 422)
+    ask("DELETE", f"/{second}")
+    assert not folder.exists() and _submit(ask)
+
+
+def test_a_lost_claim_changes_nothing_and_losses_are_counted(site, ask):
+    [job] = _submit(ask)
+    with site.app_context():
+        number, claim = service.claim_next()
+        assert service.beat(number, claim) == "" and service.beat(number, "other") is None
+        for losses in range(1, service.MAX_LOSSES + 1):
+            assert service.requeue_lost(now() - timedelta(seconds=60)) == []
+            assert service.requeue_lost(now()) == [number]
+            service.settle(number, claim, 0, "")  # too late: somebody else may be at it
+            row = db.session.get(Job, number)
+            assert row.losses == losses
+            if losses < service.MAX_LOSSES:
+                assert row.state == "queued" and "goes on" in row.reason
+                number, claim = service.claim_next()
+        assert row.state == "failed" and "5 times" in row.reason
+    ask("POST", f"/{job['id']}/resume")
+    assert ask("GET", f"/{job['id']}")["reason"] == ""
+
+
+def test_the_log_tells_what_is_new_and_survives_a_torn_line(site, ask):
+    [job] = _submit(ask)
+    folder = site.config["INSTANCE"] / "jobs" / str(job["id"])
+    folder.mkdir(parents=True)
+    write_log(folder, "info", "began")
+    write_log(folder, "warning", "client 2: out of memory")
+    with (folder / "log.jsonl").open("a") as file:
+        file.write('{"at": "2026')
+    lines = ask("GET", f"/{job['id']}/log")["lines"]
+    assert [(one["line"], one["level"], one["text"]) for one in lines] == [
+        (1, "info", "began"), (2, "warning", "client 2: out of memory")
+    ]  # fmt: skip
+    assert [one["line"] for one in ask("GET", f"/{job['id']}/log?after=1")["lines"]] == [2]
+    ask("GET", f"/{job['id']}/log?after=-1", 422)
+
+
+def test_the_estimate_comes_from_what_was_measured_here(site, ask, browse, data):
+    site.config["PHOTOS"] = data
+    browser = browse("researcher")
+    assert _ask(browser, json.dumps(TINY)).json["photos_per_second"] is None
+    [job] = _submit(ask)
+    with site.app_context():
+        service.claim_next()
+    folder = site.config["INSTANCE"] / "jobs" / str(job["id"])
+    folder.mkdir(parents=True)
+    (folder / "status.json").write_text(json.dumps({"photos_per_second": 123.0}))
+    told = _ask(browser, json.dumps({**TINY, "lr": 0.5})).json
+    assert (told["photos_per_second"], told["measured_by"]) == (123.0, job["id"])
+    assert _ask(browser, json.dumps({**TINY, "width": 8})).json["photos_per_second"] is None
+
+
+def test_with_the_account_go_its_trainings_but_not_their_results(site, ask, browse):
+    [job] = _submit(ask)
+    cache, folder = site.config["CACHE"], site.config["INSTANCE"] / "jobs" / str(job["id"])
+    (cache / ".unfinished" / job["run"]).mkdir(parents=True)
+    (cache / f"{job['run']}.json.pkl").write_text("a result")
+    folder.mkdir(parents=True)
+    browser = browse("researcher")
+    exported = browser.get("/profile/export").json["trainings"]
+    assert [(one["name"], one["conf"]["width"]) for one in exported] == [("my first", 4)]
+    browser.post("/profile/delete", {"password": PASSWORD})
+    with site.app_context():
+        assert db.session.scalars(select(Job)).all() == []
+        assert db.session.scalar(select(User).where(User.email == "researcher@example.org")) is None
+    assert not folder.exists() and not (cache / ".unfinished" / job["run"]).exists()
+    assert (cache / f"{job['run']}.json.pkl").exists()

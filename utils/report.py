@@ -1,0 +1,172 @@
+"""What a training tells programs that watch it: where it stands, and a log. `i2main.py --report DIR`.
+
+`status.json` is written anew, whole, at most once a second; `log.jsonl` grows by a line of JSON for each thing that
+happened: `at` (UTC), `level` (info, warning or error) and `text`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.files import atomic_write
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from utils.engines import Engine
+    from utils.experiment import Repeat, State
+    from utils.federated.update import Failure, JudgeJob, TrainJob, Update
+    from utils.runs import Run
+
+STATUS, LOG = "status.json", "log.jsonl"
+LEVELS = ("info", "warning", "error")
+_WRITE_EVERY_SECONDS = 1.0
+
+
+def write_log(folder: Path, level: str, text: str) -> None:
+    """Add a line to the log in `folder`; several processes may do so at a time."""
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    line = json.dumps({"at": at, "level": level, "text": text}) + "\n"
+    handle = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(handle, line.encode())
+    finally:
+        os.close(handle)
+
+
+class Report:
+    """A hook for `carry_out` that reports the runs into a folder; `watched` makes it see the clients too."""
+
+    def __init__(self, folder: Path, runs: list[Run]) -> None:
+        from utils.progress import Tally  # imports torch, which the site's queue has no use for
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._tally = Tally(runs)
+        self._lock = threading.Lock()
+        self._written = 0.0
+        self._failures: dict[tuple[str, Repeat], int] = {}
+        self._repeats: dict[str, dict[str, Any]] = {}
+        self._names = [run.name for run in runs]
+        for run in runs:
+            repeats, workers = (
+                f"{count} {what}{'s' * (count > 1)}"
+                for count, what in ((len(run.repeats), "repeat"), (run.workers, "worker"))
+            )
+            write_log(folder, "info", f"{run.name}: {repeats} on {workers}, {run.device}")
+            for file in run.photos.unreadable:
+                write_log(folder, "warning", f"{run.name}: {file} cannot be decoded, left out")
+        self._write()
+
+    def __call__(self, run: Run, repeat: Repeat, state: State) -> None:
+        """Called after every round, from any thread."""
+        record, key = state.record, (run.name, repeat)
+        with self._lock:
+            resumed = self._tally.add(run, repeat, state) and len(record["acc"]) > 1
+            where = f"{run.name} {repeat}"
+            if resumed:
+                write_log(self._folder, "info", f"{where}: goes on after round {state.rounds}")
+            else:
+                for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:
+                    write_log(
+                        self._folder, "warning", f"{where} round {round_ + 1}: client {client}: {reason}"
+                    )
+                write_log(
+                    self._folder, "info",
+                    f"{where} round {state.rounds} of {run.conf.global_epochs}: accuracy {record['acc'][-1]:.3f}, "
+                    f"loss {record['loss'][-1]:.3f}, {record['seconds'][-1]:.1f} s",
+                )  # fmt: skip
+            self._failures[key] = len(record["failures"])
+            one = self._repeats.setdefault(
+                f"{run.name} {repeat}", {"rounds": run.conf.global_epochs, "clients": {}}
+            )
+            one.update(round=state.rounds, done="test" in record)
+            if one["done"]:
+                one["clients"] = {}
+            self._write(now="test" in record)
+
+    def watched(self, run: Run, repeat: Repeat, engine: Engine) -> Engine:
+        """`engine`, telling which of the repeat's clients is at work."""
+        from utils.experiment import select_cohort
+
+        seed = run.conf.seed + repeat.seed
+
+        def begin(round_: int) -> None:
+            cohort = select_cohort(run.conf, seed, round_)
+            waiting = {client: {"state": "waiting"} for client in cohort}
+            with self._lock:
+                self._repeats[f"{run.name} {repeat}"] = {
+                    "round": round_, "rounds": run.conf.global_epochs, "done": False, "clients": waiting
+                }  # fmt: skip
+
+        def tell(client: int, **what: Any) -> None:
+            with self._lock:
+                self._repeats[f"{run.name} {repeat}"]["clients"][client] = what
+                self._write()
+
+        return _Watched(engine, run.workers, begin, tell)
+
+    def close(self) -> None:
+        """Write where the runs stand at the end."""
+        with self._lock:
+            self._write(now=True)
+
+    def _write(self, now: bool = False) -> None:
+        if not now and time.monotonic() - self._written < _WRITE_EVERY_SECONDS:
+            return
+        self._written = time.monotonic()
+        tally = self._tally
+        status = {
+            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "runs": self._names,
+            "photos": tally.total, "photos_done": tally.done, "photos_per_second": tally.rate,
+            "seconds_left": tally.left, "repeats": self._repeats,
+        }  # fmt: skip
+        with atomic_write(self._folder / STATUS) as file:
+            file.write(json.dumps(status).encode())
+
+
+class _Watched:
+    def __init__(self, engine: Engine, workers: int, begin: Any, tell: Any) -> None:
+        self._engine, self._workers, self._begin, self._tell = engine, workers, begin, tell
+
+    def train(self, jobs: Iterable[TrainJob]) -> Iterator[Update | Failure]:
+        from utils.federated.update import Failure
+
+        out: list[tuple[int, int]] = []  # client and photos, in the order in which they were handed out
+
+        def at_work(place: int) -> None:
+            """Engines take a job more than they have workers; that one waits."""
+            if 0 <= place < min(self._workers, len(out)):
+                self._tell(out[place][0], state="training", photos=out[place][1])
+
+        def handed_out() -> Iterator[TrainJob]:
+            for number, job in enumerate(jobs):
+                if number == 0:
+                    self._begin(job.round)
+                out.append((job.client, len(job.photos)))
+                at_work(len(out) - 1)
+                yield job
+
+        for outcome in self._engine.train(handed_out()):
+            out.pop(0)
+            at_work(self._workers - 1)
+            if isinstance(outcome, Failure):
+                self._tell(outcome.client, state="failed", reason=outcome.reason)
+            else:
+                seconds = outcome.metrics.get("seconds", 0.0)
+                self._tell(outcome.client, state="done", photos=outcome.samples, seconds=round(seconds, 3))
+            yield outcome
+
+    def judge(self, jobs: Iterable[JudgeJob]) -> list[NDArray[np.float32]]:
+        return self._engine.judge(jobs)
+
+    def close(self) -> None:
+        self._engine.close()
