@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Serve the site, or look after it.")
     parser.add_argument("--demo", action="store_true", help="try it out: demo accounts, this machine only")
     parser.add_argument("--port", type=_port, default=5000, help="default 5000")
-    parser.add_argument("--threads", type=int, default=16, help="requests at a time (default 16)")
+    parser.add_argument("--threads", type=_threads, default=16, help="requests at a time (default 16)")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the site (the default)")
     admin = commands.add_parser("admin", help="make somebody an admin")
@@ -60,6 +60,13 @@ def _port(text: str) -> int:
     value = int(text)
     if not 1 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"expected 1 to 65535, found {text}")
+    return value
+
+
+def _threads(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"expected 1 to 1000, found {text}")
     return value
 
 

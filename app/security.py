@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_babel import gettext as _
-from werkzeug.exceptions import HTTPException, SecurityError
+from sqlalchemy.exc import DataError
+from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, SecurityError
 from werkzeug.wrappers import Response
+
+from app.extensions import db
 
 POLICY = "; ".join(
     (
@@ -47,6 +52,18 @@ def init_app(app: Flask) -> None:
             response.cache_control.no_store = True
         return response
 
+    @app.errorhandler(RecursionError)
+    @app.errorhandler(DataError)
+    def made_no_sense(error: Exception) -> tuple[Response | str, int]:
+        """JSON nested a thousand times; a text with a character that the database cannot hold."""
+        db.session.rollback()
+        return failed(BadRequest())
+
+    @app.errorhandler(InternalServerError)
+    def broke(error: InternalServerError) -> tuple[Response | str, int]:
+        db.session.rollback()  # so that the page of the error can ask who is there
+        return failed(error)
+
     @app.errorhandler(HTTPException)
     def failed(error: HTTPException) -> tuple[Response | str, int]:
         code = error.code or 500
@@ -59,9 +76,27 @@ def init_app(app: Flask) -> None:
             413: _("That is too large."),
             429: _("Too many tries. Please wait a while."),
         }.get(code, _("Something went wrong."))
+        if code == 413 and request.endpoint in app.config["UPLOADS"]:
+            text = _("That is too large: at most 25 MB a photo and 64 MB together.")
+        if found := first_message(
+            getattr(error, "data", {}).get("messages")
+        ):  # what a schema has against the request
+            g.detail = found
+            text = _("That cannot be understood: %(what)s", what=found)
         text = g.get("message") or text
         if isinstance(error, SecurityError):  # a foreign host: there is no site to draw a page of
             return current_app.response_class(text, code, mimetype="text/plain"), code
         if request.path.startswith("/api/"):
             return jsonify(error={"code": code, "message": text, "detail": g.get("detail", "")}), code
         return render_template("error.html", code=code, text=text), code
+
+
+def first_message(messages: Any) -> str:
+    """The first of marshmallow's nested messages as `key: what`; empty where there is none."""
+    path = []
+    while isinstance(messages, dict) and messages:
+        key, messages = next(iter(messages.items()))
+        path.append(str(key))
+    if isinstance(messages, list) and messages:
+        messages = messages[0]
+    return f"{'.'.join(path)}: {messages}" if isinstance(messages, str) else ""

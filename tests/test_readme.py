@@ -54,7 +54,6 @@ def sandbox(tmp_path_factory):
         target = folder / "my_photos" / path.parent.name / f"photo{index}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
-    _run(folder, "python3 i0down_training_resource.py simulate 60")
     return folder
 
 

@@ -20,6 +20,8 @@ from utils.results import (
     write_result,
 )
 
+MODEL = {"file": "conf_x.json.safetensors", "bytes": 9, "sha256": "0" * 64}
+
 
 def make_result(**changes):
     """A result as small as the schema allows: two rounds, one repeat, two test photos."""
@@ -47,8 +49,9 @@ def make_result(**changes):
         "test": {"hash": ["aa", "bb"], "label": [0, 1], "probability": [0.1, 0.9], "probability_grey": [0.1, 0.8]},
     }  # fmt: skip
     return {
-        "format": 1, "name": "conf_x", "acc": [0.5, 0.75], "loss": [0.6, 0.5], "repeats": [repeat], "conf": {},
-        "versions": {}, "data": {"fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
+        "format": 1, "name": "conf_x", "acc": [0.5, 0.75], "loss": [0.6, 0.5], "repeats": [repeat],
+        "conf": {"no_models": 1, "k": 1, "global_epochs": 2}, "versions": {},
+        "data": {"fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
         "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}, **changes,
     }  # fmt: skip
 
@@ -150,6 +153,13 @@ BROKEN = {
     "client's accuracy a text": _changed(("repeats", 0, "clients", 0, "accuracy"), "good"),
     "a failure that is none": _changed(("repeats", 0, "failures"), [[1, 2]]),
     "degree empty": make_result(degree={}),
+    "conf empty": make_result(conf={}),
+    "a layer without shape": make_result(layers=[["fc.bias"]]),
+    "versions numbers": make_result(versions={"torch": 2}),
+    "model a text": make_result(model="good"),
+    "model without hash": make_result(model={"file": "x", "bytes": 1}),
+    "validation figures a list": make_result(parameters=1, model={**MODEL, "val": [1]}),
+    "parameters missing": make_result(model=MODEL),
     "degree of a repeat a text": _changed(("repeats", 0, "degree", "gini"), "0"),
     "the same repeat twice": make_result(repeats=make_result()["repeats"] + make_result()["repeats"]),
     "a photo judged twice": _changed(("repeats", 0, "test", "hash"), ["aa", "aa"]),

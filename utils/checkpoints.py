@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import shutil
-import zipfile
-import zlib
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -59,7 +58,7 @@ class Checkpoints:
                 state = State(packed["weights"], json.loads(packed["record"].tobytes()))
             if (state.record["fold"], state.record["seed"], state.record["rotation"]) != astuple(repeat):
                 raise ValueError
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # a damaged archive can raise anything
             raise ResultError(
                 f"{path}: a damaged checkpoint ({type(error).__name__}); delete it to do this repeat again"
             ) from None
@@ -172,6 +171,7 @@ def peek(path: Path) -> dict[str, Any] | None:
     try:
         with np.load(path, allow_pickle=False) as packed:
             record = json.loads(packed["record"].tobytes())
-        return {key: [float(value) for value in record[key]] for key in ("acc", "loss")}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error):
+        told = {key: [float(value) for value in record[key]] for key in ("acc", "loss")}
+        return told if all(math.isfinite(value) for values in told.values() for value in values) else None
+    except Exception:  # a damaged archive can raise anything
         return None

@@ -301,10 +301,11 @@ def _check_together(conf: Conf, where: str) -> None:
 
 
 def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
-        raise ValueError(f"key {_shown(twice)} stands twice")
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"key {_shown(key)} stands twice")
+        values[key] = value
     return values
 
 
@@ -321,4 +322,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, default=str)[:80]
+    try:
+        return json.dumps(value, ensure_ascii=True, default=str)[:80]
+    except RecursionError:
+        return "something nested too deeply"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from utils.comparison import accuracy, answers
-from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality
+from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality, trust
 
 # Per set of photos: where they are from, what limits the model, what to cite.
 _SETS = {
@@ -34,7 +34,12 @@ def _set(name: str) -> tuple[str, str, str]:
 
 def _calibration(result: dict[str, Any]) -> str:
     given, scaled = cross_fitted(result)
-    how = calibrate(result)
+    how, (answered, right) = calibrate(result), trust(result)
+    told = (
+        f"it answered {answered:.1%} of the test photos, {right:.1%} of them right"
+        if answered
+        else "it never did"
+    )
     rows = "\n".join(
         f"| {name} | {found.brier} | {found.log_loss} | {found.calibration_error:.3f} |"
         for name, found in (
@@ -52,8 +57,8 @@ def _calibration(result: dict[str, Any]) -> str:
 {rows}
 
 The forecast divides logits by {how.temperature:.3f}. It says sunny from {how.sunny_from:.3f} on,
-cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: beyond these, at least {TRUSTED:.0%} of the
-cross-validated answers were right.
+cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: even of the least sure answers that are said, at least
+{TRUSTED:.0%} were right (isotonic regression). With temperature and thresholds from the other folds {told}.
 
 | said, scaled | were sunny | answers |
 |---|---|---|

@@ -192,7 +192,37 @@ def check_result(result: Any, where: str) -> None:
         need(_numbers(result.get(key)), key, "a list of numbers")
     need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
     need(len(result["acc"]) == len(result["loss"]) > 0, "acc", "as many values as loss, at least one")
-    need(isinstance(result.get("layers"), list), "layers", "a list")
+    need(
+        _has_numbers(result["conf"], ("no_models", "k", "global_epochs")),
+        "conf",
+        "numbers no_models, k, global_epochs",
+    )
+    layers = result.get("layers")
+    need(
+        isinstance(layers, list)
+        and all(isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in layers)
+        and all(isinstance(one[1], list) and all(map(_is_int, one[1])) for one in layers),
+        "layers",
+        "a list of names and shapes",
+    )
+    need(all(isinstance(one, str) for one in result["versions"].values()), "versions", "texts")
+    if (model := result.get("model")) is not None:
+        need(
+            isinstance(model, dict)
+            and isinstance(model.get("file"), str)
+            and _is_int(model.get("bytes"))
+            and re.fullmatch("[0-9a-f]{64}", str(model.get("sha256"))) is not None,
+            "model",
+            "file, bytes and SHA-256",
+        )
+        for part in ("test", "val"):
+            figures = model.get(part, {"photos": 0, "acc": 0, "balanced_acc": 0, "loss": 0})
+            need(
+                _has_numbers(figures, ("photos", "acc", "balanced_acc", "loss")),
+                f"model.{part}",
+                "its figures",
+            )
+        need(_is_int(result.get("parameters")), "parameters", "a whole number")
     repeats = result.get("repeats")
     need(isinstance(repeats, list) and len(repeats) > 0, "repeats", "a list with at least one entry")
     assert isinstance(repeats, list)

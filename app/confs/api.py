@@ -66,7 +66,11 @@ def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
     }  # fmt: skip
     if "choices" in limits:
         told["choices"] = list(limits["choices"])
-    return told | {name: limits[name] for name in ("low", "high", "multiple") if name in limits}
+    return told | {
+        name: limits[name]
+        for name in ("low", "high", "above_low", "below_high", "multiple")
+        if name in limits
+    }
 
 
 def _outcome(conf: Conf) -> dict[str, Any]:

@@ -13,6 +13,7 @@ class KeySchema(Schema):
     default = fields.Raw(allow_none=True)
     choices = fields.List(fields.String())
     low, high, multiple = fields.Float(), fields.Float(), fields.Integer()
+    above_low, below_high = fields.Boolean(), fields.Boolean()
 
 
 class ConfsSchema(Schema):

@@ -222,7 +222,7 @@ def _fault(refused: Refused) -> tuple[int, str]:
         "too large": _("This photo is too large: at most 25 MB and 100 million pixels."),
         "too small": _("This photo is too small: at least 64 pixels a side."),
         "not a picture": _(
-            "This is not a picture in a format known here (JPEG, HEIC, PNG, WebP, TIFF, BMP)."
+            "This is not a picture in a format known here (JPEG, HEIC, PNG, WebP, TIFF, BMP, GIF)."
         ),
         "animated": _("This picture moves; send a still one."),
         "damaged": _("This picture is damaged and cannot be read."),

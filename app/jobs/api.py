@@ -32,6 +32,7 @@ from app.jobs.schemas import (
 from app.jobs.supervisor import is_alive
 from app.models import Job
 from app.runs.api import answers, needs
+from app.security import first_message
 from utils.conf import ConfError, read_json
 
 blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
@@ -65,7 +66,7 @@ def submit() -> dict[str, Any]:
         asked = SubmitSchema().load(read_json(request.get_data(), "request"))
         made = service.submit(current_user, asked.pop("conf"), **asked)
     except ValidationError as error:
-        _refuse(_first(error.messages))
+        _refuse(first_message(error.messages))
     except (ConfError, service.JobError) as error:
         _refuse(str(error).removeprefix("conf: "))
     for job in made:
@@ -198,15 +199,6 @@ def _machine() -> dict[str, Any]:
         "cores": os.cpu_count() or 1, "load_average": os.getloadavg()[0], "free_megabytes": free // 10**6,
         "used_megabytes": service.usage(current_user) / 1e6, "quota_megabytes": config["QUOTA"] / 1e6,
     }  # fmt: skip
-
-
-def _first(messages: Any) -> str:
-    """The first of marshmallow's nested messages as `key: what`."""
-    path = []
-    while isinstance(messages, dict):
-        key, messages = next(iter(messages.items()))
-        path.append(str(key))
-    return f"{'.'.join(path)}: {messages[0] if isinstance(messages, list) else messages}"
 
 
 def _refuse(message: str) -> NoReturn:

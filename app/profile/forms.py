@@ -41,6 +41,14 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     )
 
 
+_SCOPES = {
+    "read": _l("read: see what is yours and your trainings"),
+    "label": _l("label: tag runs"),
+    "keep": _l("keep: keep and correct forecasts"),
+    "train": _l("train: start and stop trainings (researchers)"),
+}
+
+
 class TokenForm(FlaskForm):  # type: ignore[misc]
     """A new token for programs."""
 
@@ -51,7 +59,7 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
     scopes = SelectMultipleField(
         _l("What it may do"),
         [DataRequired(_l("Please choose at least one."))],
-        choices=_choices(*((scope, scope) for scope in SCOPES)),
+        choices=_choices(*((scope, _SCOPES[scope]) for scope in SCOPES)),
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )

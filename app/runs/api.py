@@ -295,6 +295,7 @@ def init_app(app: Flask) -> None:
     app.extensions["photos"] = PhotoFiles(app.config["PHOTOS"])
     app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    app.config["UPLOADS"] = UPLOADS
     app.before_request(_authenticate)
     api = Api(app)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
+from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, grey_shift
 from utils.conf import Conf, json_name, owner_name
 from utils.figures import AXES, colour, curves_table, title
 from utils.forecast.calibration import calibrate, cross_fitted, plain, quality
@@ -241,14 +241,17 @@ def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
 def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the list of runs shows of a result."""
     repeats, given = result["repeats"], answers(result)
+    resamples = (
+        RESAMPLES if name in WHAT else 1000
+    )  # what figures and README quote; of 500 runs a hasty reading
     sent = sum(sum(r["bytes_up"]) + sum(r["bytes_down"]) for r in repeats) / len(repeats)
     return {
         "name": name,
         "title": title(name),
         "colour": colour(name),
         "what": WHAT.get(name, ""),
-        **estimate("accuracy", accuracy(given, resamples=1000)),
-        **estimate("balanced", accuracy(given, balanced=True, resamples=1000)),
+        **estimate("accuracy", accuracy(given, resamples=resamples)),
+        **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),
         "loss": result["loss"][-1],
         "rounds": len(result["acc"]),
         "repeats": len(repeats),

@@ -41,7 +41,7 @@ class Live:
                     conf = plan["conf"]
                     rounds = int(conf["global_epochs"])
                     repeats = int(plan["folds"]) * int(plan["seeds"]) * int(conf.get("rotations", 1))
-                except (OSError, ValueError, KeyError, TypeError):
+                except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
                     continue
                 begun = {}
                 for path in sorted(plan_path.parent.glob("*.npz")):

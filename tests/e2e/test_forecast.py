@@ -59,7 +59,7 @@ def test_a_dropped_photo_is_judged_explained_compared_kept_and_corrected(page_of
     page.get_by_role("slider", name="What spoke for the answer").fill("0")
     expect(card.locator("canvas")).to_have_css("opacity", "0")
     page.get_by_label("Ask all models").check()
-    expect(card.locator("table tbody tr")).to_have_count(5)
+    expect(card.locator("table tbody tr")).to_have_count(4)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
     card.get_by_role("button", name="Keep in my history").click()
@@ -137,3 +137,44 @@ def test_server_and_browser_agree_on_fifty_photos(page_of, cache):
     assert max(far) < 0.01
     assert [one["answer"] for one in said] == [other.answer for other in expected]
     assert len({other.answer for other in expected}) >= 2
+
+
+def test_what_is_to_stay_on_the_device_is_never_sent(chromium, address):
+    context = chromium.new_context(
+        base_url=address, locale="en-US"
+    )  # the browser logs the blocked request itself
+    page = context.new_page()
+    sent = []
+    page.on("request", lambda request: request.method == "POST" and sent.append(request.url))
+    page.route("**/model.onnx", lambda route: route.abort())
+    page.goto("/forecast")
+    page.get_by_label("Judge on this device").check()
+    page.get_by_label("Choose photos").set_input_files([upload(1), upload(2)])
+    expect(page.locator(".answer .alert")).to_have_count(2)
+    expect(page.locator(".answer .alert").first).to_contain_text("nothing was sent")
+    assert sent == []
+    page.unroute("**/model.onnx")
+    page.get_by_label("Choose photos").set_input_files(upload(1))
+    expect(page.get_by_text("Judged on this device.")).to_be_visible()
+    assert sent == []
+    context.close()
+
+
+def test_the_latest_question_is_the_one_that_is_answered(page_of):
+    page = page_of()
+
+    page.add_init_script(
+        "const quick = window.fetch; window.fetch = async (address, ...more) => {"
+        "  if (String(address).includes('model=alone')) await new Promise((done) => setTimeout(done, 1500));"
+        "  return quick(address, ...more);"
+        "};"
+    )
+    page.goto("/forecast")
+    page.get_by_label("Choose photos").set_input_files(upload(1))
+    expect(page.locator(".verdict")).to_be_visible()
+    page.get_by_label("Who answers").select_option("alone")
+    with page.expect_response("**/api/v1/forecast?model=everything*") as answer:
+        page.get_by_label("Who answers").select_option("everything")
+    sunny = answer.value.json()["forecasts"][0]["forecast"]["probability"]
+    page.wait_for_timeout(2500)
+    expect(page.locator(".answer")).to_contain_text(f"{round(100 * sunny)} % sunny")

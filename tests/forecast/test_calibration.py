@@ -12,6 +12,7 @@ from utils.forecast.calibration import (
     fit_temperature,
     plain,
     quality,
+    trust,
 )
 from utils.results import read_result
 
@@ -50,12 +51,16 @@ def test_scaling_mends_what_was_overconfident_and_touches_no_answer(overconfiden
     assert ((said > 0.5) == (given.logits > 0)).all()
 
 
-def test_beyond_the_thresholds_nine_in_ten_are_right(overconfident):
+def test_even_the_least_sure_answers_that_are_said_are_mostly_right(overconfident):
     how, given = calibrate(overconfident), answers_of(overconfident)
     said = np.array([how.probability(logit) for logit in given.logits])
     assert 0 < how.cloudy_to < 0.5 < how.sunny_from < 1
-    assert given.labels[said >= how.sunny_from].mean() >= TRUSTED
-    assert 1 - given.labels[said <= how.cloudy_to].mean() >= TRUSTED
+    assert how.sunny_from == pytest.approx(TRUSTED, abs=0.07)  # as these logits, scaled, say the truth
+    assert how.cloudy_to == pytest.approx(1 - TRUSTED, abs=0.07)
+    near = (said >= how.sunny_from) & (said < how.sunny_from + 0.1)
+    assert given.labels[near].mean() >= TRUSTED
+    answered, right = trust(overconfident)
+    assert 0.5 < answered < 0.9 and right > 0.85
     answers = {how.answer(p) for p in said}
     assert answers == {"sunny", "cloudy", "unsure"}
     assert (how.answer(how.sunny_from), how.answer(how.cloudy_to), how.answer(0.5)) == (

@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(("file", "answer", "probability_sunny", "strangeness", "refused"))
     files = sorted(path for path in given.folder.rglob("*") if path.is_file() and not path.is_symlink())
+    refused = 0
     for path in tqdm(files, unit="photo", disable=None):
         name = str(path.relative_to(given.folder))
         try:
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         except (Refused, OSError) as error:
             reason = error.reason if isinstance(error, Refused) else f"cannot be read ({error.strerror})"
             rows.writerow((name, "", "", "", reason))
+            refused += 1
         else:
             rows.writerow((name, said.answer, f"{said.probability:.4f}", f"{said.strangeness:.3f}", ""))
     try:
@@ -59,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
         return 1
-    print(f"{len(files)} files judged by {given.model} into {given.out}")
+    print(f"{given.model}: {len(files) - refused} judged, {refused} refused -> {given.out}")
     return 0
 
 

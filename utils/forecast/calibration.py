@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import isotonic_regression, minimize_scalar
 
 from utils.comparison import Estimate
 
 Numbers = NDArray[np.float64]
-TRUSTED = 0.9
-"""Share of right answers that an answer beyond a threshold has to have."""
+TRUSTED = 0.75
+"""Share of right answers among those with a probability like the least sure one that is still said."""
+_ENOUGH = 30  # answers beyond a threshold; of fewer, nothing is known
 _RESAMPLES, _BINS = 2000, 10
 
 
@@ -85,19 +86,42 @@ def fit_temperature(logits: Numbers, labels: Numbers) -> float:
 def calibrate(result: Mapping[str, Any]) -> Calibration:
     """Temperature and thresholds from all cross-validated answers of a result."""
     given = answers_of(result)
-    temperature = fit_temperature(given.logits, given.labels)
-    said = _sigmoid(given.logits / temperature)
-    return Calibration(
-        temperature, 1 - _threshold(1 - said, 1 - given.labels), _threshold(said, given.labels)
-    )
+    return _calibrated(given.logits, given.labels)
+
+
+def _calibrated(logits: Numbers, labels: Numbers) -> Calibration:
+    temperature = fit_temperature(logits, labels)
+    said = _sigmoid(logits / temperature)
+    return Calibration(temperature, 1 - _threshold(1 - said, 1 - labels), _threshold(said, labels))
+
+
+def trust(result: Mapping[str, Any]) -> tuple[float, float]:
+    """Share of answers that are given at all, and the share of right ones among them (nan where none is given).
+
+    Temperature and thresholds follow from the other folds each time, so these are what a new photo may expect.
+    """
+    given = answers_of(result)
+    said = right = 0
+    for fold in np.unique(given.folds):
+        here = given.folds == fold
+        others = ~here if (~here).any() else here
+        how = _calibrated(given.logits[others], given.labels[others])
+        probabilities = _sigmoid(given.logits[here] / how.temperature)
+        sunny, cloudy = probabilities >= how.sunny_from, probabilities <= how.cloudy_to
+        said += int(sunny.sum() + cloudy.sum())
+        right += int(given.labels[here][sunny].sum() + (1 - given.labels[here])[cloudy].sum())
+    return said / len(given.labels), right / said if said else float("nan")
 
 
 def _threshold(said: Numbers, right: Numbers) -> float:
-    """The smallest probability, at least a half, from which on TRUSTED of the answers are right; 1 where none is."""
-    order = np.argsort(-said)
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    """The smallest probability, at least a half, whose answers are right in TRUSTED of the cases; 1 where none is.
+
+    How often answers of a probability are right is estimated by isotonic regression (Zadrozny and Elkan 2002).
+    """
+    order = np.argsort(said, kind="stable")
+    share = isotonic_regression(right[order]).x
     fine = np.flatnonzero((share >= TRUSTED) & (said[order] >= 0.5))
-    return float(max(0.5, said[order][fine[-1]])) if len(fine) else 1.0
+    return float(said[order][fine[0]]) if len(fine) and len(order) - fine[0] >= _ENOUGH else 1.0
 
 
 def cross_fitted(result: Mapping[str, Any]) -> tuple[Answers, Numbers]:

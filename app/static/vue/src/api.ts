@@ -205,6 +205,8 @@ export interface Key {
   choices?: string[];
   low?: number;
   high?: number;
+  above_low?: boolean;
+  below_high?: boolean;
   multiple?: number;
 }
 
