@@ -67,6 +67,11 @@ BROKEN_FILES = {
     "null": b"null",
     "key twice": b'{"lr": 1, "lr": 2}',
     "nested deep": b"[" * 100_000,
+    "holds nested deep": b'{"model_name": "resnet18", "no_models": 1, "type": "weather", "global_epochs": 1,'
+    b' "local_epochs": 1, "k": 1, "batch_size": 1, "lr": 1, "momentum": 0, "holds": [['
+    + b"[" * 969
+    + b"]" * 971
+    + b"}",
     "long number": b'{"lr": ' + b"9" * 10_000 + b"}",
     "too large": b" " * 2_000_000,
 }

@@ -227,7 +227,7 @@ def test_the_newest_unfinished_run_of_the_same_plan_is_resumed_others_are_left_a
     assert resume(tmp_path, "conf_none", {"lr": 1}) is None
 
 
-@pytest.mark.parametrize("damage", ["empty", "half", "other repeat", "no record"])
+@pytest.mark.parametrize("damage", ["empty", "half", "other repeat", "no record", "method"])
 def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
     checkpoints = start(tmp_path, "conf_tiny", {}, overwrite=False)
     repeat, path = Repeat(0, 0, 0), checkpoints.folder / "fold0-seed0-rotation0.npz"
@@ -235,6 +235,10 @@ def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
     checkpoints.save(repeat, State(np.zeros(9, np.float32), {} if damage == "no record" else record))
     if damage in ("empty", "half"):
         path.write_bytes(path.read_bytes()[: 0 if damage == "empty" else 200])
+    if damage == "method":  # one bit of the archive's directory: a compression nobody knows
+        raw = bytearray(path.read_bytes())
+        raw[raw.index(b"PK\1\2") + 10] ^= 64
+        path.write_bytes(raw)
     with pytest.raises(ResultError) as error:
         checkpoints.load(repeat)
     assert str(path) in str(error.value) and "\n" not in str(error.value)

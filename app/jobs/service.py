@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import product
@@ -311,9 +311,13 @@ def settle(number: int, claim: str, status: int, said: str) -> None:
         remove(job)
 
 
-def requeue_lost(since: datetime) -> list[int]:
-    """Put those back into the queue whose process was last heard of before `since`; returns their numbers."""
-    lost = db.session.scalars(select(Job).where(Job.state == "running", Job.beat < since)).all()
+def requeue_lost(since: datetime, known: Collection[int] = ()) -> list[int]:
+    """Put those back into the queue whose process was last heard of before `since`, but for the `known` ones.
+
+    Returns their numbers.
+    """
+    silent = (Job.state == "running", Job.beat < since, Job.id.not_in(known))
+    lost = db.session.scalars(select(Job).where(*silent)).all()
     found = []
     for job in lost:
         unwanted = job.wish == "delete"

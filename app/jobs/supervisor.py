@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -72,14 +72,14 @@ def supervise(app: Flask, stopping: threading.Event) -> None:
 def _carry_out(app: Flask, stopping: threading.Event) -> None:
     """In threads of this process, one a place. Whatever the database calls running here has lost its process."""
     _tried(lambda: service.requeue_lost(now()))
-    busy: list[threading.Thread] = []
+    busy: dict[int, threading.Thread] = {}
     while not stopping.wait(_LOOK_SECONDS):
-        busy = [thread for thread in busy if thread.is_alive()]
+        busy = {number: thread for number, thread in busy.items() if thread.is_alive()}
         while len(busy) < app.config["SLOTS"] and (claimed := _tried(service.claim_next)):
-            busy.append(threading.Thread(target=runner.carry_out, args=(app, *claimed, stopping)))
-            busy[-1].start()
-        _give_up_lost(app)
-    for thread in busy:
+            busy[claimed[0]] = threading.Thread(target=runner.carry_out, args=(app, *claimed, stopping))
+            busy[claimed[0]].start()
+        _give_up_lost(app, busy)  # a laptop that slept has an old heart-beat, but its threads are there
+    for thread in busy.values():
         thread.join()
 
 
@@ -117,8 +117,8 @@ def work(app: Flask) -> None:
     Worker([Queue(QUEUE, connection=connection)], connection=connection).work()
 
 
-def _give_up_lost(app: Flask) -> None:
-    _tried(lambda: service.requeue_lost(now() - timedelta(seconds=app.config["LOST_AFTER"])))
+def _give_up_lost(app: Flask, known: Collection[int] = ()) -> None:
+    _tried(lambda: service.requeue_lost(now() - timedelta(seconds=app.config["LOST_AFTER"]), known))
 
 
 def _tried(what: Callable[[], T]) -> T | None:

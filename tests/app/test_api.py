@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import time
 
 import pytest
 from sqlalchemy import select
@@ -140,6 +141,33 @@ def test_the_description_of_the_api_names_every_route(site, browse):
         if rule.rule.startswith("/api/v1/") and "openapi" not in rule.rule
     }
     assert set(described["paths"]) == routes
+
+
+def test_what_makes_no_sense_is_said_and_never_breaks_the_site(browse):
+    browser = browse("researcher")
+    headers = {"X-CSRFToken": browser.token(), "Content-Type": "application/json"}
+    for path in ("/api/v1/labels/conf_a", "/api/v1/confs/preview", "/api/v1/jobs"):
+        for raw in ("[" * 5000, '{"a":' * 5000 + "1" + "}" * 5000):
+            method = "PUT" if "labels" in path else "POST"
+            assert browser.client.open(path, method=method, data=raw, headers=headers).status_code in (
+                400,
+                422,
+            )
+    answer = browser.get("/api/v1/comparison?a=conf_a")
+    assert answer.status_code == 422 and answer.json["error"]["detail"].startswith("query.b: ")
+    assert "query.b" in answer.json["error"]["message"]
+
+
+def test_a_conf_of_many_keys_is_refused_in_no_time(browse):
+    browser = browse("researcher")
+    raw = "{" + ",".join(f'"k{number}": 1' for number in [*range(15_000), 0]) + "}"
+    started = time.process_time()
+    answer = browser.client.post(
+        "/api/v1/confs/preview", data=raw,
+        headers={"X-CSRFToken": browser.token(), "Content-Type": "application/json"},
+    )  # fmt: skip
+    assert answer.status_code == 422 and "stands twice" in answer.json["error"]["message"]
+    assert time.process_time() - started < 5  # it took minutes when each key was compared with all before
 
 
 def test_errors_of_the_api_are_json(browse):

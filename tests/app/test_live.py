@@ -80,11 +80,23 @@ def test_streams_leave_room_for_everybody_else(site, browse):
     assert browse().get("/api/v1/live").status_code == 200
 
 
-@pytest.mark.parametrize("raw", [b"", b"PK\x03\x04 no zip", b"\x93NUMPY"])
+BROKEN = [
+    b"", b"PK\x03\x04 no zip", b"\x93NUMPY", b"[" * 100_000,
+    b'{"conf": {"global_epochs": 1e999}, "folds": 1, "seeds": 1}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", BROKEN, ids=range(len(BROKEN)))
 def test_damaged_checkpoints_and_plans_are_passed_over(browse, cache, training, raw):
     checkpoints, rounds = training
     rounds(0, [0.5])
-    (checkpoints.folder / "fold1-seed0-rotation0.npz").write_bytes(raw)
+    rounds(1, [float("nan")])  # JSON cannot say it
+    rounds(2, [0.5])
+    with_a_bit_off = checkpoints.folder / "fold2-seed0-rotation0.npz"
+    whole = bytearray(with_a_bit_off.read_bytes())
+    whole[whole.index(b"PK\1\2") + 10] ^= 64
+    with_a_bit_off.write_bytes(whole)
+    (checkpoints.folder / "fold3-seed0-rotation0.npz").write_bytes(raw)
     broken = cache / ".unfinished" / "conf_broken"
     broken.mkdir()
     (broken / "plan.json").write_bytes(raw)

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ from app.auth import service
 from app.cli import prepare_database
 from app.config import production
 from app.extensions import db
+from app.jobs import service as queue
+from app.models import now
 from tests.app.conftest import PASSWORD, Browser
+from tests.conftest import TINY
 
 PROGRAMS = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True), *map(Path, os.get_exec_path())]
 INITDB = next((str(folder / "initdb") for folder in PROGRAMS if (folder / "pg_ctl").exists()), None)
@@ -74,6 +78,26 @@ def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache):
     assert browser.log_in("user@example.org").status_code == 302
     assert browser.put("/api/v1/labels/conf_a", {"tags": ["a"], "note": "晴"}).status_code == 200
     assert browser.get("/api/v1/labels").json["labels"]["conf_a"]["note"] == "晴"
+    with site.app_context():  # the queue's changes of state, as this database does them
+        user = service.find_user("user@example.org")
+        first, second = (
+            queue.submit(user, TINY, name=n, note="", folds=1, seeds=1, sweep={})[0].id for n in "ab"
+        )
+        assert [one.id for one in queue.queue()] == [first, second]
+        number, claim = queue.claim_next()
+        assert number == first and queue.beat(number, claim) == "" and queue.beat(number, "other") is None
+        assert queue.requeue_lost(now() - timedelta(minutes=1)) == []
+        assert queue.requeue_lost(now()) == [first]
+        assert [one.id for one in queue.queue()] == [
+            first,
+            second,
+        ]  # nobody else's turn, and it waited longest
+        queue.settle(*queue.claim_next(), 0, "")
+        assert {one.id: one.state for one in user.jobs} == {first: "done", second: "queued"}
+    broken = browser.put(
+        "/api/v1/labels/conf_a", {"tags": [], "note": "\0"}
+    )  # which this database cannot hold
+    assert broken.status_code == 400 and browser.get("/home").status_code == 200
     assert browser.post("/profile/delete", {"password": PASSWORD}).status_code == 302
     with site.app_context():
         folder = f"{site.root_path}/migrations"

@@ -103,6 +103,34 @@ class Rq(Embedded):
             self.redis.wait()
 
 
+class Site(Embedded):
+    """The whole demo site."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.turn = 0
+
+    def start(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)]
+        self.processes = [
+            subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=subprocess.PIPE, text=True)
+        ]
+        assert "SkyFed is at" in self.processes[0].stdout.readline()
+
+    def kill_one(self):
+        """In turn: the server's main process, of which a new one is started, and its worker, which it replaces."""
+        self.turn += 1
+        if self.turn % 2:
+            self.stop()
+            self.start()
+        else:
+            children = Path(f"/proc/{self.processes[0].pid}/task/{self.processes[0].pid}/children")
+            os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+
+
 class Lab:
     """A site's folders, its API as a researcher sees it, and the processes that carry out what is asked."""
 
@@ -186,6 +214,7 @@ def undisturbed(tmp_path_factory, data):
     return _outcome(folder, "twin-1")
 
 
+@pytest.mark.parametrize("lab", [Embedded, Rq, Site], ids=["embedded", "rq", "site"], indirect=True)
 def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(lab, undisturbed):
     dice = random.Random(5)
     [job] = lab.submit()

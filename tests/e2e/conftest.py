@@ -29,9 +29,9 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
-    """A data folder with a set of simulated skies, `skies`."""
+    """A data folder with a set of simulated skies."""
     folder = tmp_path_factory.mktemp("data")
-    simulate = "i0down_training_resource.py simulate 60 --set skies --data".split()
+    simulate = "i0down_training_resource.py simulate 60 --data".split()
     subprocess.run([sys.executable, *simulate, folder], cwd=ROOT, check=True, capture_output=True)
     return folder
 

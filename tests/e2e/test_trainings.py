@@ -1,13 +1,18 @@
 """A researcher trains from the browser: start, watch, pause, resume, stop, repeat with changes, compare; tidy up."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from playwright.sync_api import expect
 
 from app.frontend import FOLDER
+from tests.conftest import ROOT
 from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_forecast import PHONE
+from utils.readme import README
 
 expect.set_options(timeout=90_000)
 STATES = re.compile("queued|running|paused|stopped|done|failed")
@@ -17,7 +22,7 @@ def _describe(page, name, **keys):
     page.goto("/confs/new")
     page.get_by_label("Name", exact=True).fill(name)
     for key, value in {
-        "data": "skies",
+        "data": "simulated",
         "width": 4,
         "image_size": 32,
         "k": 3,
@@ -122,6 +127,27 @@ def test_a_sweep_is_queued_watched_and_deleted(page_of):
         mine.first.get_by_role("button", name="Delete", exact=True).click()
         mine.first.get_by_role("button", name="Delete with all its files").click()
         expect(mine).to_have_count(left)
+
+
+def test_the_program_of_the_readme_does_the_same(page_of, address):
+    page = page_of()
+    _researcher(page)
+    page.goto("/profile")
+    page.get_by_label("What it is for").fill("a program")
+    for scope in ("read", "train"):
+        page.get_by_label(re.compile(f"^{scope}: ")).check()
+    page.get_by_role("button", name="Make a token").click()
+    environment = {**os.environ, "SKYFED_SITE": address, "SKYFED_TOKEN": page.locator("#token").inner_text()}
+    program = re.search(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+    )
+    assert re.fullmatch(r"(\d+ [01]\.\d+\n){2}", done.stdout), done.stderr
 
 
 def test_owners_that_take_part_are_chosen(page_of):
