@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from app.vite import DIST
+from tests.app.test_forecast import BAD
 from utils.forecast.predictor import Predictor, read_photo
 from utils.photos.simulator import simulate
 
@@ -83,13 +84,24 @@ def test_samples_several_files_and_a_bad_one(page_of):
     expect(page.locator(".verdict")).to_have_count(3)
 
 
-def test_a_bad_photo_gets_its_sentence(chromium, address):
-    context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusal itself
+@pytest.mark.parametrize("here", [False, True], ids=["site", "device"])
+def test_every_bad_photo_gets_a_sentence_and_the_next_good_one_an_answer(chromium, address, here):
+    context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusals itself
     page = context.new_page()
     page.goto("/forecast")
-    bad = {"name": "x.jpg", "mimeType": "image/jpeg", "buffer": b"<script>alert(1)</script>"}
-    page.get_by_label("Choose photos").set_input_files([bad])
-    expect(page.locator(".answer .alert")).to_contain_text("not a picture in a format known here")
+    if here:
+        page.get_by_label("Judge on this device").check()
+    chooser = page.get_by_label("Choose photos")
+    harmless = ("animated", "50 MB") if here else ()  # judged on one's own device, at one's own cost
+    bad = [(kind, raw) for kind, (raw, _) in BAD.items() if kind not in harmless]
+    for count, (kind, raw) in enumerate(bad, 1):
+        chooser.set_input_files([{"name": f"{kind}.jpg", "mimeType": "image/jpeg", "buffer": raw}])
+        expect(page.locator(".answer .alert")).to_have_count(count)
+        sentence = page.locator(".answer .alert").first.inner_text()
+        assert 15 < len(sentence) < 200 and sentence.endswith("."), (kind, sentence)
+    chooser.set_input_files([upload(1)] * 100)
+    expect(page.locator(".alert").first).to_have_text("Only the first 10 photos are judged.")
+    expect(page.locator(".verdict")).to_have_count(10)
     context.close()
 
 
