@@ -139,8 +139,8 @@ def folder_of(cache: Path, name: str) -> Path:
 
 
 def is_busy(cache: Path, name: str) -> bool:
-    """Whether a live process works on the run `name`."""
-    lock = _lock(cache, name)
+    """Whether a live process works on the run `name`. Takes the lock for a moment, which others wait for."""
+    lock = _lock(cache, name, patience=0)
     if lock is not None:
         lock.release()
     return lock is None
@@ -156,11 +156,12 @@ def _root(cache: Path) -> Path:
     return cache / ".unfinished"
 
 
-def _lock(cache: Path, name: str) -> FileLock | None:
+def _lock(cache: Path, name: str, patience: float = 1.0) -> FileLock | None:
+    """The lock of a run; None when a live process has it for more than `patience` seconds."""
     _root(cache).mkdir(parents=True, exist_ok=True)
     lock = FileLock(_root(cache) / f"{name}.lock", thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=patience, poll_interval=0.02)
     except Timeout:
         return None
     return lock

@@ -62,6 +62,7 @@ class State:
 
     weights: Vector
     record: dict[str, Any] = field(default_factory=dict)
+    resumed: bool = False  # just read from its checkpoint, nothing done since
 
     @property
     def rounds(self) -> int:

@@ -24,16 +24,14 @@ class Tally:
         self._seen: dict[tuple[str, Repeat], int] = {}
         self.resumed = 0
 
-    def add(self, run: Run, repeat: Repeat, state: State) -> bool:
-        """Take in what a repeat has done; True when it is seen for the first time."""
+    def add(self, run: Run, repeat: Repeat, state: State) -> None:
+        """Take in what a repeat has done so far."""
         done = sum(state.record["photos_seen"])
         if "test" in state.record:
             done = _photos(run, repeat)  # an early stop is done too
-        new = (run.name, repeat) not in self._seen
-        if new and len(state.record["acc"]) > 1:
+        if state.resumed:
             self.resumed += done
         self._seen[run.name, repeat] = done
-        return new
 
     @property
     def done(self) -> int:

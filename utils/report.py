@@ -70,9 +70,9 @@ class Report:
         """Called after every round, from any thread."""
         record, key = state.record, (run.name, repeat)
         with self._lock:
-            resumed = self._tally.add(run, repeat, state) and len(record["acc"]) > 1
+            self._tally.add(run, repeat, state)
             where = f"{run.name} {repeat}"
-            if resumed:
+            if state.resumed:
                 write_log(self._folder, "info", f"{where}: goes on after round {state.rounds}")
             else:
                 for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:

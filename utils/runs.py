@@ -137,7 +137,9 @@ def carry_out(
 def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
     state = run.checkpoints.load(repeat)
     if state is not None:
+        state.resumed = True
         hook(run, repeat, state)
+        state.resumed = False
         if "test" in state.record:
             return state
 

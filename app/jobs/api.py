@@ -83,7 +83,7 @@ def job(number: int) -> dict[str, Any]:
     one = _own(number)
     conf = json.loads(one.conf)
     status = service.status_of(number) or {}
-    unfinished = current_app.extensions["live"].snapshot().get(one.run, {})
+    unfinished = current_app.extensions["live"].unfinished().get(one.run, {})
     at_work = [
         {
             "repeat": name.removeprefix(f"{one.run} "), "round": repeat["round"], "rounds": repeat["rounds"],

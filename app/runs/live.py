@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.checkpoints import peek
+from utils.checkpoints import is_busy, peek
 
 MAX_CURSOR = 6000  # characters; what a header may hold
 _PULSE = 1.0  # seconds between looks
@@ -31,6 +31,10 @@ class Live:
         self.places = threading.BoundedSemaphore(streams)  # a stream holds a thread of the server
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
+        """The runs that a live process works on, as `unfinished` tells of them."""
+        return {name: run for name, run in self.unfinished().items() if self._at_work(name)}
+
+    def unfinished(self) -> dict[str, dict[str, Any]]:
         """By name: rounds and repeats planned, and for each repeat begun accuracy and loss after each round."""
         found: dict[str, dict[str, Any]] = {}
         with self._lock:
@@ -52,6 +56,12 @@ class Live:
             for gone in set(self._kept) - present:
                 del self._kept[gone]
         return found
+
+    def _at_work(self, name: str) -> bool:
+        try:
+            return is_busy(self.cache, name)
+        except OSError:
+            return False
 
     def _record(self, path: Path) -> dict[str, Any] | None:
         try:

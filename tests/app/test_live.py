@@ -102,3 +102,11 @@ def test_damaged_checkpoints_and_plans_are_passed_over(browse, cache, training, 
     (broken / "plan.json").write_bytes(raw)
     runs = browse().get("/api/v1/live").json["runs"]
     assert set(runs) == {"conf_t"} and list(runs["conf_t"]["begun"]) == ["fold0-seed0-rotation0"]
+
+
+def test_a_run_that_nobody_works_on_is_not_in_training(browse, training):
+    checkpoints, rounds = training
+    rounds(0, [0.5])
+    assert set(browse().get("/api/v1/live").json["runs"]) == {"conf_t"}
+    checkpoints.release()  # as when it was halted or killed
+    assert browse().get("/api/v1/live").json["runs"] == {}

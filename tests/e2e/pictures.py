@@ -19,7 +19,7 @@ from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 
 PAGES = {
     "home": "/home", "run": "/runs/conf_f10", "forecast": "/forecast", "why": "/why", "login": "/login",
-    "training": "/jobs/1", "trainings": "/jobs", "describe": "/confs/new",
+    "training": "/jobs/1", "trainings": "/jobs", "describe": "/confs/new?job=1",
 }  # fmt: skip
 START = """async (conf) => {
   const token = document.querySelector("meta[name=csrf-token]").content;

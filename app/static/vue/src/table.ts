@@ -11,7 +11,7 @@ export function shown(runs: Run[], view: Pick<View, "search" | "sort" | "descend
     const all = `${run.name} ${run.error ?? ""} ${run.tags ?? ""} ${Object.entries(run.conf ?? {}).map(([k, v]) => `${k}=${text(v)}`).join(" ")}`.toLowerCase();
     return words.every((word) => all.includes(word));
   });
-  const key = view.sort as keyof Run;
+  const key = (view.sort === "name" ? "title" : view.sort) as keyof Run; // what one sees
   const sign = view.descending ? -1 : 1;
   return matching.sort((a, b) => {
     if (!!a.error !== !!b.error) return a.error ? 1 : -1;
