@@ -77,6 +77,8 @@ def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:
         )  # fmt: skip
     with suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
+    with suppress(OSError):  # should memory run out, Linux ends the training, not the site
+        Path(f"/proc/{child.pid}/oom_score_adj").write_text("800")
     return child
 
 

@@ -10,6 +10,7 @@ process holds a claim; who has lost it may change nothing any more. i2main.py it
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 import shutil
@@ -68,18 +69,19 @@ def submit(
     Raises ConfError when one of the confs cannot be, JobError when the user has too much of something; then none is
     queued.
     """
-    variants = [dict(zip(sweep, values, strict=True)) for values in product(*sweep.values())]
+    count = math.prod(map(len, sweep.values()))
     waiting = sum(job.state not in ("done", "failed", "stopped") for job in user.jobs)
-    if waiting + len(variants) > MAX_WAITING:
+    if waiting + count > MAX_WAITING:
         raise JobError(
             _("%(count)s of your trainings would wait; at most %(most)s may.",
-              count=waiting + len(variants), most=MAX_WAITING)
+              count=waiting + count, most=MAX_WAITING)
         )  # fmt: skip
     if usage(user) > current_app.config["QUOTA"]:
         megabytes = round(current_app.config["QUOTA"] / 1e6)
         raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
     made = []
-    for variant in variants:
+    for values in product(*sweep.values()):
+        variant = dict(zip(sweep, values, strict=True))
         whole = parse_conf(json.dumps({**conf, **variant}).encode(), "conf").as_json()
         told = " ".join([name, *(f"{key} {_short(value)}" for key, value in variant.items())])
         made.append(Job(name=told[:60], note=note, conf=json.dumps(whole), folds=folds, seeds=seeds))
@@ -235,11 +237,12 @@ def order(waiting: Iterable[Job], turns: dict[int, datetime]) -> list[Job]:
 
 
 def queue() -> list[Job]:
-    """All queued ones, in that order."""
+    """All queued ones, in that order; those of people who may not train any more wait until they may."""
     turns = db.session.execute(
         select(Job.user_id, func.max(Job.started)).where(Job.started.is_not(None)).group_by(Job.user_id)
     ).all()
-    waiting = db.session.scalars(select(Job).where(Job.state == "queued")).all()
+    may = (User.disabled.is_(False), User.role != "user")
+    waiting = db.session.scalars(select(Job).join(User).where(Job.state == "queued", *may)).all()
     return order(waiting, {user: started for user, started in turns if started})
 
 

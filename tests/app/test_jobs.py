@@ -63,6 +63,10 @@ def test_a_sweep_is_a_training_for_every_combination_or_none(ask):
     ]  # fmt: skip
     assert "lr: expected" in _submit(ask, 422, sweep={"lr": [0.01, -1]})
     assert "101 of your" in _submit(ask, 422, sweep={"seed": list(range(97))})
+    everything = {
+        key: list(range(100)) for key in ("seed", "partition_seed", "warmup", "alpha", "early_stop", "k")
+    }
+    assert f"{100**6 + 4} of your" in _submit(ask, 422, sweep=everything)  # counted, not tried
     assert len(ask("GET")["jobs"]) == 4
 
 
@@ -176,6 +180,20 @@ def test_limits_hold(ask, site):
     assert "MB; delete some first" in _submit(ask, 422)
     ask("DELETE", f"/{second}")
     assert not folder.exists() and _submit(ask)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"role": "user"}])
+def test_who_may_not_train_any_more_gets_no_turn(ask, site, change):
+    _submit(ask)
+    with site.app_context():
+        user = people.find_user("researcher@example.org")
+        for key, value in change.items():
+            setattr(user, key, value)
+        db.session.commit()
+        assert service.claim_next() is None
+        user.disabled, user.role = False, "researcher"
+        db.session.commit()
+        assert service.claim_next() is not None
 
 
 def test_a_lost_claim_changes_nothing_and_losses_are_counted(site, ask):
