@@ -12,6 +12,7 @@ from flask_smorest import Blueprint
 
 from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
+from app.confs.sentences import in_ones_language
 from app.extensions import limiter
 from app.jobs.service import measured_speed
 from app.runs.api import answers, needs
@@ -46,7 +47,7 @@ def preview() -> dict[str, Any]:
     try:
         conf = parse_conf(request.get_data(), "conf")
     except ConfError as error:
-        g.message = str(error).removeprefix("conf: ")
+        g.message = in_ones_language(str(error).removeprefix("conf: "))
         abort(422)
     speed, number = measured_speed(conf.as_json()) or (None, None)
     told = {"conf": conf.as_json(), "photos_per_second": speed, "measured_by": number}
@@ -54,7 +55,11 @@ def preview() -> dict[str, Any]:
         return {**told, **_outcome(conf), "reason": ""}
     except (DataError, PartitionError) as error:
         reason = str(error).replace(str(current_app.config["PHOTOS"]), "data")
-        return {**told, **dict.fromkeys(("owners", "degree", "steps", "photos_seen")), "reason": reason}
+        return {
+            **told,
+            **dict.fromkeys(("owners", "degree", "steps", "photos_seen")),
+            "reason": in_ones_language(reason),
+        }
 
 
 def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:

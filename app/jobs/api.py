@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from sqlalchemy import or_, select
 
 from app.auth.service import audit
+from app.confs.sentences import in_ones_language
 from app.extensions import db, limiter
 from app.jobs import service
 from app.jobs.schemas import (
@@ -68,7 +69,7 @@ def submit() -> dict[str, Any]:
     except ValidationError as error:
         _refuse(first_message(error.messages))
     except (ConfError, service.JobError) as error:
-        _refuse(str(error).removeprefix("conf: "))
+        _refuse(in_ones_language(str(error).removeprefix("conf: ")))
     for job in made:
         audit("training queued", f"{job.id} {job.name}")
     db.session.commit()

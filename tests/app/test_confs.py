@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
+import re
 from collections import Counter
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tests.conftest import ROOT, TINY
+from tests.test_conf import BROKEN
 from utils.conf import Conf, ConfError, json_name, load_conf, make_conf
 from utils.experiment import Repeat, share_out
 
@@ -153,3 +156,14 @@ def test_what_is_no_conf_at_all_is_refused_alike(browse):
         assert (
             answer.status_code == 422 and "Traceback" not in answer.text and answer.json["error"]["message"]
         )
+
+
+@pytest.mark.parametrize("changes", [changes for changes, _ in BROKEN.values()], ids=BROKEN)
+def test_refusals_are_in_ones_language(browse, changes):
+    browser = browse("researcher")
+    headers = {"X-CSRFToken": browser.token(), "Accept-Language": "zh", "Content-Type": "application/json"}
+    raw = json.dumps({**TINY, **changes})
+    told = browser.client.post("/api/v1/confs/preview", data=raw, headers=headers)
+    said = told.json["error"]["message"]
+    assert told.status_code == 422 and any(ord(letter) > 0x2E80 for letter in said), said
+    assert not re.search(r"expected|found|missing|unknown", said), said
