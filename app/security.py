@@ -7,7 +7,8 @@ from typing import Any
 from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from sqlalchemy.exc import DataError
-from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, SecurityError
+from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
+from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound, SecurityError
 from werkzeug.wrappers import Response
 
 from app.extensions import db
@@ -58,6 +59,13 @@ def init_app(app: Flask) -> None:
         """JSON nested a thousand times; a text with a character that the database cannot hold."""
         db.session.rollback()
         return failed(BadRequest())
+
+    @app.errorhandler(ObjectDeletedError)
+    @app.errorhandler(StaleDataError)
+    def went(error: Exception) -> tuple[Response | str, int]:
+        """Somebody else deleted it while this request was at it."""
+        db.session.rollback()
+        return failed(NotFound())
 
     @app.errorhandler(InternalServerError)
     def broke(error: InternalServerError) -> tuple[Response | str, int]:

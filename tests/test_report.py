@@ -1,6 +1,7 @@
 """What a training reports to programs that watch it: where it stands, its clients, a log with each round once."""
 
 import json
+import shutil
 
 import pytest
 
@@ -79,6 +80,17 @@ def test_clients_wait_train_and_end_and_a_failure_is_a_warning(tiny, photos, tmp
     ]  # fmt: skip
     [warning] = [line["text"] for line in _log(folder) if line["level"] == "warning"]
     assert warning.endswith("round 1: client 1: out of memory")
+
+
+def test_a_report_that_cannot_be_written_does_not_end_the_work(tiny, photos, tmp_path):
+    folder = tmp_path / "report"
+    run = prepare("conf_t", tiny(), photos, folds=1, seeds=1, cache=tmp_path / "cache")
+    report = Report(folder, [run])
+    shutil.rmtree(folder)
+    folder.write_text("no folder any more")
+    with Workers(1) as engine:
+        outcome = carry_out([run], engine, 1, report, report.watched)
+    assert outcome["conf_t"]["acc"]
 
 
 def test_lines_of_the_log_are_never_mixed_up(tmp_path):

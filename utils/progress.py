@@ -19,10 +19,11 @@ class Tally:
     """How far runs have come, in photos trained on, so that it is right for confs of any shape."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self._started = time.monotonic()
+        self._since = self._started = time.monotonic()
         self.total = sum(_photos(run, repeat) for run in runs for repeat in run.repeats)
         self._seen: dict[tuple[str, Repeat], int] = {}
-        self.resumed = 0
+        self.resumed = 0  # photos of rounds that were done before
+        self._uncounted = 0  # photos of the first round, which waits for the workers to start
 
     def add(self, run: Run, repeat: Repeat, state: State) -> None:
         """Take in what a repeat has done so far."""
@@ -32,6 +33,8 @@ class Tally:
         if state.resumed:
             self.resumed += done
         self._seen[run.name, repeat] = done
+        if self._since == self._started and not state.resumed:
+            self._since, self._uncounted = time.monotonic(), self.done - self.resumed
 
     @property
     def done(self) -> int:
@@ -39,9 +42,17 @@ class Tally:
         return sum(self._seen.values())
 
     @property
+    def measured(self) -> float:
+        """Seconds for which the rate was measured."""
+        return time.monotonic() - self._since
+
+    @property
     def rate(self) -> float:
-        """Photos per second since the start, judging included."""
-        return (self.done - self.resumed) / max(time.monotonic() - self._started, 1e-9)
+        """Photos per second, judging included, since the first round; of a single round, since the start."""
+        fresh = self.done - self.resumed
+        if fresh > self._uncounted:
+            return (fresh - self._uncounted) / max(self.measured, 1e-9)
+        return fresh / max(time.monotonic() - self._started, 1e-9)
 
     @property
     def left(self) -> float | None:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,9 @@ class Report:
                 f"{count} {what}{'s' * (count > 1)}"
                 for count, what in ((len(run.repeats), "repeat"), (run.workers, "worker"))
             )
-            write_log(folder, "info", f"{run.name}: {repeats} on {workers}, {run.device}")
+            self._log("info", f"{run.name}: {repeats} on {workers}, {run.device}")
             for file in run.photos.unreadable:
-                write_log(folder, "warning", f"{run.name}: {file} cannot be decoded, left out")
+                self._log("warning", f"{run.name}: {file} cannot be decoded, left out")
         self._write()
 
     def __call__(self, run: Run, repeat: Repeat, state: State) -> None:
@@ -73,14 +74,11 @@ class Report:
             self._tally.add(run, repeat, state)
             where = f"{run.name} {repeat}"
             if state.resumed:
-                write_log(self._folder, "info", f"{where}: goes on after round {state.rounds}")
+                self._log("info", f"{where}: goes on after round {state.rounds}")
             else:
                 for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:
-                    write_log(
-                        self._folder, "warning", f"{where} round {round_ + 1}: client {client}: {reason}"
-                    )
-                write_log(
-                    self._folder, "info",
+                    self._log("warning", f"{where} round {round_ + 1}: client {client}: {reason}")
+                self._log("info",
                     f"{where} round {state.rounds} of {run.conf.global_epochs}: accuracy {record['acc'][-1]:.3f}, "
                     f"loss {record['loss'][-1]:.3f}, {record['seconds'][-1]:.1f} s",
                 )  # fmt: skip
@@ -127,10 +125,14 @@ class Report:
         status = {
             "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "runs": self._names,
             "photos": tally.total, "photos_done": tally.done, "photos_per_second": tally.rate,
-            "seconds_left": tally.left, "repeats": self._repeats,
+            "seconds_left": tally.left, "seconds_measured": tally.measured, "repeats": self._repeats,
         }  # fmt: skip
-        with atomic_write(self._folder / STATUS) as file:
+        with suppress(OSError), atomic_write(self._folder / STATUS) as file:
             file.write(json.dumps(status).encode())
+
+    def _log(self, level: str, text: str) -> None:
+        with suppress(OSError):  # whoever watches must not end the work
+            write_log(self._folder, level, text)
 
 
 class _Watched:

@@ -45,12 +45,11 @@ _NUMBER = "<int(max=2147483647):number>"
 @needs("read", "researcher")
 @answers(JobsSchema, 401, 403)
 def jobs() -> dict[str, Any]:
-    """All trainings that are not at their end, and the latest that are; and what the machine has to do."""
+    """Trainings that are not at their end, one's own, and the latest of others; and what the machine has to do."""
     alive = Job.state.in_(("queued", "running", "paused"))
     recent = select(Job.id).order_by(Job.id.desc()).limit(_LISTED)
-    found = db.session.scalars(
-        select(Job).where(or_(alive, Job.id.in_(recent))).order_by(Job.id.desc())
-    ).all()
+    shown = or_(alive, Job.id.in_(recent), Job.user_id == current_user.id)
+    found = db.session.scalars(select(Job).where(shown).order_by(Job.id.desc())).all()
     return {"jobs": [_told(job, positions()) for job in found], "machine": _machine()}
 
 
@@ -104,7 +103,8 @@ def job(number: int) -> dict[str, Any]:
 @answers(LogSchema, 401, 403, 404, 422)
 def log(asked: dict[str, Any], number: int) -> dict[str, Any]:
     """What happened in the training so far."""
-    return {"lines": service.log_of(_own(number).id, asked["after"])}
+    lines = service.log_of(_own(number).id, asked["after"])
+    return {"lines": [{**line, "text": _without_paths(line["text"])} for line in lines]}
 
 
 @blueprint.put(f"/jobs/{_NUMBER}")

@@ -22,7 +22,7 @@ from app.extensions import db
 from app.jobs import service
 from app.models import Job
 from utils.files import atomic_write
-from utils.report import write_log
+from utils.report import STATUS, write_log
 
 NICE = 10
 _LOOK_SECONDS, _BEAT_SECONDS = 0.25, 1.0
@@ -52,7 +52,7 @@ def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
             elif status < 0:
                 write_log(folder, "error", f"the training's process was killed (signal {-status})")
             elif status == 130:
-                write_log(folder, "info", "halted after the last whole round")
+                write_log(folder, "info", "halted; the round that had begun will be done again")
         _persistently(lambda: service.settle(number, claim, status, said))
         _persistently(lambda: service.forget_deleted(job))
 
@@ -70,6 +70,7 @@ def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:
         "--workers", workers, "--out", cache, "--data", photos, "--resume", "--quiet", "--tied",
         "--report", folder.resolve(),
     ]  # fmt: skip
+    (folder / STATUS).unlink(missing_ok=True)  # what a former process said is not said of this one
     with (folder / _ERRORS).open("wb") as errors:
         child = subprocess.Popen(
             list(map(str, arguments)), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors,

@@ -24,7 +24,7 @@ from typing import Any
 from filelock import FileLock
 from flask import current_app
 from flask_babel import gettext as _
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
 from app.extensions import db
 from app.models import Job, User, now
@@ -50,8 +50,8 @@ def folder_of(job_id: int) -> Path:
 
 
 def jobs_folder() -> Path:
-    """Where those of all trainings lie."""
-    return Path(current_app.config["INSTANCE"]) / "jobs"
+    """Where those of all trainings lie; the demo has a database, and so a folder, of its own."""
+    return Path(current_app.config["INSTANCE"]) / ("demo-jobs" if current_app.config["DEMO"] else "jobs")
 
 
 def submit(
@@ -69,29 +69,51 @@ def submit(
     Raises ConfError when one of the confs cannot be, JobError when the user has too much of something; then none is
     queued.
     """
+    with _one_at_a_time():  # so that nobody's haste passes the limit
+        return _submit(user, conf, name, note, folds, seeds, sweep)
+
+
+def _submit(
+    user: User,
+    conf: dict[str, Any],
+    name: str,
+    note: str,
+    folds: int,
+    seeds: int,
+    sweep: dict[str, list[Any]],
+) -> list[Job]:
     count = math.prod(map(len, sweep.values()))
+    db.session.refresh(user)
     waiting = sum(job.state not in ("done", "failed", "stopped") for job in user.jobs)
     if waiting + count > MAX_WAITING:
         raise JobError(
             _("%(count)s of your trainings would wait; at most %(most)s may.",
               count=waiting + count, most=MAX_WAITING)
         )  # fmt: skip
-    if usage(user) > current_app.config["QUOTA"]:
-        megabytes = round(current_app.config["QUOTA"] / 1e6)
-        raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
+    _check_quota(user)
     made = []
     for values in product(*sweep.values()):
         variant = dict(zip(sweep, values, strict=True))
         whole = parse_conf(json.dumps({**conf, **variant}).encode(), "conf").as_json()
-        told = " ".join([name, *(f"{key} {_short(value)}" for key, value in variant.items())])
-        made.append(Job(name=told[:60], note=note, conf=json.dumps(whole), folds=folds, seeds=seeds))
+        suffix = "".join(f" {key} {_short(value)}" for key, value in variant.items())[:50]
+        told = f"{name[: 60 - len(suffix)]}{suffix}"
+        made.append(Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds))
     user.jobs.extend(made)
     db.session.flush()
-    for job in made:  # no other training ever has this name
+    cache = Path(current_app.config["CACHE"])
+    for job in made:
         slug = re.sub(r"[^A-Za-z0-9_-]+", "_", job.name).strip("_-") or "run"
         job.run = f"{slug}-{job.id}"
+        while result_path(cache, job.run).exists() or checkpoints.folder_of(cache, job.run).exists():
+            job.run = f"{slug}-{job.id}-{secrets.token_hex(2)}"  # another database counts from 1 too
     db.session.commit()
     return made
+
+
+def _check_quota(user: User) -> None:
+    if usage(user) > current_app.config["QUOTA"]:
+        megabytes = round(current_app.config["QUOTA"] / 1e6)
+        raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
 
 
 def _short(value: Any) -> str:
@@ -116,15 +138,15 @@ def stop(job: Job) -> None:
 
 
 def _halt(job: Job, wish: str, state: str, at_once: tuple[str, ...]) -> None:
-    if _change(job.id, at_once, state=state, reason="", ended=now()) or _change(
-        job.id, ("running",), wish=wish
-    ):
+    if _change(job.id, at_once, state=state, reason="", ended=now()):
         return
-    raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
+    if not _change(job.id, ("running",), Job.wish != "delete", wish=wish):  # nothing takes a delete back
+        raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
 
 
 def resume(job: Job) -> None:
     """Put a paused, stopped or failed one back into the queue; it goes on from its last whole round."""
+    _check_quota(job.user)
     fresh = {"wish": "", "reason": "", "losses": 0, "queued": now(), "ended": None}
     if not _change(job.id, ("paused", "stopped", "failed"), state="queued", **fresh):
         raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
@@ -171,17 +193,22 @@ def files(job: Job) -> list[Path]:
 
 
 def measured_speed(conf: dict[str, Any]) -> tuple[float, int] | None:
-    """Photos per second that the latest training of the same net made on this machine, and its number; None if none."""
+    """Photos per second that a training of the same net made on this machine, and its number; None if none did.
+
+    The latest that was measured for half a minute, else the one that was measured longest.
+    """
+    best, longest = None, 0.0
     recent = db.session.scalars(
         select(Job).where(Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
     )
     for job in recent:
         ran = json.loads(job.conf)
         if all(ran[key] == conf[key] for key in ("model_name", "width", "image_size", "norm")):
-            status = status_of(job.id)
-            if status and status.get("photos_per_second", 0) > 0:
-                return float(status["photos_per_second"]), job.id
-    return None
+            status = status_of(job.id) or {}
+            seconds = min(30.0, float(status.get("seconds_measured", 0)))
+            if seconds > longest and status.get("photos_per_second", 0) > 0:
+                best, longest = (float(status["photos_per_second"]), job.id), seconds
+    return best
 
 
 def status_of(number: int) -> dict[str, Any] | None:
@@ -263,55 +290,74 @@ def startable() -> list[Job]:
 
 def claim_next() -> tuple[int, str] | None:
     """Claim the training whose turn it is: its number and the claim; None when none may start now."""
+    with _one_at_a_time():  # so that nobody gets more places than one person may have
+        for job in startable():
+            held = {
+                "wish": "",
+                "claim": secrets.token_hex(16),
+                "started": now(),
+                "beat": now(),
+                "ended": None,
+            }
+            if usage(job.user) > current_app.config["QUOTA"]:
+                full = f"the trainings of {job.user.nickname} take more than {current_app.config['QUOTA'] / 1e6:.0f} MB"
+                _change(job.id, ("queued",), state="failed", reason=full, ended=now())
+            elif _change(number := job.id, ("queued",), state="running", **held):
+                return number, str(held["claim"])
+    return None
+
+
+def _one_at_a_time() -> FileLock:
     jobs_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(jobs_folder() / "claim.lock"):  # so that nobody gets more places than one person may have
-        found = startable()
-        if not found:
-            return None
-        number, claim = found[0].id, secrets.token_hex(16)
-        held = {
-            "state": "running",
-            "wish": "",
-            "claim": claim,
-            "started": now(),
-            "beat": now(),
-            "ended": None,
-        }
-        return (number, claim) if _change(number, ("queued",), **held) else None
+    return FileLock(jobs_folder() / "claim.lock")
 
 
 def beat(number: int, claim: str) -> str | None:
-    """Say that the training's process lives; its owner's wish, None when the claim is lost or the training is gone."""
+    """Say that the training's process lives; its owner's wish, None when the claim is lost or the training is gone.
+
+    Of somebody who may not train any more, the wish is taken to be a pause.
+    """
     held = (Job.id == number, Job.claim == claim, Job.state == "running")
     db.session.execute(update(Job).where(*held).values(beat=now()))
-    wish = db.session.scalar(select(Job.wish).where(*held))
+    found = db.session.execute(select(Job.wish, User.disabled, User.role).join(User).where(*held)).first()
     db.session.commit()
-    return wish
+    if found is None:
+        return None
+    wish, disabled, role = found
+    if not wish and (disabled or role == "user"):
+        _change(number, ("running",), Job.claim == claim, Job.wish == "", wish="pause")
+        return "pause"
+    return str(wish)
 
 
 def settle(number: int, claim: str, status: int, said: str) -> None:
     """Note how its process ended: exit status (negative: the signal that killed it) and the last it said."""
-    db.session.rollback()
-    job = db.session.scalar(select(Job).where(Job.id == number, Job.claim == claim, Job.state == "running"))
-    if job is None:
-        return
-    ended: dict[str, Any] = {
-        "claim": "", "wish": "", "ended": now(), "reason": "",
-        "seconds": job.seconds + (now() - (job.started or now())).total_seconds(),
-    }  # fmt: skip
-    if status == 0 and job.wish != "delete":
-        ended |= {"state": "done", "losses": 0}
-    elif job.wish:
-        ended |= {"state": "paused" if job.wish == "pause" else "stopped"}
-    elif status == 130:  # told to stop by nobody who has an account: the machine goes down
-        ended |= {"state": "queued", "ended": None}
-    elif status < 0:
-        ended |= _lost(job, f"its process was killed (signal {-status})")
-    else:
-        ended |= {"state": "failed", "reason": said[:500] or f"exit status {status}"}
-    unwanted = job.wish == "delete"
-    if _change(number, ("running",), claim, **ended) and unwanted:
-        remove(job)
+    while True:
+        db.session.rollback()
+        job = db.session.scalar(
+            select(Job).where(Job.id == number, Job.claim == claim, Job.state == "running")
+        )
+        if job is None:
+            return
+        wish, spent = job.wish, max(0.0, (now() - (job.started or now())).total_seconds())
+        ended: dict[str, Any] = {
+            "claim": "", "wish": "", "ended": now(), "reason": "", "seconds": job.seconds + spent,
+        }  # fmt: skip
+        if status == 0 and wish != "delete":
+            names = (status_of(number) or {}).get("runs") or [job.run]
+            ended |= {"state": "done", "losses": 0, "run": str(names[0])}
+        elif wish:
+            ended |= {"state": "paused" if wish == "pause" else "stopped"}
+        elif status == 130:  # told to stop by nobody who has an account: the machine goes down
+            ended |= {"state": "queued", "ended": None}
+        elif status < 0:
+            ended |= _lost(job, f"its process was killed (signal {-status})")
+        else:
+            ended |= {"state": "failed", "reason": said[:500] or f"exit status {status}"}
+        if _change(number, ("running",), Job.claim == claim, Job.wish == wish, **ended):
+            if wish == "delete":
+                remove(job)
+            return
 
 
 def requeue_lost(since: datetime, known: Collection[int] = ()) -> list[int]:
@@ -323,14 +369,14 @@ def requeue_lost(since: datetime, known: Collection[int] = ()) -> list[int]:
     lost = db.session.scalars(select(Job).where(*silent)).all()
     found = []
     for job in lost:
-        unwanted = job.wish == "delete"
-        if job.wish:
-            after = {"state": "paused" if job.wish == "pause" else "stopped", "ended": now()}
-        else:
-            after = _lost(job, "its process was lost")
-        if _change(job.id, ("running",), job.claim, **{"ended": None, "claim": "", "wish": "", **after}):
-            found.append(job.id)
-            if unwanted:
+        number, claim, wish = job.id, job.claim, job.wish
+        after = (
+            {"state": "paused" if wish == "pause" else "stopped", "ended": now()} if wish else {"ended": None}
+        )
+        after |= {} if wish else _lost(job, "its process was lost")
+        if _change(number, ("running",), Job.claim == claim, Job.wish == wish, claim="", wish="", **after):
+            found.append(number)
+            if wish == "delete":
                 remove(job)
     db.session.commit()
     return found
@@ -362,11 +408,10 @@ def _is_busy(job: Job) -> bool:
         return False
 
 
-def _change(number: int, states: tuple[str, ...], held_by: str | None = None, /, **values: Any) -> bool:
-    """Set `values` if the training is in one of `states` (and the claim is `held_by`) by now; whether it was."""
-    where = [Job.id == number, Job.state.in_(states)]
-    if held_by is not None:
-        where.append(Job.claim == held_by)
-    changed = db.session.execute(update(Job).where(*where).values(**values))
+def _change(number: int, states: tuple[str, ...], /, *also: ColumnElement[bool], **values: Any) -> bool:
+    """Set `values` if the training is in one of `states`, and all of `also` holds, by now; whether it was so."""
+    changed = db.session.execute(
+        update(Job).where(Job.id == number, Job.state.in_(states), *also).values(**values)
+    )
     db.session.commit()
     return isinstance(changed, CursorResult) and changed.rowcount == 1

@@ -136,6 +136,6 @@ def keep_alive(is_demo: bool) -> None:
     while True:
         started = time.monotonic()
         arguments = [sys.executable, "-m", "app.jobs", *(["--demo"] if is_demo else [])]
-        child = subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
-        child.wait()
+        with suppress(OSError):  # no room for one more process at this moment
+            subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True).wait()
         time.sleep(max(0.0, 5.0 - (time.monotonic() - started)))

@@ -79,6 +79,7 @@ def test_a_sweep_is_a_training_for_every_combination_or_none(ask):
         ({"folds": "2"}, "folds: "),
         ({"seeds": 0}, "seeds: "), ({"sweep": {"lr": []}}, "sweep.lr"), ({"sweep": {"nothing": [1]}}, "nothing"),
         ({"note": "x" * 2001}, "note: "), ({"priority": 9}, "priority: "),
+        ({"name": "\ud800x"}, "name: "), ({"note": "a\0b"}, "note: "), ({"name": "  "}, "name: "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_in_one_line(ask, change, message):
@@ -196,6 +197,72 @@ def test_who_may_not_train_any_more_gets_no_turn(ask, site, change):
         assert service.claim_next() is not None
 
 
+def test_who_loses_the_right_while_it_trains_is_paused(ask, site):
+    _submit(ask)
+    with site.app_context():
+        number, claim = service.claim_next()
+        people.find_user("researcher@example.org").disabled = True
+        db.session.commit()
+        assert service.beat(number, claim) == "pause"
+        service.settle(number, claim, 130, "")
+        assert db.session.get(Job, number).state == "paused"
+
+
+def test_nothing_takes_a_delete_back(ask, site, monkeypatch):
+    numbers = []
+    for _ in range(2):
+        [job] = _submit(ask)
+        with site.app_context():
+            numbers.append(service.claim_next())
+        assert ask("DELETE", f"/{job['id']}") == {"gone": False}
+        for action in ("pause", "stop"):
+            ask("POST", f"/{job['id']}/{action}", 409)
+    with site.app_context():
+        service.settle(*numbers[0], 130, "")
+        assert service.requeue_lost(now()) == [numbers[1][0]]
+        assert db.session.scalars(select(Job)).all() == []
+
+
+def test_a_delete_that_comes_while_it_is_settled_is_kept(ask, site, monkeypatch):
+    _submit(ask)
+    with site.app_context():
+        number, claim = service.claim_next()
+        real, first = service._change, []
+
+        def meanwhile(*given, **values):
+            if not first:
+                first.append(real(number, ("running",), wish="delete"))
+            return real(*given, **values)
+
+        monkeypatch.setattr(service, "_change", meanwhile)
+        service.settle(number, claim, 0, "")
+        assert db.session.get(Job, number) is None
+
+
+def test_what_lies_there_already_is_never_mistaken_for_ones_own(ask, site):
+    taken = site.config["CACHE"] / "my_first-1.json.pkl"
+    taken.write_text("of another database")
+    [job] = _submit(ask)
+    assert job["id"] == 1 and job["run"].startswith("my_first-1-")
+    ask("DELETE", "/1")
+    assert taken.exists()
+    with site.app_context():
+        site.config["DEMO"] = True
+        assert service.folder_of(1) != site.config["INSTANCE"] / "jobs" / "1"
+
+
+def test_a_full_quota_ends_what_waits_and_forbids_more(ask, site):
+    [job] = _submit(ask)
+    folder = site.config["INSTANCE"] / "jobs" / str(job["id"])
+    folder.mkdir(parents=True)
+    (folder / "log.jsonl").write_text("x" * 20)
+    site.config["QUOTA"] = 10
+    with site.app_context():
+        assert service.claim_next() is None
+    assert "take more than" in ask("GET", f"/{job['id']}")["reason"]
+    ask("POST", f"/{job['id']}/resume", 409)
+
+
 def test_a_lost_claim_changes_nothing_and_losses_are_counted(site, ask):
     [job] = _submit(ask)
     with site.app_context():
@@ -240,7 +307,14 @@ def test_the_estimate_comes_from_what_was_measured_here(site, ask, browse, data)
         service.claim_next()
     folder = site.config["INSTANCE"] / "jobs" / str(job["id"])
     folder.mkdir(parents=True)
-    (folder / "status.json").write_text(json.dumps({"photos_per_second": 123.0}))
+    (folder / "status.json").write_text(json.dumps({"photos_per_second": 123.0, "seconds_measured": 9.0}))
+    [tiny] = _submit(ask)  # a later one that was over before anything could be measured
+    with site.app_context():
+        service.claim_next()
+    (folder.with_name(str(tiny["id"]))).mkdir()
+    (folder.with_name(str(tiny["id"])) / "status.json").write_text(
+        json.dumps({"photos_per_second": 6.0, "seconds_measured": 0.1})
+    )
     told = _ask(browser, json.dumps({**TINY, "lr": 0.5})).json
     assert (told["photos_per_second"], told["measured_by"]) == (123.0, job["id"])
     assert _ask(browser, json.dumps({**TINY, "width": 8})).json["photos_per_second"] is None

@@ -73,7 +73,7 @@ def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache):
         assert db.engine.dialect.name == "postgresql"
         with db.engine.connect() as connection:
             assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
-        service.register("user@example.org", "User", PASSWORD)
+        service.register("user@example.org", "User", PASSWORD, "researcher")
     browser = Browser(site)
     assert browser.log_in("user@example.org").status_code == 302
     assert browser.put("/api/v1/labels/conf_a", {"tags": ["a"], "note": "晴"}).status_code == 200

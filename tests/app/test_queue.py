@@ -285,6 +285,7 @@ def test_what_cannot_work_says_why(lab, data):
     lab.wait(stuck["id"], lambda job: lab.rounds(stuck["id"]) > 0)
 
 
+@pytest.mark.parametrize("lab", [Embedded], ids=["embedded"], indirect=True)
 def test_twenty_trainings_of_five_people_in_two_places(lab, migrated):
     from sqlalchemy import select
 
