@@ -227,6 +227,16 @@ def test_the_newest_unfinished_run_of_the_same_plan_is_resumed_others_are_left_a
     assert resume(tmp_path, "conf_none", {"lr": 1}) is None
 
 
+def test_a_run_begun_before_a_key_came_into_being_goes_on_with_its_default(tmp_path, tiny):
+    plan = {"conf": tiny().as_json(), "photos": "some"}
+    before = {key: value for key, value in plan["conf"].items() if key not in ("min_crop", "judging")}
+    start(tmp_path, "conf_tiny", {**plan, "conf": before}, overwrite=False).release()
+    other = {**plan, "conf": tiny(judging="five_crop").as_json()}
+    with pytest.raises(ResultError, match="another conf"):
+        resume(tmp_path, "conf_tiny", other)
+    assert resume(tmp_path, "conf_tiny", plan).name == "conf_tiny"
+
+
 @pytest.mark.parametrize("damage", ["empty", "half", "other repeat", "no record", "method"])
 def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
     checkpoints = start(tmp_path, "conf_tiny", {}, overwrite=False)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from utils.conf import ConfError, make_conf
 from utils.files import atomic_write
 from utils.results import ResultError, result_path
 
@@ -115,6 +116,8 @@ def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | N
             continue
         try:
             found = json.loads((folder / "plan.json").read_bytes())
+            with suppress(KeyError, TypeError, ConfError):  # keys that came into being since take their defaults
+                found["conf"] = make_conf(found["conf"], "plan").as_json()
         except (OSError, ValueError):
             found = None
         different = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]

@@ -114,6 +114,15 @@ class Conf:
         default="sky",
         choices=("sky", "flip", "none"),
     )
+    min_crop: float = _key(
+        "smallest share of a photo's area that a view of `sky` shows", default=0.5, low=0.05, high=1.0
+    )
+    judging: str = _key(
+        "how a photo is judged: `whole`, the mean over the photo and its mirror image, or `five_crop`, the mean over "
+        "four corners and the centre (two thirds of the side each), two of them mirrored",
+        default="whole",
+        choices=("whole", "five_crop"),
+    )
     schedule: str = _key(
         "learning rate over the rounds: `constant`, or `cosine` down to almost zero",
         default="constant",
@@ -136,6 +145,11 @@ class Conf:
         low=0,
         high=100_000,
     )
+
+    @property
+    def judged_side(self) -> int:
+        """Side in pixels of the picture that is judged, from which `image_size` is cut with `five_crop`."""
+        return self.image_size * 3 // 2 if self.judging == "five_crop" else self.image_size
 
     @property
     def pool(self) -> int:

@@ -1,5 +1,7 @@
 """Chooses batch size and learning rate of each conf on validation photos, from one small grid for all.
 
+What a conf says of `min_crop` and `judging` is tried as it stands: run again with other values to compare them.
+
     python3 -m utils.tuning utils/conf_f10.json ...
 
 For every conf and grid point, three folds (one for the full networks, which take ten times as long) are trained
@@ -30,20 +32,11 @@ from utils.photos.transforms import store_side
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
-GRID = [(10, 0.1), (20, 0.05), (20, 0.15)]  # batch size, learning rate
+GRID = [(10, 0.05), (10, 0.1), (20, 0.05), (20, 0.15)]  # batch size, learning rate
 FOLDS = 3
-COLUMNS = [
-    "conf",
-    "photos",
-    "batch_size",
-    "lr",
-    "fold",
-    "seed",
-    "val_photos",
-    "val_loss",
-    "val_acc",
-    "val_balanced_acc",
-]
+TUNED = ("min_crop", "judging", "batch_size", "lr")
+KEYS = ("conf", "photos", *TUNED, "fold")
+COLUMNS = (*KEYS, "seed", "val_photos", "val_loss", "val_acc", "val_balanced_acc")
 
 
 def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, float]:
@@ -59,7 +52,7 @@ def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, 
 def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
     """Run the trials that are not in the log yet."""
     rows = read_log()
-    known = {(row["conf"], row["photos"], row["batch_size"], row["lr"], row["fold"]) for row in rows}
+    known = {tuple(row[key] for key in KEYS) for row in rows}
     with ThreadPoolExecutor(side_by_side) as pool:
         waiting = {}
         for path in paths:
@@ -70,31 +63,26 @@ def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
             folds = 1 if conf.width == 64 else FOLDS  # the full networks take ten times as long
             for batch_size, lr in GRID:
                 for fold in range(folds):
-                    key = (path.stem, photos.fingerprint[:16], str(batch_size), str(lr), str(fold))
+                    recipe = (str(conf.min_crop), conf.judging, str(batch_size), str(lr))
+                    key = (path.stem, photos.fingerprint[:16], *recipe, str(fold))
                     if key not in known:
                         tried = dataclasses.replace(conf, batch_size=batch_size, lr=lr)
                         waiting[pool.submit(trial, tried, fold, photos, engine)] = key
         for future in as_completed(waiting):
-            values = dict(zip(("conf", "photos", "batch_size", "lr", "fold"), waiting[future], strict=True))
+            values = dict(zip(KEYS, waiting[future], strict=True))
             rows.append({**values, "seed": "0", **{k: f"{v:.6g}" for k, v in future.result().items()}})
             _write_log(rows)
 
 
-def choices(rows: list[dict[str, str]]) -> dict[str, tuple[int, float, float]]:
-    """Per conf the batch size and learning rate with the lowest validation loss, and that loss (mean over photos)."""
-    best: dict[str, tuple[int, float, float]] = {}
-    for conf in sorted({row["conf"] for row in rows}):
-        for batch_size, lr in GRID:
-            point = (conf, str(batch_size), str(lr))
-            tried = [row for row in rows if (row["conf"], row["batch_size"], row["lr"]) == point]
-            if tried:
-                loss = float(
-                    np.average(
-                        [float(r["val_loss"]) for r in tried], weights=[float(r["val_photos"]) for r in tried]
-                    )
-                )
-                if conf not in best or loss < best[conf][2]:
-                    best[conf] = (batch_size, lr, loss)
+def choices(rows: list[dict[str, str]]) -> dict[str, tuple[dict[str, str], float]]:
+    """Per conf the point with the lowest validation loss, and that loss (mean over photos)."""
+    best: dict[str, tuple[dict[str, str], float]] = {}
+    for key in sorted({tuple(row[key] for key in ("conf", *TUNED)) for row in rows}):
+        tried = [row for row in rows if tuple(row[name] for name in ("conf", *TUNED)) == key]
+        photos = [float(row["val_photos"]) for row in tried]
+        loss = float(np.average([float(row["val_loss"]) for row in tried], weights=photos))
+        if key[0] not in best or loss < best[key[0]][1]:
+            best[key[0]] = (dict(zip(TUNED, key[1:], strict=True)), loss)
     return best
 
 
@@ -110,7 +98,7 @@ def _write_log(rows: list[dict[str, str]]) -> None:
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(sorted(rows, key=lambda r: (r["conf"], int(r["batch_size"]), float(r["lr"]), r["fold"])))
+    table.writerows(sorted(rows, key=lambda row: tuple(row[key] for key in KEYS)))
     with atomic_write(LOG) as file:
         file.write(text.getvalue().encode())
 
@@ -119,5 +107,5 @@ if __name__ == "__main__":
     workers = usable_workers()
     with Workers(workers) as pool_of_workers:
         tune([Path(argument) for argument in sys.argv[1:]], pool_of_workers, workers)
-    for name, (size, rate, loss) in choices(read_log()).items():
-        print(f"{name}: batches of {size}, lr {rate:g}, validation loss {loss:.4f}")
+    for name, (point, loss) in choices(read_log()).items():
+        print(f"{name}: {', '.join(f'{key} {v}' for key, v in point.items())}, validation loss {loss:.4f}")

@@ -64,7 +64,7 @@ def models() -> dict[str, Any]:
         if (predictor := forecasters().predictor(name)) is not None:
             how = predictor.calibration
             found.append({
-                "role": role, "run": name, "image_size": predictor.conf.image_size,
+                "role": role, "run": name, "image_size": predictor.conf.judged_side,
                 "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
                 "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
                 "bytes": predictor.model["bytes"], "parameters": predictor.parameters,

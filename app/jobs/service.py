@@ -203,7 +203,7 @@ def measured_speed(conf: dict[str, Any]) -> tuple[float, int] | None:
     )
     for job in recent:
         ran = json.loads(job.conf)
-        if all(ran[key] == conf[key] for key in ("model_name", "width", "image_size", "norm")):
+        if all(ran.get(key) == conf[key] for key in ("model_name", "width", "image_size", "norm", "judging")):
             status = status_of(job.id) or {}
             seconds = min(30.0, float(status.get("seconds_measured", 0)))
             if seconds > longest and status.get("photos_per_second", 0) > 0:

@@ -30,7 +30,7 @@ def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, p
     started = time.perf_counter()
     for _ in range(passes):
         for batch in np.array_split(rng.permutation(len(indices)), math.ceil(len(indices) / conf.batch_size)):
-            inputs = for_training(pixels[indices[batch]], conf.image_size, conf.augment, rng)
+            inputs = for_training(pixels[indices[batch]], conf.image_size, conf.augment, conf.min_crop, rng)
             loss = F.cross_entropy(
                 net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch])
             )

@@ -11,6 +11,7 @@ from utils.federated import client
 from utils.federated.update import JudgeJob, TrainJob
 from utils.nets.layout import read_weights
 from utils.nets.resnet import build
+from utils.photos.transforms import for_judging
 
 CPU = torch.device("cpu")
 
@@ -100,3 +101,19 @@ def test_a_photo_and_its_mirror_image_are_judged_alike(tiny, photos, tmp_path):
         for store in (str(photos.path), str(tmp_path / "mirrored.npy"))
     )
     assert np.allclose(first, second, atol=1e-5)
+
+
+def test_with_five_crops_the_mean_of_five_answers_counts(tiny, photos):
+    conf = tiny(judging="five_crop")
+    weights = read_weights(build(conf, 3))
+    found = client.judge(JudgeJob(conf, weights, str(photos.path), np.arange(4)), CPU)
+    net = build(conf, 3).eval()
+    inputs = for_judging(photos.pixels[:4].copy(), 48)
+    crops = [inputs[..., :32, :32], inputs[..., :32, 16:].flip(-1), inputs[..., 16:, :32].flip(-1)]
+    crops += [inputs[..., 16:, 16:], inputs[..., 8:40, 8:40]]
+    with torch.inference_mode():
+        expected = sum(net(crop) for crop in crops) / 5
+    assert np.allclose(found, expected.numpy(), atol=1e-5)
+    assert not np.allclose(
+        found, client.judge(JudgeJob(tiny(), weights, str(photos.path), np.arange(4)), CPU), atol=1e-3
+    )

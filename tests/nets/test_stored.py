@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import ROOT
 from utils.nets.stored import ModelError, as_onnx, load_model, main
-from utils.photos.transforms import for_judging
+from utils.photos.transforms import for_judging, views
 from utils.results import ResultError
 
 
@@ -22,12 +22,12 @@ def cache(tmp_path):
 
 def test_a_model_as_onnx_answers_as_the_network_does(cache):
     _, conf, net = load_model(cache, "conf_f10")
-    side = conf.image_size
+    side = conf.judged_side
     photos = np.random.default_rng(0).integers(0, 256, (5, 3, side, side), dtype=np.uint8)
     with torch.inference_mode():
         inputs = for_judging(photos, side)
-        expected = ((net(inputs) + net(inputs.flip(-1))) / 2).numpy()
-    session = onnxruntime.InferenceSession(as_onnx(net, side, "conf_f10"))
+        expected = torch.stack([net(v) for v in views(inputs, conf.image_size, conf.judging)]).mean(0).numpy()
+    session = onnxruntime.InferenceSession(as_onnx(net, conf, "conf_f10"))
     for count in (1, 5):
         pixels = photos[:count].astype(np.float32) / 255
         assert np.abs(session.run(None, {"pixels": pixels})[0] - expected[:count]).max() < 1e-4

@@ -17,7 +17,7 @@ from utils.conf import Conf
 from utils.federated.update import JudgeJob, TrainJob, Update
 from utils.nets.layout import read_weights, write_weights
 from utils.nets.resnet import build
-from utils.photos.transforms import for_judging, for_training
+from utils.photos.transforms import for_judging, for_training, views
 
 CLIENT_STREAM = 1  # keeps the clients' random numbers apart from the server's
 JUDGE_BATCH = 64  # fixed, so that a photo's logits do not depend on how many workers share the judging
@@ -46,7 +46,9 @@ def train(job: TrainJob, device: torch.device) -> Update:
         order = rng.permutation(len(job.photos))
         for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
             net.train(len(batch) > 1)
-            inputs = for_training(pixels[job.photos[batch]], conf.image_size, conf.augment, rng)
+            inputs = for_training(
+                pixels[job.photos[batch]], conf.image_size, conf.augment, conf.min_crop, rng
+            )
             targets = torch.from_numpy(job.labels[batch]).to(device)
             logits = _forward(net, inputs, device)
             loss = F.cross_entropy(logits, targets)
@@ -69,20 +71,17 @@ def train(job: TrainJob, device: torch.device) -> Update:
 
 
 def judge(job: JudgeJob, device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, 2) of the job's photos, deterministic: the mean over each photo and its mirror image.
-
-    A sky seen in a mirror is the same sky; asking twice takes out some of the network's chance.
-    """
-    pixels, net = _pixels(job.store), _net(job.conf, str(device))
+    """Logits (n, 2) of the job's photos, deterministic: the mean over the views that `conf.judging` asks for."""
+    conf = job.conf
+    pixels, net = _pixels(job.store), _net(conf, str(device))
     write_weights(net, job.weights)
     net.eval()
     parts = []
     with torch.inference_mode():
         for start in range(0, len(job.photos), JUDGE_BATCH):
-            inputs = for_judging(
-                pixels[job.photos[start : start + JUDGE_BATCH]], job.conf.image_size, job.grey
-            )
-            parts.append((_forward(net, inputs, device) + _forward(net, inputs.flip(-1), device)) / 2)
+            inputs = for_judging(pixels[job.photos[start : start + JUDGE_BATCH]], conf.judged_side, job.grey)
+            seen = views(inputs, conf.image_size, conf.judging)
+            parts.append(torch.stack([_forward(net, view, device) for view in seen]).mean(0))
     return torch.cat(parts).float().cpu().numpy()
 
 

@@ -55,7 +55,7 @@ class Predictor:
         self.model: dict[str, Any] = result["model"]
         self.parameters = int(result["parameters"])
         self.calibration: Calibration = calibrate(result)
-        self._net = AsJudged(net).eval()
+        self._net = AsJudged(net, conf).eval()
 
     @classmethod
     def load(cls, cache: Path, name: str) -> Predictor:
@@ -95,7 +95,7 @@ class Predictor:
 
     def _margins(self, squares: Pixels) -> NDArray[np.float64]:
         """Logit of sunny against cloudy of pictures (n, 3, SIDE, SIDE)."""
-        side = self.conf.image_size
+        side = self.conf.judged_side
         small = squares if side == SIDE else np.stack([resize(square, side) for square in squares])
         with torch.inference_mode():
             logits = self._net(torch.from_numpy(small)).double().numpy()

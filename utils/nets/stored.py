@@ -22,11 +22,11 @@ from utils.conf import Conf, ConfError, make_conf
 from utils.files import atomic_write
 from utils.nets.layout import Layout, write_weights
 from utils.nets.resnet import CLASSES, build
-from utils.photos.transforms import MEAN, STD
+from utils.photos.transforms import MEAN, STD, views
 from utils.results import ResultError, read_result, result_path
 
 OPSET = 18
-ONNX_FORMAT = 2
+ONNX_FORMAT = 3
 """Changes when `as_onnx` writes something else of the same model."""
 
 
@@ -62,28 +62,29 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
 class AsJudged(nn.Module):
     """A network as the laboratory judges with it: pixels (n, 3, s, s), RGB in 0..1, to logits (n, 2).
 
-    Normalised by the fixed constants, and the mean over each picture and its mirror image (utils.federated.client).
+    s is `conf.judged_side`. Normalised by the fixed constants, and the mean over `transforms.views`.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, conf: Conf) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.conf = net, conf
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `nn.Module`."""
         inputs = (pixels - self.get_buffer("mean")) / self.get_buffer("std")
-        logits: torch.Tensor = (self.net(inputs) + self.net(inputs.flip(-1))) / 2
-        return logits
+        seen = views(inputs, self.conf.image_size, self.conf.judging)
+        return torch.stack([self.net(view) for view in seen]).mean(0)
 
 
-def as_onnx(net: nn.Module, image_size: int, name: str) -> bytes:
-    """`net` as it is judged, as an ONNX model: `pixels` (n, 3, image_size, image_size) to `logits` (n, 2)."""
+def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
+    """`net` as it is judged, as an ONNX model: `pixels` (n, 3, conf.judged_side, ...) to `logits` (n, 2)."""
+    side = conf.judged_side
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
-            AsJudged(net).eval(), (torch.zeros(2, 3, image_size, image_size),), dynamo=True, verbose=False,
+            AsJudged(net, conf).eval(), (torch.zeros(2, 3, side, side),), dynamo=True, verbose=False,
             input_names=["pixels"], output_names=["logits"], opset_version=OPSET,
             dynamic_shapes={"pixels": {0: torch.export.Dim("photos")}},
         )  # fmt: skip
@@ -111,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         _, conf, net = load_model(given.cache, given.run)
-        raw = as_onnx(net, conf.image_size, given.run)
+        raw = as_onnx(net, conf, given.run)
         with atomic_write(given.out) as file:
             file.write(raw)
     except (ResultError, ModelError) as error:

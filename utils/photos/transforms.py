@@ -25,26 +25,41 @@ def store_side(image_size: int) -> int:
     return image_size * 3 // 2
 
 
-def for_judging(pixels: NDArray[np.uint8], image_size: int, grey: bool = False) -> torch.Tensor:
-    """Deterministic input (n, 3, image_size, image_size) from stored photos (n, 3, s, s).
+def for_judging(pixels: NDArray[np.uint8], side: int, grey: bool = False) -> torch.Tensor:
+    """Deterministic input (n, 3, side, side) from stored photos (n, 3, s, s).
 
     With `grey` the colour is taken out first (BT.601 luma in all channels).
     """
     photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
-    if photos.shape[-1] != image_size:
-        photos = F.interpolate(photos, size=(image_size, image_size), mode="bilinear", antialias=True)
+    if photos.shape[-1] != side:
+        photos = F.interpolate(photos, size=(side, side), mode="bilinear", antialias=True)
     if grey:
         photos = torch.einsum("c,nchw->nhw", torch.tensor(LUMA), photos)[:, None].expand(-1, 3, -1, -1)
     return _normalised(photos)
 
 
+def views(inputs: torch.Tensor, image_size: int, judging: str) -> list[torch.Tensor]:
+    """What a network sees of `inputs` (n, 3, s, s) to judge them, each (n, 3, image_size, image_size): the mean of
+    its answers counts, which takes out some of their chance.
+
+    "whole" (s = image_size): the photo and its mirror image; a sky seen in a mirror is the same sky. "five_crop"
+    (s larger): the corners and the centre, at the scale that training views have (Touvron et al. 2019).
+    """
+    if judging == "whole":
+        return [inputs, inputs.flip(-1)]
+    end = inputs.shape[-1] - image_size
+    places = [(0, 0, False), (0, end, True), (end, 0, True), (end, end, False), (end // 2, end // 2, False)]
+    seen = [(inputs[:, :, y : y + image_size, x : x + image_size], mirrored) for y, x, mirrored in places]
+    return [crop.flip(-1) if mirrored else crop for crop, mirrored in seen]
+
+
 def for_training(
-    pixels: NDArray[np.uint8], image_size: int, augment: str, rng: np.random.Generator
+    pixels: NDArray[np.uint8], image_size: int, augment: str, min_crop: float, rng: np.random.Generator
 ) -> torch.Tensor:
     """Random views (n, 3, image_size, image_size) of stored photos (n, 3, s, s).
 
-    `augment` is "sky" (crop, mirror, turn, light, contrast, saturation and, for some, no colour at all,
-    so that colour cannot carry the label alone), "flip" (mirror only) or "none".
+    `augment` is "sky" (crop of `min_crop` to all of the area, mirror, turn, light, contrast, saturation and, for
+    some, no colour at all, so that colour cannot carry the label alone), "flip" (mirror only) or "none".
     """
     if augment == "none":
         return for_judging(pixels, image_size)
@@ -55,7 +70,7 @@ def for_training(
         flips = torch.from_numpy(mirrored < 0)[:, None, None, None]
         return torch.where(flips, photos.flip(-1), photos)
     photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
-    scale = np.sqrt(rng.uniform(0.5, 1.0, n))
+    scale = np.sqrt(rng.uniform(min_crop, 1.0, n))
     stretch = np.exp(rng.uniform(-0.15, 0.15, n))
     angle = rng.normal(0.0, math.radians(6), n)
     across, down = np.minimum(scale * stretch, 1.0), np.minimum(scale / stretch, 1.0)
