@@ -85,7 +85,6 @@ def _train(given: argparse.Namespace) -> int:
     from utils.partition.schemes import PartitionError
     from utils.photos.dataset import DataError
     from utils.photos.store import open_photos
-    from utils.photos.transforms import store_side
     from utils.progress import Progress
     from utils.report import Report
     from utils.runs import Run, carry_out, prepare
@@ -98,7 +97,7 @@ def _train(given: argparse.Namespace) -> int:
     runs = []
     try:
         for name, conf in confs:
-            photos = open_photos(given.data / conf.data, store_side(conf.image_size), given.data / ".store")
+            photos = open_photos(given.data / conf.data, conf.store_side, given.data / ".store")
             for file in photos.unreadable:
                 print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
             if conf.pretrained:

@@ -22,13 +22,13 @@ from utils.conf import Conf, make_conf
 from utils.photos.dataset import COLUMNS
 from utils.photos.split import deck_of, fold_of, split_of
 from utils.photos.store import PhotoSet, open_photos
-from utils.photos.transforms import store_side
 
 settings.register_profile(
     "skyfed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("skyfed")
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # begun with nohup or &, which what the tests start would inherit
+# With nohup or & Ctrl-C is ignored, and all that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def photos(data: Path) -> PhotoSet:
     """The drawn set, decoded at the size tiny confs need."""
-    return open_photos(data / "drawn", store_side(32), data / ".store")
+    return open_photos(data / "drawn", make_conf(TINY, "test").store_side, data / ".store")
 
 
 @pytest.fixture

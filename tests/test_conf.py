@@ -42,6 +42,8 @@ BROKEN = {
     "unknown partition": ({"partition": "iid"}, "partition"),
     "alpha zero": ({"alpha": 0}, "alpha"),
     "image too small": ({"image_size": 8}, "image_size"),
+    "crop of nothing": ({"min_crop": 0}, "min_crop"),
+    "unknown judging": ({"judging": "ten_crop"}, "judging"),
     "width not a multiple": ({"width": 18}, "width"),
     "unknown norm": ({"norm": "layer"}, "norm"),
     "pretrained text": ({"pretrained": "yes"}, "pretrained"),

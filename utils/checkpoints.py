@@ -116,7 +116,9 @@ def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | N
             continue
         try:
             found = json.loads((folder / "plan.json").read_bytes())
-            with suppress(KeyError, TypeError, ConfError):  # keys that came into being since take their defaults
+            with suppress(
+                KeyError, TypeError, ConfError
+            ):  # keys that came into being since take their defaults
                 found["conf"] = make_conf(found["conf"], "plan").as_json()
         except (OSError, ValueError):
             found = None

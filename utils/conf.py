@@ -147,9 +147,14 @@ class Conf:
     )
 
     @property
+    def store_side(self) -> int:
+        """Side in pixels at which photos are stored: room for crops."""
+        return self.image_size * 3 // 2
+
+    @property
     def judged_side(self) -> int:
         """Side in pixels of the picture that is judged, from which `image_size` is cut with `five_crop`."""
-        return self.image_size * 3 // 2 if self.judging == "five_crop" else self.image_size
+        return self.store_side if self.judging == "five_crop" else self.image_size
 
     @property
     def pool(self) -> int:

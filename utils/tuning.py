@@ -28,7 +28,6 @@ from utils.engines.workers import Workers, usable_workers
 from utils.experiment import Repeat, share_out, train_only
 from utils.files import atomic_write
 from utils.photos.store import PhotoSet, open_photos
-from utils.photos.transforms import store_side
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG = ROOT / "cache" / "tuning.csv"
@@ -57,9 +56,7 @@ def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
         waiting = {}
         for path in paths:
             conf = load_conf(path)
-            photos = open_photos(
-                ROOT / "data" / conf.data, store_side(conf.image_size), ROOT / "data" / ".store"
-            )
+            photos = open_photos(ROOT / "data" / conf.data, conf.store_side, ROOT / "data" / ".store")
             folds = 1 if conf.width == 64 else FOLDS  # the full networks take ten times as long
             for batch_size, lr in GRID:
                 for fold in range(folds):

@@ -41,7 +41,7 @@ class ForecastsSchema(Schema):
 
 
 class ModelSchema(Schema):
-    """A model that answers, and what judging on one's own device needs; `image_size`: side of the ONNX model's input."""
+    """A model that answers, and what judging on one's own device needs; `image_size`: side of what it is given."""
 
     role, run, onnx, sha256 = (fields.String(required=True) for _ in range(4))
     image_size, bytes, parameters = (fields.Integer(required=True) for _ in range(3))

@@ -26,7 +26,6 @@ from utils.federated.strategies import make_strategy
 from utils.nets.layout import read_weights
 from utils.nets.resnet import build
 from utils.photos.store import open_photos
-from utils.photos.transforms import store_side
 
 PAIRS = 7
 ROUNDS = 3
@@ -43,7 +42,7 @@ def skies(tmp_path_factory, f10):
     """As many drawn skies as the shipped results have photos."""
     folder = tmp_path_factory.mktemp("data")
     draw_set(folder / "drawn", count=340)
-    return open_photos(folder / "drawn", store_side(f10.image_size), folder / ".store"), folder / "drawn"
+    return open_photos(folder / "drawn", f10.store_side, folder / ".store"), folder / "drawn"
 
 
 def _rounds(conf, photos, engine, rounds):

@@ -20,11 +20,6 @@ GREY_SHARE = 0.25  # of training views; see README, "What it found", for what it
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def store_side(image_size: int) -> int:
-    """Side at which photos are stored for networks that see `image_size` pixels: room for crops."""
-    return image_size * 3 // 2
-
-
 def for_judging(pixels: NDArray[np.uint8], side: int, grey: bool = False) -> torch.Tensor:
     """Deterministic input (n, 3, side, side) from stored photos (n, 3, s, s).
 
