@@ -8,12 +8,12 @@ from utils.conf import make_conf
 from utils.model_card import model_card
 
 
-def _card(set_name="mwd", seeds=1, rotations=1):
+def _card(set_name="mwd", seeds=1, rotations=1, **changes):
     (repeat,) = make_result()["repeats"]
     repeats = [{**repeat, "seed": s, "rotation": r} for s in range(seeds) for r in range(rotations)]
     figures = {"photos": 2, "acc": 0.5, "balanced_acc": 0.5, "loss": 0.6}
     result = make_result(
-        repeats=repeats, conf=make_conf(TINY, "x").as_json(), parameters=10, finished="2026",
+        repeats=repeats, conf=make_conf({**TINY, **changes}, "x").as_json(), parameters=10, finished="2026",
         data={"set": set_name, "fingerprint": "f", "folds": 1, "seeds": seeds, "photos": 6, "sunny": 3},
         model={"file": "x.safetensors", "bytes": 20, "fold": 0, "seed": 0, "rotation": 0, "test": figures},
     )  # fmt: skip
@@ -31,6 +31,13 @@ def _card(set_name="mwd", seeds=1, rotations=1):
 def test_intervals_are_said_to_cover_what_varied(seeds, rotations, over):
     card = _card(seeds=seeds, rotations=rotations)
     assert over in card and f"repeats: {seeds * rotations} (" in card
+
+
+def test_it_says_what_the_network_is_shown_of_a_photo():
+    assert "the photo's centre square at 32 x 32 pixels and its mirror image." in _card()
+    assert "corners and the centre of the photo's centre square at 48 x 48 pixels" in _card(
+        judging="five_crop"
+    )
 
 
 def test_source_limits_and_licence_are_those_of_the_photos():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from utils.comparison import accuracy, answers
+from utils.conf import Conf, make_conf
 from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality, trust
 
 # Per set of photos: where they are from, what limits the model, what to cite.
@@ -65,6 +66,13 @@ cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: even of the least su
 {reliability}"""
 
 
+def _views(conf: Conf) -> str:
+    side = f"the photo's centre square at {conf.judged_side} x {conf.judged_side} pixels"
+    if conf.judging == "whole":
+        return f"{side} and its mirror image"
+    return f"the four corners and the centre of {side}, two of them mirrored"
+
+
 def model_card(result: dict[str, Any]) -> str:
     """The model card (Mitchell et al. 2019) of a checked result, as Markdown."""
     conf, data, model, degree = (result[key] for key in ("conf", "data", "model", "degree"))
@@ -90,8 +98,9 @@ def model_card(result: dict[str, Any]) -> str:
 
 Tells a sunny sky from a cloudy one. `{model["file"]}`: {conf["model_name"]} of width {conf["width"]}
 ({conf["norm"]} norm, {result["parameters"]:,} parameters), half precision, {model["bytes"]:,} bytes.
-Input: RGB, {conf["image_size"]} x {conf["image_size"]} pixels, the photo's centre square.
-Output: two logits, cloudy then sunny.
+Input: RGB, {conf["image_size"]} x {conf["image_size"]} pixels.
+Output: two logits, cloudy then sunny; what counts is their mean over
+{_views(make_conf(conf, result["name"]))}.
 
 ## Data
 
