@@ -116,9 +116,8 @@ def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | N
             continue
         try:
             found = json.loads((folder / "plan.json").read_bytes())
-            with suppress(
-                KeyError, TypeError, ConfError
-            ):  # keys that came into being since take their defaults
+            # Keys that came into being since the run began take their defaults.
+            with suppress(KeyError, TypeError, ConfError):
                 found["conf"] = make_conf(found["conf"], "plan").as_json()
         except (OSError, ValueError):
             found = None

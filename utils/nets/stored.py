@@ -75,7 +75,8 @@ class AsJudged(nn.Module):
         """See `nn.Module`."""
         inputs = (pixels - self.get_buffer("mean")) / self.get_buffer("std")
         seen = views(inputs, self.conf.image_size, self.conf.judging)
-        return torch.stack([self.net(view) for view in seen]).mean(0)
+        logits: torch.Tensor = self.net(torch.cat(seen))  # at once, so that ONNX holds the network once
+        return logits.view(len(seen), -1, len(CLASSES)).mean(0)
 
 
 def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
