@@ -9,7 +9,7 @@ from flask import Flask, Request, redirect, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from app import language, security, vite
+from app import api, language, security, vite
 from app.extensions import csrf, db, limiter, migrate
 
 
@@ -33,21 +33,30 @@ def create_app(config: dict[str, Any]) -> Flask:
     limiter.init_app(app)
 
     from app.admin.routes import blueprint as admin
-    from app.auth import service
+    from app.auth import service as accounts
     from app.auth.routes import blueprint as auth
+    from app.confs.api import blueprint as confs_api
     from app.confs.routes import blueprint as confs
+    from app.forecast.api import blueprint as forecast_api
+    from app.forecast.api import init_app as init_forecast
     from app.forecast.routes import blueprint as forecast
     from app.home.routes import blueprint as home
+    from app.jobs.api import blueprint as jobs_api
     from app.jobs.routes import blueprint as jobs
     from app.profile.routes import blueprint as profile
-    from app.runs.api import init_app as init_api
+    from app.runs import service as runs
+    from app.runs.api import blueprint as runs_api
 
-    service.init_app(app)
+    accounts.init_app(app)
     language.init_app(app)
     vite.init_app(app)
+    documented = api.init_app(app)
+    runs.init_app(app)
+    init_forecast(app)  # whose models are those of the runs
     for blueprint in (auth, profile, admin, home, forecast, confs, jobs):
         app.register_blueprint(blueprint)
-    init_api(app)
+    for blueprint in (runs_api, forecast_api, confs_api, jobs_api):
+        documented.register_blueprint(blueprint)
     security.init_app(app)  # after the API, whose own error pages these replace
 
     @app.get("/")

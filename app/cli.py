@@ -14,19 +14,13 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import upgrade
 
+from app.auth.service import find_user, register
+from app.config import DEMO_ACCOUNTS
 from app.extensions import db
-
-DEMO_ACCOUNTS = (
-    ("admin@126.com", "admin", "admin", "admin"),
-    ("greatabel1@126.com", "abel", "abel", "researcher"),
-    ("test@126.com", "test", "test", "user"),
-)  # e-mail, nickname, password, role; as the original had them, in the demo database only
 
 
 def prepare_database(app: Flask) -> None:
     """Bring the database to the present schema; in the demo, put its three accounts in."""
-    from app.auth.service import find_user, register
-
     app.config["INSTANCE"].mkdir(parents=True, exist_ok=True, mode=0o700)  # hashes and addresses lie there
     with app.app_context():
         upgrade(str(Path(__file__).parent / "migrations"))
@@ -38,8 +32,6 @@ def prepare_database(app: Flask) -> None:
 
 def create_admin(app: Flask, email: str) -> int:
     """Make an account of `email` an admin, asking for a password if it has none yet. Returns the exit status."""
-    from app.auth.service import find_user, register
-
     prepare_database(app)
     with app.app_context():
         user = find_user(email)

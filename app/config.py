@@ -11,6 +11,11 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+DEMO_ACCOUNTS = (
+    ("admin@126.com", "admin", "admin", "admin"),
+    ("greatabel1@126.com", "abel", "abel", "researcher"),
+    ("test@126.com", "test", "test", "user"),
+)  # e-mail, nickname, password, role; as the original had them, in the demo database only
 
 
 class ConfigError(ValueError):

@@ -14,7 +14,7 @@ from app.auth import service
 from app.extensions import db
 from app.models import ROLES, AuditEntry, Forecast, User
 from app.profile.forms import EmptyForm
-from app.runs.api import library
+from app.runs.service import library
 from utils.readme import WHAT
 from utils.results import is_result_name, result_path
 

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 
 from app.auth import service
 from app.auth.forms import LoginForm, RegisterForm, ResetForm
-from app.cli import DEMO_ACCOUNTS
+from app.config import DEMO_ACCOUNTS
 from app.extensions import db, limiter
 
 blueprint = Blueprint("auth", __name__)

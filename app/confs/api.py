@@ -10,12 +10,13 @@ import numpy as np
 from flask import abort, current_app, g, request
 from flask_smorest import Blueprint
 
+from app.api.answers import answers
+from app.api.needs import needs
+from app.api.refusals import in_ones_language
 from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
-from app.confs.sentences import in_ones_language
 from app.extensions import limiter
 from app.jobs.service import measured_speed
-from app.runs.api import answers, needs
 from utils.conf import Conf, ConfError, json_name, load_conf, owner_name, parse_conf
 from utils.partition.degree import degree_of_non_iid
 from utils.partition.schemes import PartitionError, partition

@@ -14,6 +14,8 @@ from sqlalchemy import func, select
 from werkzeug.datastructures import FileStorage
 from werkzeug.wrappers import Response
 
+from app.api.answers import answers
+from app.api.needs import needs
 from app.extensions import db, limiter
 from app.forecast.schemas import (
     AskSchema,
@@ -25,7 +27,6 @@ from app.forecast.schemas import (
 )
 from app.forecast.service import Forecasters, is_night, to_keep
 from app.models import Forecast
-from app.runs.api import answers, needs
 from utils.forecast.pixels import Pixels, square_of
 from utils.forecast.predictor import Predictor, read_photo
 from utils.forecast.sky_check import shipped
@@ -259,5 +260,6 @@ def _count(user: int) -> int:
 
 
 def init_app(app: Flask) -> None:
-    """Bind the models."""
+    """Bind the models, and let photos come."""
     app.extensions["forecasters"] = Forecasters(app.extensions["library"])
+    app.config["UPLOADS"] |= {f"{blueprint.name}.{view.__name__}" for view in (forecast, keep)}

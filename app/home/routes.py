@@ -7,7 +7,7 @@ from flask_babel import get_locale
 
 from app.home.sentences import sentence
 from app.language import messages
-from app.runs.api import library
+from app.runs.service import library
 from utils.results import ResultError
 
 blueprint = Blueprint("home", __name__)

@@ -14,8 +14,10 @@ from flask_smorest import Blueprint
 from marshmallow import ValidationError
 from sqlalchemy import or_, select
 
+from app.api.answers import answers
+from app.api.needs import needs
+from app.api.refusals import in_ones_language
 from app.auth.service import audit
-from app.confs.sentences import in_ones_language
 from app.extensions import db, limiter
 from app.jobs import service
 from app.jobs.schemas import (
@@ -32,7 +34,7 @@ from app.jobs.schemas import (
 )
 from app.jobs.supervisor import is_alive
 from app.models import Job
-from app.runs.api import answers, needs
+from app.runs.service import live
 from app.security import first_message
 from utils.conf import ConfError, read_json
 
@@ -83,7 +85,7 @@ def job(number: int) -> dict[str, Any]:
     one = _own(number)
     conf = json.loads(one.conf)
     status = service.status_of(number) or {}
-    unfinished = current_app.extensions["live"].unfinished().get(one.run, {})
+    unfinished = live().unfinished().get(one.run, {})
     at_work = [
         {
             "repeat": name.removeprefix(f"{one.run} "), "round": repeat["round"], "rounds": repeat["rounds"],

@@ -22,20 +22,6 @@ def _numbers() -> fields.List[Any]:
     return fields.List(fields.Float(), required=True)
 
 
-class RefusedSchema(Schema):
-    """What was wrong."""
-
-    code = fields.Integer(required=True)
-    message = _text()
-    detail = _text()
-
-
-class RefusalSchema(Schema):
-    """Why a request was refused."""
-
-    error = fields.Nested(RefusedSchema, required=True)
-
-
 class RunSchema(Schema):
     """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
 
