@@ -177,13 +177,14 @@ class Forecast(db.Model):  # type: ignore[name-defined,misc]
 
 
 class Job(db.Model):  # type: ignore[name-defined,misc]
-    """A training that somebody asked for, from the queue to its end; `app.jobs.service` says how states change."""
+    """What somebody asked for, from the queue to its end; `app.jobs.service` says how states change."""
 
     __tablename__ = "jobs"
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  # a number names files, so none comes twice
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(20), default="training")  # `app.jobs.runner` knows them
     name: Mapped[str] = mapped_column(String(60))
     note: Mapped[str] = mapped_column(String(2000), default="")
     conf: Mapped[str] = mapped_column(Text)  # JSON, every key

@@ -177,7 +177,7 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
     status = (service.status_of(one.id) if one.state not in ("queued", "done") else None) or {}
     mine = one.user_id == current_user.id
     return {
-        "id": one.id, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
+        "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
         "reason": _without_paths(one.reason), "run": one.run, "folds": one.folds, "seeds": one.seeds,
         "priority": one.priority, "position": places.get(one.id),

@@ -1,7 +1,7 @@
-"""Carries out one training: `i2main.py` as a child process at low priority, watched until it ends.
+"""Carries out one job, of a kind that COMMANDS knows, as a child process at low priority, watched until it ends.
 
-The child stops by itself when this process ends, however it ends (`--tied`), and goes on where a former one left off
-(`--resume`), so nothing is lost and nothing is done twice.
+A training's child, `i2main.py`, stops by itself when this process ends, however it ends (`--tied`), and goes on where
+a former one left off (`--resume`), so nothing is lost and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Event
@@ -31,10 +32,14 @@ _ERRORS = "errors.txt"
 
 
 def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
-    """Carry out the claimed training `number`; when `stopping` is set it halts and goes back into the queue."""
+    """Carry out the claimed job `number`; when `stopping` is set it halts and goes back into the queue."""
     with app.app_context():
         job = db.session.get(Job, number)
         if job is None:
+            return
+        if job.kind not in COMMANDS:
+            known = ", ".join(sorted(COMMANDS))
+            service.settle(number, claim, 1, f"kind: expected one of {known}, found {job.kind}")
             return
         folder = service.folder_of(number)
         try:
@@ -57,19 +62,26 @@ def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
         _persistently(lambda: service.forget_deleted(job))
 
 
-def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _training(app: Flask, job: Job, folder: Path) -> list[object]:
     conf = folder / f"{job.run}.json"
     with atomic_write(conf) as file:
         file.write(job.conf.encode())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, cores // max(1, app.config["SLOTS"]))
     cache, photos = Path(app.config["CACHE"]).resolve(), Path(app.config["PHOTOS"]).resolve()
-    arguments = [
+    return [
         sys.executable, ROOT / "i2main.py", "-c", conf.resolve(), "--folds", job.folds, "--seeds", job.seeds,
         "--workers", workers, "--out", cache, "--data", photos, "--resume", "--quiet", "--tied",
         "--report", folder.resolve(),
     ]  # fmt: skip
+
+
+COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {"training": _training}  # by kind of job
+
+
+def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = COMMANDS[job.kind](app, job, folder)
     (folder / STATUS).unlink(missing_ok=True)  # what a former process said is not said of this one
     with (folder / _ERRORS).open("wb") as errors:
         child = subprocess.Popen(

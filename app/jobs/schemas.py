@@ -53,11 +53,12 @@ class EditSchema(Schema):
 class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
+    `kind` is "training"; other things to be carried out will say otherwise.
     `photos`, `photos_done` (every pass counted), `photos_per_second` and `seconds_left` are null before its first word.
     """
 
     id = fields.Integer(required=True)
-    name, note, who, wish, reason, run, created = (_text() for _ in range(7))
+    kind, name, note, who, wish, reason, run, created = (_text() for _ in range(8))
     mine = fields.Boolean(required=True)
     state = fields.String(required=True, validate=validate.OneOf(STATES))
     folds, seeds, priority = (fields.Integer(required=True) for _ in range(3))

@@ -158,6 +158,7 @@ def export() -> Response:
         ],
         trainings=[
             {
+                "kind": one.kind,
                 "name": one.name,
                 "note": one.note,
                 "conf": json.loads(one.conf),

@@ -2,13 +2,17 @@
 
 import json
 from datetime import timedelta
+from threading import Event
 
 import pytest
-from sqlalchemy import select
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import inspect, select
 
 from app.auth import service as people
 from app.extensions import db
-from app.jobs import service
+from app.jobs import runner, service
 from app.models import ApiToken, AuditEntry, Job, User, hash_secret, now
 from tests.app.conftest import PASSWORD
 from tests.app.test_confs import _ask
@@ -43,6 +47,7 @@ def _submit(ask, status=200, **more):
 def test_a_training_is_queued_as_it_was_described(ask, site):
     [job] = _submit(ask, note="why not", folds=2, seeds=3)
     assert (job["state"], job["position"], job["run"]) == ("queued", 1, f"my_first-{job['id']}")
+    assert job["kind"] == "training"
     told = ask("GET", f"/{job['id']}")
     assert told["conf"]["width"] == 4 and told["repeats"] == 6 and told["rounds"] == 3
     assert told["curves"] == {} and told["at_work"] == [] and told["note"] == "why not"
@@ -280,6 +285,31 @@ def test_a_lost_claim_changes_nothing_and_losses_are_counted(site, ask):
         assert row.state == "failed" and "5 times" in row.reason
     ask("POST", f"/{job['id']}/resume")
     assert ask("GET", f"/{job['id']}")["reason"] == ""
+
+
+def test_a_kind_that_nobody_knows_fails_in_one_line(site, ask):
+    [job] = _submit(ask)
+    with site.app_context():
+        db.session.get(Job, job["id"]).kind = "dreaming"
+        db.session.commit()
+        runner.carry_out(site, *service.claim_next(), Event())
+    told = ask("GET", f"/{job['id']}")
+    assert (told["state"], told["kind"]) == ("failed", "dreaming")
+    assert told["reason"] == "kind: expected one of training, found dreaming"
+
+
+def test_what_was_queued_before_there_were_kinds_is_a_training(site, ask):
+    [job] = _submit(ask)
+    folder = f"{site.root_path}/migrations"
+    with site.app_context():
+        downgrade(folder, revision="0003")
+        assert "kind" not in {column["name"] for column in inspect(db.engine).get_columns("jobs")}
+        upgrade(folder)
+        assert compare_metadata(MigrationContext.configure(db.session.connection()), db.metadata) == []
+    told = ask("GET", f"/{job['id']}")
+    assert {key: told[key] for key in job} == job and job["kind"] == "training"
+    ask("DELETE", f"/{job['id']}")
+    assert _submit(ask)[0]["id"] > job["id"]  # numbers still never come twice
 
 
 def test_the_log_tells_what_is_new_and_survives_a_torn_line(site, ask):
