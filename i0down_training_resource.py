@@ -31,7 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _gather(options: argparse.Namespace) -> int:
-    from utils.photos.dataset import DataError, build, locked
+    from utils.data.examples import DataError
+    from utils.photos.dataset import build, locked
     from utils.photos.report import summary, write_report
     from utils.photos.sources import only_listed
     from utils.photos.sources.fetch import FetchError
@@ -62,7 +63,7 @@ def _gather(options: argparse.Namespace) -> int:
 
 def _listed(path: Path) -> set[str]:
     """The column `sha256` of a CSV file."""
-    from utils.photos.dataset import DataError
+    from utils.data.examples import DataError
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -78,7 +79,8 @@ def _default_set(options: argparse.Namespace) -> str:
 
 
 def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> "list[Candidate]":
-    from utils.photos.dataset import FETCHED, DataError
+    from utils.data.examples import DataError
+    from utils.photos.dataset import FETCHED
     from utils.photos.sources import archive, commons, fetch, mwd, simulated
     from utils.photos.sources import folder as folders
 

@@ -26,12 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Train centralized and federated experiments on sky photos.")
+    parser = argparse.ArgumentParser(description="Train centralized and federated experiments.")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
         "-c", "--conf", action="append", type=Path, metavar="FILE", help="a conf; may be repeated"
     )
     which.add_argument("--all", action="store_true", help="every shipped conf, utils/conf_*.json")
+    which.add_argument(
+        "--keys", action="store_true", help="print every key of a conf and every part it may name"
+    )
     parser.add_argument(
         "--seeds", type=_count, default=1, metavar="N", help="repeats with N seeds (default 1)"
     )
@@ -65,13 +68,18 @@ def _train(given: argparse.Namespace) -> int:
     from utils.conf import ConfError, load_conf
     from utils.results import ResultError
 
+    if given.keys:
+        from utils.readme import keys_table, parts_table
+
+        print(f"{keys_table()}\n\n{parts_table()}")
+        return 0
     try:
         paths = sorted((HERE / "utils").glob("conf_*.json")) if given.all else given.conf
         confs = [(_conf_name(path), load_conf(path)) for path in paths]
         names = [name for name, _ in confs]
         for name in names:
             if names.count(name) > 1:
-                raise ConfError(f"two of the confs are called {name}.json; results are named after them")
+                raise ConfError("", "same_name", name=f"{name}.json")
     except ConfError as error:
         return _refuse(error)
 
@@ -79,12 +87,11 @@ def _train(given: argparse.Namespace) -> int:
     import torch
 
     from utils.comparison import accuracy, answers
+    from utils.data.examples import DataError
     from utils.engines.workers import Workers, usable_workers
-    from utils.experiment import Repeat, State
-    from utils.nets.resnet import build
+    from utils.federated.bench import Repeat, State
+    from utils.nets.build import build
     from utils.partition.schemes import PartitionError
-    from utils.photos.dataset import DataError
-    from utils.photos.store import open_photos
     from utils.progress import Progress
     from utils.report import Report
     from utils.runs import Run, carry_out, prepare
@@ -97,13 +104,12 @@ def _train(given: argparse.Namespace) -> int:
     runs = []
     try:
         for name, conf in confs:
-            photos = open_photos(given.data / conf.data, conf.store_side, given.data / ".store")
-            for file in photos.unreadable:
+            examples = conf.task.module.open_examples(conf, given.data)
+            for file in examples.unreadable:
                 print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
-            if conf.pretrained:
-                build(conf, conf.seed)
+            build(conf, conf.seed)  # what cannot be built, or not be fetched, says so before any training
             run = prepare(
-                name, conf, photos, folds=given.folds, seeds=given.seeds, cache=given.out,
+                name, conf, examples, folds=given.folds, seeds=given.seeds, cache=given.out,
                 resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
             )  # fmt: skip
             if run is None:
@@ -147,7 +153,7 @@ def _train(given: argparse.Namespace) -> int:
             _say(
                 given,
                 f"{name}: accuracy {accuracy(known)}, balanced {accuracy(known, balanced=True)} "
-                f"({len(result['repeats'])} repeats, {len(known.hashes)} test photos"
+                f"({len(result['repeats'])} repeats, {len(known.ids)} test examples"
                 f"{f', {failures} updates failed' if failures else ''}) -> "
                 f"{given.out / (name + '.json.pkl')}",
             )
@@ -163,7 +169,7 @@ def _conf_name(path: Path) -> str:
         if "@" in path.stem:  # NAME@N are the later results of conf NAME
             raise ResultError
     except ResultError:
-        raise ConfError(f"{path}: name the conf in letters, digits, _ and - (and .json)") from None
+        raise ConfError(str(path), "no_name") from None
     return path.stem
 
 

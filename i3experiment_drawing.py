@@ -34,12 +34,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _draw(given: argparse.Namespace) -> int:
-    from utils.results import ResultError, read_result, result_names, result_path
+    from utils.results import ResultError, read_classes, result_names, result_path
 
     results: dict[str, dict[str, Any]] = {}
     for name in given.names or result_names(given.cache):
         try:
-            results[name] = read_result(result_path(given.cache, name))
+            results[name] = read_classes(result_path(given.cache, name))
         except ResultError as error:
             print(error, file=sys.stderr)
             if given.names:
@@ -50,10 +50,10 @@ def _draw(given: argparse.Namespace) -> int:
 
     # Only now: these take seconds to import.
     from utils.figures import draw
-    from utils.shipped import ambiguous_hashes
+    from utils.studies import doubtful_ids
 
     try:
-        written = draw(results, ambiguous_hashes(), given.out, given.images)
+        written = draw(results, doubtful_ids(), given.out, given.images)
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1

@@ -37,7 +37,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.auth.routes import blueprint as auth
     from app.confs.api import blueprint as confs_api
     from app.confs.routes import blueprint as confs
-    from app.forecast.api import blueprint as forecast_api
+    from app.forecast.api import blueprints as forecast_apis
     from app.forecast.api import init_app as init_forecast
     from app.forecast.routes import blueprint as forecast
     from app.home.routes import blueprint as home
@@ -55,7 +55,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     init_forecast(app)  # whose models are those of the runs
     for blueprint in (auth, profile, admin, home, forecast, confs, jobs):
         app.register_blueprint(blueprint)
-    for blueprint in (runs_api, forecast_api, confs_api, jobs_api):
+    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api):
         documented.register_blueprint(blueprint)
     security.init_app(app)  # after the API, whose own error pages these replace
 

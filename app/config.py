@@ -77,7 +77,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
         "INSTANCE": instance,
         "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
-        "PHOTOS": Path(environ.get("SKYFED_DATA", ROOT / "data")),
+        "DATA": Path(environ.get("SKYFED_DATA", ROOT / "data")),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "REMEMBER_COOKIE_HTTPONLY": True,

@@ -6,7 +6,6 @@ python3 -m app.language compile
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from collections.abc import Iterator
@@ -22,8 +21,9 @@ from flask_babel import get_locale
 from flask_login import current_user
 
 from app.extensions import babel
-from utils.conf import Conf
-from utils.readme import WHAT
+from utils import parts, studies
+from utils.conf import all_keys
+from utils.refusal import SENTENCES
 
 HERE = Path(__file__).parent
 CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
@@ -49,16 +49,33 @@ def messages(language: str) -> dict[str, str]:
     """English text to text in `language`, for the front end; empty for English itself."""
     if language != "zh":
         return {}
-    return {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
+    own = {english: chinese for english, chinese in _of_parts().items() if chinese}
+    return studies.texts() | own | {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
 
 
 def texts() -> set[str]:
-    """Every text the site can show: in Python, in templates, in the front end, of a conf's keys and shipped runs."""
+    """Every text the site can show and that has no translation of its own: in Python, in templates, in the front end,
+    of a conf's keys, of refusals.
+    """
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     keywords = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None}
     found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
-    keys = {field.metadata["doc"] for field in dataclasses.fields(Conf)}
-    return found | set(_front_end()) | keys | set(WHAT.values())
+    own = {english for english, chinese in _of_parts().items() if chinese} | set(studies.texts())
+    return (found | set(_front_end()) | set(_of_parts()) | set(SENTENCES.values())) - own
+
+
+@cache
+def _of_parts() -> dict[str, str]:
+    """What keys and parts say of themselves, in English and, where they have it, in Chinese (`TEXTS`: of all the rest
+    they show, as the names of classes and views).
+    """
+    told = {one.field.metadata["doc"]: one.field.metadata["zh"] for one in all_keys()}
+    for family in parts.FAMILIES:
+        for name in parts.names(family):
+            module = parts.load(family, name)
+            told |= dict([module.ABOUT]) | getattr(module, "TEXTS", {})
+            told |= {field.metadata["doc"]: field.metadata["zh"] for field in parts.declared(family, name)}
+    return told
 
 
 def _front_end() -> Iterator[str]:
@@ -97,7 +114,11 @@ def init_app(app: Flask) -> None:
     @app.context_processor
     def languages() -> dict[str, object]:
         language = str(get_locale() or "en")
-        return {"language": language, "languages": app.config["LANGUAGES"]}
+        known = messages(language)
+        return {
+            "language": language, "languages": app.config["LANGUAGES"],
+            "say": lambda text: known.get(text, text),
+        }  # fmt: skip
 
 
 if __name__ == "__main__":

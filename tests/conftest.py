@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from utils.conf import Conf, make_conf
+from utils.data.examples import Examples
+from utils.data.split import deck_of, fold_of, split_of
 from utils.photos.dataset import COLUMNS
-from utils.photos.split import deck_of, fold_of, split_of
-from utils.photos.store import PhotoSet, open_photos
+from utils.photos.store import open_photos
 
 settings.register_profile(
     "skyfed", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
@@ -65,7 +66,9 @@ def draw_set(folder: Path, count: int = 60) -> Path:
         file = f"{split}/{label}/{sha}.png"
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(folder / file)
-        rows.append([file, sha, label, sha, deck, fold_of(deck), split, "", "drawn", f"{label}{index}.png"])
+        rows.append(
+            [file, sha, label, sha, sha, deck, fold_of(deck), split, "", "drawn", f"{label}{index}.png"]
+        )
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([COLUMNS, *sorted(rows, key=lambda row: row[1])])
     return folder
@@ -80,9 +83,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def photos(data: Path) -> PhotoSet:
+def photos(data: Path) -> Examples:
     """The drawn set, decoded at the size tiny confs need."""
-    return open_photos(data / "drawn", make_conf(TINY, "test").store_side, data / ".store")
+    return open_photos(data / "drawn", make_conf(TINY, "test").task.keys.store_side, data / ".store")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import i2main
 from utils import checkpoints, files, results
-from utils.federated.strategies.fedavg import FedAvg
+from utils.federated.strategies.fedavg import Strategy
 
 
 def die_at(count):
@@ -33,13 +33,13 @@ def main(moment, count, arguments):
     """Arm the chosen moment and run."""
     tick = die_at(int(count))
     if moment == "fold":
-        fold = FedAvg.fold
+        fold = Strategy.fold
 
         def fold_or_die(self, update):
             fold(self, update)
             tick()
 
-        FedAvg.fold = fold_or_die
+        Strategy.fold = fold_or_die
     else:
         whole_write = files.atomic_write
 

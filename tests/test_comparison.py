@@ -1,33 +1,35 @@
 """Intervals and paired tests: they cover what they claim and find no more than is there."""
 
 import copy
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from tests.test_results import make_result
-from utils.comparison import accuracy, answers, compare, grey_shift, holm
+from utils.comparison import Answers, accuracy, answers, compare, holm, view_shift
 
 
-def _result(right, sunny=None, grey=None):
-    """A result from a table of right answers (seeds, rotations, photos); one fold, hashes p0, p1, ..."""
+def _result(right, sunny=None, grey=None, scenes=None):
+    """A result from a table of right answers (seeds, rotations, examples); one fold, ids p0, p1, ..."""
     right = np.asarray(right)
-    photos = right.shape[2]
-    labels = [int(i % 2 == 0) if sunny is None else sunny[i] for i in range(photos)]
+    count = right.shape[2]
+    truth = [int(i % 2 == 0) if sunny is None else sunny[i] for i in range(count)]
     result = make_result()
     template = result["repeats"][0]
     result["repeats"] = []
+    ids = [f"p{i}" for i in range(count)]
     for seed in range(right.shape[0]):
         for rotation in range(right.shape[1]):
             repeat = copy.deepcopy(template)
-            probability = [
-                0.9 if bool(r) == bool(label) else 0.1
-                for r, label in zip(right[seed, rotation], labels, strict=True)
-            ]
+            good = [bool(r) for r in right[seed, rotation]]
+            of_truth = [0.9 if r else 0.1 for r in good]
             repeat.update(seed=seed, rotation=rotation)
             repeat["test"] = {
-                "hash": [f"p{i}" for i in range(photos)], "label": labels, "probability": probability,
-                "probability_grey": probability if grey is None else grey,
+                "id": ids, "scene": scenes or ids, "source": ["s"] * count, "truth": truth,
+                "said": [label if r else 1 - label for r, label in zip(good, truth, strict=True)],
+                "probability": [0.9] * count, "probability_of_truth": of_truth,
+                "views": {"grey": of_truth if grey is None else grey},
             }  # fmt: skip
             result["repeats"].append(repeat)
     return result
@@ -41,7 +43,7 @@ def test_accuracy_is_the_share_of_right_answers_and_balanced_the_mean_recall():
     assert accuracy(answers(result), balanced=True).value == pytest.approx((4 / 6 + 0) / 2)
 
 
-def test_photos_left_out_do_not_count():
+def test_examples_left_out_do_not_count():
     result = _result([[[1, 1, 0, 0]]])
     assert accuracy(answers(result, without={"p2", "p3"})).value == 1.0
 
@@ -55,7 +57,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.88 <= inside / 200 <= 0.99
 
 
-def test_one_seed_more_gives_no_narrower_interval_than_the_photos_allow():
+def test_one_seed_more_gives_no_narrower_interval_than_the_scenes_allow():
     rng = np.random.default_rng(2)
     difficulty = rng.random(150) < 0.85  # every seed agrees: there is one piece of evidence a photo
     one = accuracy(answers(_result(difficulty[None, None])))
@@ -124,9 +126,9 @@ def test_the_smallest_p_value_resamples_can_give_is_printed_as_a_bound():
     assert found.p_holm == found.floor and found.p_text == "p ≤ 0.020"
 
 
-def test_results_over_other_photos_are_not_compared():
+def test_results_over_other_examples_are_not_compared():
     a, b = _result([[[1, 0]]]), _result([[[1, 1]]])
-    b["repeats"][0]["test"]["hash"] = ["q0", "q1"]
+    b["repeats"][0]["test"]["id"] = ["q0", "q1"]
     assert compare({"a": a, "b": b}) == []
 
 
@@ -135,6 +137,87 @@ def test_holm_against_a_worked_example():
     assert holm([]) == []
 
 
-def test_grey_shift_is_the_mean_rise_over_sunny_photos():
+def test_a_view_shift_is_the_mean_fall_over_the_examples_of_a_class():
     result = _result([[[1, 1, 1, 1]]], sunny=[1, 1, 0, 0], grey=[0.5, 0.9, 0.0, 0.0])
-    assert grey_shift(result).value == pytest.approx((0.4 + 0.0) / 2)
+    assert view_shift(result, "grey", 1).value == pytest.approx((0.4 + 0.0) / 2)
+    assert view_shift(result, "upside down", 1) is None
+    assert view_shift(_result([[[1]]], sunny=[0]), "grey", 1) is None
+
+
+def test_evidence_is_by_scenes_so_copies_of_a_scene_count_once():
+    rng = np.random.default_rng(9)
+    once = rng.random((3, 1, 120)) < 0.85
+    of_one = accuracy(answers(_result(once, sunny=[1] * 120)))
+    eightfold = np.repeat(once, 8, axis=2)
+    scenes = [f"scene{i // 8}" for i in range(960)]
+    by_scene = accuracy(answers(_result(eightfold, sunny=[1] * 960, scenes=scenes)))
+    by_example = accuracy(answers(_result(eightfold, sunny=[1] * 960)))
+    assert by_scene.high - by_scene.low == pytest.approx(of_one.high - of_one.low, rel=0.05)
+    assert by_example.high - by_example.low < 0.75 * (by_scene.high - by_scene.low)
+
+
+def test_false_alarms_stay_rare_where_examples_of_a_scene_are_alike():
+    rng = np.random.default_rng(10)
+    scenes = [f"scene{i // 10}" for i in range(600)]
+    alarms = {"scenes": 0, "examples": 0}
+    for _ in range(100):
+        # What a model gets right depends on the scene; the models differ by chance alone.
+        a, b = (np.repeat(rng.random((1, 1, 60)) < 0.8, 10, axis=2) for _ in range(2))
+        for name, of in (("scenes", scenes), ("examples", None)):
+            (found,) = compare({"a": _result(a, scenes=of), "b": _result(b, scenes=of)}, resamples=400)
+            alarms[name] += found.p < 0.05
+    assert alarms["scenes"] <= 12 and alarms["examples"] > 30, alarms
+
+
+def test_it_is_the_bootstrap_written_out(monkeypatch):
+    """An independent computation: every resample drawn, laid out and averaged one by one."""
+    rng = np.random.default_rng(11)
+    right = rng.random((3, 2, 40)) < 0.8
+    scenes = [f"s{rng.integers(25):02}" for _ in range(40)]
+    given = answers(_result(right, scenes=scenes))
+    found = accuracy(given, resamples=300)
+    order = [int(one[1:]) for one in given.ids]
+    names = sorted(set(scenes))
+    draws = np.random.default_rng([20260101, 0]).integers(len(names), size=(300, len(names)))
+    seeds_rng, turns_rng = (np.random.default_rng([20260101, stream]) for stream in (1, 2))
+    seeds = seeds_rng.multinomial(3, [1 / 3] * 3, size=300)
+    turns = turns_rng.multinomial(2, [1 / 2] * 2, size=(300, 3))
+    drawn = []
+    for number in range(300):
+        examples = [i for scene in draws[number] for i in order if scenes[i] == names[scene]]
+        everywhere = right[:, :, examples].mean()
+        some = [
+            right[seed, turn, examples]
+            for seed in range(3) for turn in range(2)
+            for _ in range(seeds[number][seed] * turns[number][seed][turn])
+        ]  # fmt: skip
+        drawn.append(everywhere + np.sqrt(3 / 2) * (np.mean(some) - everywhere))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert found.value == pytest.approx(right.mean())
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_many_scenes_are_dealt_to_blocks_and_the_interval_stays_what_it_was(monkeypatch):
+    rng = np.random.default_rng(12)
+    given = answers(_result(rng.random((2, 1, 3000)) < 0.9))
+    whole = accuracy(given, resamples=4000)
+    monkeypatch.setattr("utils.comparison.MAX_BLOCKS", 500)
+    blocks = accuracy(given, resamples=4000)
+    assert blocks.value == whole.value
+    assert blocks.high - blocks.low == pytest.approx(whole.high - whole.low, rel=0.12)
+
+
+def test_a_million_examples_take_seconds_and_little_memory():
+    rng = np.random.default_rng(13)
+    count = 1_000_000
+    ids = tuple(f"{i:07}" for i in range(count))
+    scenes = rng.integers(400_000, size=count)
+    tracemalloc.start()
+    right = (rng.random((1, 1, count)) < 0.9).astype(np.int8)
+    estimate = accuracy(
+        Answers(ids, np.unique(scenes, return_inverse=True)[1], rng.integers(10, size=count), right)
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert estimate.low < 0.9 < estimate.high and estimate.high - estimate.low < 0.002
+    assert peak < 300_000_000, peak

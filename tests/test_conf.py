@@ -1,6 +1,5 @@
 """What a conf may say, and the one line it gets when it says something else."""
 
-import dataclasses
 import json
 import re
 
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 import i2main
 from tests.conftest import ROOT, TINY
-from utils.conf import Conf, ConfError, json_name, load_conf, make_conf
+from utils.conf import ConfError, all_keys, load_conf, make_conf
 
 ORIGINAL_KEYS = (
     "model_name", "no_models", "type", "global_epochs", "local_epochs", "k", "batch_size", "lr", "momentum", "lambda",
@@ -153,7 +152,7 @@ def test_a_conf_survives_json(tiny):
 
 @given(
     st.dictionaries(
-        st.sampled_from([json_name(field) for field in dataclasses.fields(Conf)]),
+        st.sampled_from([one.name for one in all_keys()]),
         st.one_of(
             st.integers(-5, 200),
             st.floats(),
@@ -185,4 +184,4 @@ def test_every_shipped_conf_is_valid_and_the_originals_are_what_they_were():
         assert confs[name].no_models == confs[name].k == clients
     assert {conf.global_epochs for conf in confs.values()} == {20}
     assert {conf.pool for conf in confs.values()} == {10}
-    assert all(conf.width == (64 if "full" in name else 16) for name, conf in confs.items())
+    assert all(conf.network.keys.width == (64 if "full" in name else 16) for name, conf in confs.items())

@@ -5,41 +5,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
+from tests.here import Here, trained
+from utils.data.examples import DataError
 from utils.engines.workers import Workers
-from utils.experiment import (
-    Repeat,
-    RunError,
-    State,
-    plan_repeats,
-    round_lr,
-    run_repeat,
-    scores,
-    select_cohort,
-    share_out,
-)
-from utils.federated import client
-from utils.federated.update import Failure, TrainJob
+from utils.experiment import plan_repeats, run_repeat
+from utils.federated.bench import Repeat, RunError, State, scores, share_out
+from utils.federated.client import vector
+from utils.federated.schedule import round_lr
+from utils.federated.selection.uniform import Selection
+from utils.federated.update import Failure
+from utils.nets.build import build
 from utils.nets.layout import read_weights
-from utils.nets.resnet import build
-from utils.photos.dataset import DataError
+from utils.results import values
 
 FIRST = Repeat(0, 0, 0)
-TIMES = ("seconds", "train_seconds")
-
-
-class Here:
-    """An engine in this process: the plainest there can be."""
-
-    def train(self, jobs):
-        torch.set_num_threads(1)
-        for job in jobs:
-            yield client.train(job, torch.device("cpu"))
-
-    def judge(self, jobs):
-        torch.set_num_threads(1)
-        return [client.judge(job, torch.device("cpu")) for job in jobs]
+TIMES = ("seconds", "training_seconds")
 
 
 class Failing(Here):
@@ -48,25 +29,27 @@ class Failing(Here):
     def __init__(self, bad):
         self.bad = bad
 
-    def train(self, jobs):
+    def train(self, work, jobs, buffers):
         for job in jobs:
-            yield Failure(job.client, "no power") if job.client in self.bad else next(super().train([job]))
+            bad = job.client in self.bad
+            yield Failure(job.client, "no power") if bad else next(super().train(work, [job], buffers))
 
 
 class Caught(Here):
     """An exception on a client is its failure, as on any engine."""
 
-    def train(self, jobs):
+    def train(self, work, jobs, buffers):
         for job in jobs:
             try:
-                yield next(super().train([job]))
+                yield next(super().train(work, [job], buffers))
             except ValueError as error:
                 yield Failure(job.client, str(error))
 
 
 def _without_times(record):
     clients = [{k: v for k, v in one.items() if k != "seconds"} for one in record["clients"]]
-    return {**{k: v for k, v in record.items() if k not in TIMES}, "clients": clients}
+    series = [one for one in record["series"] if one["name"] not in TIMES]
+    return {**record, "series": series, "clients": clients}
 
 
 def test_a_round_is_fedavg_by_number(tiny, photos):
@@ -77,10 +60,8 @@ def test_a_round_is_fedavg_by_number(tiny, photos):
     total = sum(len(mine) for mine in shares.clients)
     mean = np.zeros_like(start)
     for number, mine in enumerate(shares.clients):
-        job = TrainJob(
-            conf, 0, 0, number, conf.lr, start.astype(np.float32), str(photos.path), mine, photos.labels[mine]
-        )
-        mean += len(mine) / total * client.train(job, torch.device("cpu")).weights
+        reply = trained(conf, photos, mine, start.astype(np.float32), number=number)
+        mean += len(mine) / total * vector(reply.payload)
     assert np.allclose(state.weights, start + 0.5 * (mean - start), atol=1e-7)
 
 
@@ -92,8 +73,7 @@ def test_one_client_with_all_photos_is_the_centralized_loop(tiny, photos):
     assert sorted(order) == sorted(train)
     weights = read_weights(build(conf, 0))
     for round_ in range(3):  # plain centralized training: no server, no mean, no update
-        job = TrainJob(conf, 0, round_, 0, conf.lr, weights, str(photos.path), order, photos.labels[order])
-        weights = client.train(job, torch.device("cpu")).weights
+        weights = vector(trained(conf, photos, order, weights, round=round_).payload)
     assert np.array_equal(state.weights, weights)
 
 
@@ -113,7 +93,8 @@ def test_going_on_from_any_round_gives_the_same_end(tiny, photos):
     seen = []
 
     def keep(repeat, state):
-        seen.append(State(state.weights.copy(), json.loads(json.dumps(state.record))))
+        vectors = {name: value.copy() for name, value in state.vectors.items()}
+        seen.append(State(vectors, json.loads(json.dumps(state.record)), state.round))
 
     whole = run_repeat(conf, FIRST, photos, Here(), hook=keep)
     resumed = run_repeat(conf, FIRST, photos, Here(), state=seen[0])
@@ -128,29 +109,27 @@ def test_whole_test_sets_are_judged_once_and_never_trained_on(tiny, photos):
         shares = share_out(conf, repeat, photos)
         held = np.concatenate(shares.clients)
         assert not set(held) & (set(shares.test) | set(shares.val)) and not set(shares.test) & set(shares.val)
-        assert len(held) == len(set(held)) == len(photos.labels) - len(shares.test) - len(shares.val)
+        assert len(held) == len(set(held)) == len(photos.targets) - len(shares.test) - len(shares.val)
         judged.extend(shares.test)
-    assert sorted(judged) == list(range(len(photos.labels)))
+    assert sorted(judged) == list(range(len(photos.targets)))
     record = run_repeat(conf, FIRST, photos, Here()).record
     test = record["test"]
-    assert len(test["hash"]) == len(share_out(conf, FIRST, photos).test)
-    right = np.mean(
-        [(p > 0.5) == bool(label) for p, label in zip(test["probability"], test["label"], strict=True)]
-    )
-    assert record["acc"][-1] == pytest.approx(right)
-    assert sum(map(sum, record["confusion"])) == len(test["hash"])
-    assert record["confusion"][0][0] + record["confusion"][1][1] == pytest.approx(right * len(test["hash"]))
+    assert len(test["id"]) == len(share_out(conf, FIRST, photos).test)
+    right = np.mean([said == truth for said, truth in zip(test["said"], test["truth"], strict=True)])
+    assert values(record, "accuracy")[-1] == pytest.approx(right)
+    assert sum(map(sum, record["confusion"])) == len(test["id"])
+    assert record["confusion"][0][0] + record["confusion"][1][1] == pytest.approx(right * len(test["id"]))
 
 
 def test_bytes_are_those_of_weights_or_of_collected_photos(tiny, photos):
     size = 4 * len(read_weights(build(tiny(), 0)))
     federated = run_repeat(tiny(no_models=4, k=2, global_epochs=2), FIRST, photos, Here()).record
-    assert federated["bytes_up"] == federated["bytes_down"] == [2 * size] * 2
+    assert values(federated, "bytes_up") == values(federated, "bytes_down") == [2 * size] * 2
     centre = tiny(no_models=1, k=1, owners=3, holds=[[0, 2]], global_epochs=2)
-    collected = photos.file_bytes[share_out(centre, FIRST, photos).clients[0]].sum()
-    assert run_repeat(centre, FIRST, photos, Here()).record["bytes_up"] == [collected, 0]
+    collected = photos.sizes[share_out(centre, FIRST, photos).clients[0]].sum()
+    assert values(run_repeat(centre, FIRST, photos, Here()).record, "bytes_up") == [collected, 0]
     alone = tiny(no_models=1, k=1, owners=3, holds=[[1]], global_epochs=2)
-    assert run_repeat(alone, FIRST, photos, Here()).record["bytes_up"] == [0, 0]
+    assert values(run_repeat(alone, FIRST, photos, Here()).record, "bytes_up") == [0, 0]
 
 
 def test_a_failed_client_is_recorded_and_the_round_goes_on(tiny, photos):
@@ -168,18 +147,18 @@ def test_a_round_with_too_few_updates_fails_the_run_with_one_line(tiny, photos):
 def test_early_stop_waits_for_validation_and_ends(tiny, photos):
     conf = tiny(early_stop=1, lr=1e-9, global_epochs=50, augment="none", momentum=0.0)
     state = run_repeat(conf, FIRST, photos, Here())
-    losses = state.record["val_loss"]
-    assert state.rounds < 50 and losses[-1] >= min(losses[:-1]) and "test" in state.record
+    losses = values(state.record, "validation_loss")
+    assert state.round < 50 and losses[-1] >= min(losses[:-1]) and "test" in state.record
 
 
 def test_cohorts_are_drawn_evenly_and_follow_the_seed(tiny):
     conf = tiny(no_models=10, k=3)
-    cohorts = [select_cohort(conf, 0, round_) for round_ in range(300)]
+    cohorts = [Selection(conf).select(0, round_, None) for round_ in range(300)]
     assert all(len(set(cohort)) == 3 and cohort == sorted(cohort) for cohort in cohorts)
     counts = np.bincount(np.concatenate(cohorts), minlength=10)
     assert counts.min() > 60 and counts.max() < 120
-    assert cohorts == [select_cohort(conf, 0, round_) for round_ in range(300)]
-    assert cohorts != [select_cohort(conf, 1, round_) for round_ in range(300)]
+    assert cohorts == [Selection(conf).select(0, round_, None) for round_ in range(300)]
+    assert cohorts != [Selection(conf).select(1, round_, None) for round_ in range(300)]
 
 
 def test_schedules(tiny):
@@ -194,7 +173,7 @@ def test_schedules(tiny):
 def test_scores_by_hand():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])
     found = scores(probabilities, np.array([0, 0, 0, 1]))
-    assert found["acc"] == 0.5 and found["balanced_acc"] == pytest.approx((1 / 3 + 1) / 2)
+    assert found["accuracy"] == 0.5 and found["balanced_accuracy"] == pytest.approx((1 / 3 + 1) / 2)
     assert found["loss"] == pytest.approx(-np.log([0.9, 0.4, 0.2, 0.7]).mean())
 
 
@@ -205,23 +184,23 @@ def test_more_owners_than_photos_is_one_line(tiny, photos):
 
 def test_a_fold_without_test_photos_is_one_line(tiny, photos):
     none_left = replace(photos, decks=np.full_like(photos.decks, 9))
-    with pytest.raises(DataError, match="fold 0 has no test photos"):
+    with pytest.raises(DataError, match="fold 0 has no test examples"):
         share_out(tiny(), FIRST, none_left)
 
 
 def test_the_owner_of_an_unreadable_photo_goes_on_without_it_and_the_others_keep_theirs(tiny, photos):
     whole = share_out(tiny(), FIRST, photos)
     lost = whole.owners[1][2]
-    readable = photos.readable.copy()
+    readable = photos.usable.copy()
     readable[[lost, whole.test[0], whole.val[0]]] = False
-    shares = share_out(tiny(), FIRST, replace(photos, readable=readable))
+    shares = share_out(tiny(), FIRST, replace(photos, usable=readable))
     assert np.array_equal(shares.owners[0], whole.owners[0]) and np.array_equal(
         shares.owners[2], whole.owners[2]
     )
     assert set(shares.owners[1]) == set(whole.owners[1]) - {lost}
     assert np.array_equal(shares.test, whole.test[1:]) and np.array_equal(shares.val, whole.val[1:])
-    nothing = photos.readable.copy()
+    nothing = photos.usable.copy()
     nothing[whole.owners[1]] = False
-    state = run_repeat(tiny(global_epochs=1), FIRST, replace(photos, readable=nothing), Caught())
-    assert state.record["failures"] == [[0, 1, "it has no readable photo"]]
+    state = run_repeat(tiny(global_epochs=1), FIRST, replace(photos, usable=nothing), Caught())
+    assert state.record["failures"] == [[0, 1, "it has no readable example"]]
     assert state.record["clients"][1]["accuracy"] is None

@@ -12,43 +12,66 @@ import pytest
 
 import i3experiment_drawing
 from tests.conftest import ROOT
-from tests.test_results import make_result
-from utils.figures import AXES, colour, curves_figure, curves_table, draw, final_table
-from utils.results import result_path, write_result
+from tests.test_results import make_result, series
+from utils.figures import COSTS, curves_figure, curves_table, draw, final_table, series_title
+from utils.results import UNITS, result_path, values, write_result
+from utils.studies import colour
 
 
 def _results():
     other = make_result(name="conf_y")
-    other["repeats"][0]["test"]["probability"] = [0.9, 0.9]
+    other["repeats"][0]["test"].update(said=[1, 1], probability_of_truth=[0.1, 0.9])
     return {"conf_x": make_result(), "conf_y": other}
 
 
-def test_curves_hold_the_measured_values_on_every_axis():
+def _costly():
     result = make_result()
-    result["repeats"][0].update(
-        steps=[3, 3], photos_seen=[40, 40], seconds=[1.5, 2.5], bytes_up=[1e6, 1e6], bytes_down=[5e5, 5e5]
-    )
+    result["repeats"][0]["series"] = series(
+        accuracy=result["acc"], loss=result["loss"], steps=[3, 3], examples=[40, 40], seconds=[1.5, 2.5],
+        bytes_up=[1e6, 1e6], bytes_down=[5e5, 5e5], epsilon=[0.25, 0.5],
+    )  # fmt: skip
+    return result
+
+
+def test_every_series_and_every_cost_is_in_the_table_and_in_the_menus():
+    result = _costly()
     table = curves_table({"conf_x": result})
-    assert table["acc"].tolist() == result["acc"] and table["loss"].tolist() == result["loss"]
+    assert table["accuracy"].tolist() == result["acc"] and table["loss"].tolist() == result["loss"]
+    assert table["epsilon"].tolist() == [0.25, 0.5], "a series that a part brought"
     assert table["round"].tolist() == [1, 2]
-    assert table["passes"].tolist() == [10, 20]  # 40 photos a round, 4 held
-    assert table["steps"].tolist() == [3, 6]
+    assert table["passes"].tolist() == [10, 20]  # 40 examples a round, 4 held
+    assert table["steps"].tolist() == [3, 6] and table["steps_per_round"].tolist() == [3, 3]
     assert table["seconds"].tolist() == [1.5, 4.0]
-    assert table["megabytes"].tolist() == [1.5, 3.0]
-    figure = curves_figure(table)
+    assert table["bytes"].tolist() == [1.5e6, 3e6]
+    figure = curves_figure({"conf_x": result, "conf_y": _costly()})
     lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
-    assert np.array_equal(lines[0].y, result["acc"]) and np.array_equal(lines[1].y, result["loss"])
-    buttons = figure.layout.updatemenus[0].buttons
-    assert [button.label for button in buttons] == list(AXES.values())
-    for axis, button in zip(AXES, buttons, strict=True):
+    assert np.array_equal(lines[0].y, result["acc"]) and np.array_equal(lines[2].y, result["loss"])
+    left, right, across = figure.layout.updatemenus
+    assert [button.label for button in across.buttons] == list(COSTS.values())
+    for axis, button in zip(COSTS, across.buttons, strict=True):
         xs = button.args[0]["x"]
         assert len(xs) == len(figure.data) and list(xs[1]) == table[axis].tolist()
+    names = [one["name"] for one in result["repeats"][0]["series"]]
+    for menu, places in ((left, [0, 1, 2, 3]), (right, [4, 5, 6, 7])):
+        assert [button.label for button in menu.buttons] == [
+            series_title(name, UNITS.get(name, ("",))[0]) for name in names
+        ]
+        for name, button in zip(names, menu.buttons, strict=True):
+            ys, _, traces = button.args
+            assert list(traces) == places and list(ys["y"][1]) == values(result["repeats"][0], name)
 
 
-def test_the_final_table_gives_accuracy_with_and_without_ambiguous_photos():
-    table = final_table(_results(), ambiguous={"aa"}).set_index("run")
-    assert table.loc["conf_x", "acc"] == 1.0 and table.loc["conf_y", "acc"] == 0.5
-    assert table.loc["conf_y", "acc_without_ambiguous"] == 1.0
+def test_a_run_that_lacks_a_series_is_left_out_of_its_picture():
+    figure = curves_figure({"conf_x": _costly(), "conf_y": make_result()})
+    (button,) = [one for one in figure.layout.updatemenus[0].buttons if one.label == "epsilon"]
+    assert [list(y) for y in button.args[0]["y"]][2:] == [[], []]
+
+
+def test_the_final_table_gives_accuracy_with_and_without_doubtful_examples():
+    table = final_table(_results(), doubtful={"aa"}).set_index("run")
+    assert table.loc["conf_x", "accuracy"] == 1.0 and table.loc["conf_y", "accuracy"] == 0.5
+    assert table.loc["conf_y", "accuracy_without_doubtful"] == 1.0
+    assert table.loc["conf_x", "grey_shift_sunny"] == pytest.approx(0.1)
 
 
 def test_the_colour_of_a_run_is_always_the_same():

@@ -11,10 +11,11 @@ from utils.model_card import model_card
 def _card(set_name="mwd", seeds=1, rotations=1, **changes):
     (repeat,) = make_result()["repeats"]
     repeats = [{**repeat, "seed": s, "rotation": r} for s in range(seeds) for r in range(rotations)]
-    figures = {"photos": 2, "acc": 0.5, "balanced_acc": 0.5, "loss": 0.6}
+    figures = {"examples": 2, "accuracy": 0.5, "balanced_accuracy": 0.5, "loss": 0.6}
     result = make_result(
         repeats=repeats, conf=make_conf({**TINY, **changes}, "x").as_json(), parameters=10, finished="2026",
-        data={"set": set_name, "fingerprint": "f", "folds": 1, "seeds": seeds, "photos": 6, "sunny": 3},
+        data={"set": set_name, "fingerprint": "f", "folds": 1, "seeds": seeds, "examples": 6, "counts": [3, 3],
+              "sources": [{"name": "mwd", "examples": 6, "licence": "CC BY 4.0" if set_name == "mwd" else ""}]},
         model={"file": "x.safetensors", "bytes": 20, "fold": 0, "seed": 0, "rotation": 0, "test": figures},
     )  # fmt: skip
     return " ".join(model_card(result).split())
@@ -23,9 +24,9 @@ def _card(set_name="mwd", seeds=1, rotations=1, **changes):
 @pytest.mark.parametrize(
     ("seeds", "rotations", "over"),
     [
-        (1, 1, "over photos;"),
-        (3, 1, "over photos and seeds;"),
-        (3, 2, "over photos, seeds and rotations of the owners;"),
+        (1, 1, "over scenes;"),
+        (3, 1, "over scenes and seeds;"),
+        (3, 2, "over scenes, seeds and rotations of the owners;"),
     ],
 )
 def test_intervals_are_said_to_cover_what_varied(seeds, rotations, over):

@@ -17,7 +17,7 @@ def _train(conf, photos, cache, folder, engine, until=99, resume=False):
 
     def hook(run, repeat, state):
         report(run, repeat, state)
-        if state.rounds == until:
+        if state.round == until:
             raise KeyboardInterrupt
 
     try:
@@ -41,7 +41,7 @@ def test_a_resumed_training_reports_every_round_once(tiny, photos, tmp_path):
     told = [text.removeprefix("conf_t fold0-seed0-rotation0: ").partition(":")[0] for text in texts]
     assert told == expected
     status = json.loads((folder / STATUS).read_text())
-    assert status["photos"] == status["photos_done"] > 0 and status["photos_per_second"] > 0
+    assert status["examples"] == status["examples_done"] > 0 and status["examples_per_second"] > 0
     assert status["repeats"]["conf_t fold0-seed0-rotation0"] == {
         "round": 3, "rounds": 3, "done": True, "clients": {}
     }  # fmt: skip
@@ -53,13 +53,13 @@ class _Scripted:
     def __init__(self, engine, folder):
         self.engine, self.folder, self.seen = engine, folder, []
 
-    def train(self, jobs):
+    def train(self, work, jobs, buffers):
         for job, outcome in zip(jobs, [None, "out of memory", None], strict=True):
             self.seen.append(json.loads((self.folder / STATUS).read_text())["repeats"])
-            yield Failure(job.client, outcome) if outcome else next(iter(self.engine.train([job])))
+            yield Failure(job.client, outcome) if outcome else next(self.engine.train(work, [job], buffers))
 
-    def judge(self, jobs):
-        return self.engine.judge(jobs)
+    def judge(self, work, jobs, buffers):
+        return self.engine.judge(work, jobs, buffers)
 
     def close(self):
         self.engine.close()

@@ -4,27 +4,70 @@ import builtins
 import json
 import os
 import pickle
+import re
 import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from utils.results import (
     MAX_RESULT_BYTES,
+    UNITS,
     ResultError,
     parse_plain_pickle,
+    read_classes,
     read_result,
     result_names,
     result_path,
+    values,
     write_result,
 )
 
 MODEL = {"file": "conf_x.json.safetensors", "bytes": 9, "sha256": "0" * 64}
 
 
+def series(**values):
+    """The series of a repeat of two rounds, with some of them changed."""
+    lists = {name: [0.5, 0.75] for name in UNITS} | values
+    return [
+        {
+            "name": name,
+            "unit": UNITS.get(name, ("", ""))[0],
+            "better": UNITS.get(name, ("", "none"))[1],
+            "values": one,
+        }
+        for name, one in lists.items()
+    ]
+
+
 def make_result(**changes):
     """A result as small as the schema allows: two rounds, one repeat, two test photos."""
+
+    def counted():
+        return {"examples": 4, "counts": [2, 2], "sources": {"mwd": 4}}
+
+    client = {**counted(), "owners": ["A"], "rounds": 2, "seconds": 1.0, "failures": 0, "accuracy": 1.0}
+    repeat = {
+        "fold": 0, "seed": 0, "rotation": 0, "series": series(), "failures": [], "clients": [client],
+        "owners": [counted()], "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0},
+        "confusion": [[1, 0], [0, 1]],
+        "test": {
+            "id": ["aa", "bb"], "scene": ["aa", "bb"], "source": ["mwd", "mwd"], "truth": [0, 1], "said": [0, 1],
+            "probability": [0.9, 0.9], "probability_of_truth": [0.9, 0.9], "views": {"grey": [0.9, 0.8]},
+        },
+    }  # fmt: skip
+    return {
+        "format": 2, "name": "conf_x", "classes": ["cloudy", "sunny"], "acc": [0.5, 0.75], "loss": [0.6, 0.5],
+        "repeats": [repeat], "conf": {"no_models": 1, "k": 1, "global_epochs": 2}, "versions": {},
+        "data": {"set": "mwd", "fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
+        "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}, **changes,
+    }  # fmt: skip
+
+
+def make_format_1(**changes):
+    """The same as format 1 had it."""
     lists = {
         key: [0.5, 0.75]
         for key in (
@@ -51,14 +94,14 @@ def make_result(**changes):
     return {
         "format": 1, "name": "conf_x", "acc": [0.5, 0.75], "loss": [0.6, 0.5], "repeats": [repeat],
         "conf": {"no_models": 1, "k": 1, "global_epochs": 2}, "versions": {},
-        "data": {"fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
+        "data": {"set": "mwd", "fingerprint": "f", "folds": 1, "seeds": 1}, "layers": [["fc.bias", [2]]],
         "degree": {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}, **changes,
     }  # fmt: skip
 
 
-def _changed(path, value):
+def _changed(path, value, result=None):
     """A small result with the entry at `path` replaced."""
-    result = make_result()
+    result = result or make_result()
     *way, last = path
     place = result
     for step in way:
@@ -140,16 +183,33 @@ BROKEN = {
     "repeats a dict": make_result(repeats={}),
     "repeat a number": _changed(("repeats", 0), 3),
     "fold a text": _changed(("repeats", 0, "fold"), "0"),
-    "seconds missing": _changed(("repeats", 0, "seconds"), None),
-    "one round too few": _changed(("repeats", 0, "steps"), [1]),
+    "no classes and no unit": make_result(classes=None),
+    "one class": make_result(classes=["sunny"]),
+    "a class twice": make_result(classes=["sunny", "sunny"]),
+    "no series": _changed(("repeats", 0, "series"), None),
+    "a series without values": _changed(("repeats", 0, "series"), series(loss=None)),
+    "a needed series missing": _changed(("repeats", 0, "series"), series()[:4]),
+    "a series twice": _changed(("repeats", 0, "series"), series() + series()[:1]),
+    "a series without a name": _changed(("repeats", 0, "series", 0, "name"), "<b>"),
+    "a series better sideways": _changed(("repeats", 0, "series", 0, "better"), "sideways"),
+    "a unit that is a number": _changed(("repeats", 0, "series", 0, "unit"), 1),
+    "one round too few": _changed(("repeats", 0, "series"), series(steps=[1])),
+    "one round too few in a series of a part": _changed(("repeats", 0, "series"), series(epsilon=[1])),
+    "accuracy above one": _changed(("repeats", 0, "series"), series(accuracy=[0.5, 2])),
     "confusion of three": _changed(("repeats", 0, "confusion"), [[1, 2, 3]]),
-    "label of two": _changed(("repeats", 0, "test", "label"), [0, 2]),
+    "truth of two": _changed(("repeats", 0, "test", "truth"), [0, 2]),
+    "said of two": _changed(("repeats", 0, "test", "said"), [0, 2]),
     "probability above one": _changed(("repeats", 0, "test", "probability"), [0.1, 7]),
-    "hash a number": _changed(("repeats", 0, "test", "hash"), [1, 2]),
+    "probability of truth missing": _changed(("repeats", 0, "test", "probability_of_truth"), [0.1]),
+    "a view of other length": _changed(("repeats", 0, "test", "views"), {"grey": [0.1]}),
+    "id a number": _changed(("repeats", 0, "test", "id"), [1, 2]),
+    "scene a number": _changed(("repeats", 0, "test", "scene"), [1, 2]),
+    "no source": _changed(("repeats", 0, "test", "source"), None),
     "clients numbers": _changed(("repeats", 0, "clients"), [1]),
     "owners missing": _changed(("repeats", 0, "owners"), None),
-    "an owner without labels": _changed(("repeats", 0, "owners"), [{"photos": 4}]),
-    "client without photos": _changed(("repeats", 0, "clients", 0, "photos"), "4"),
+    "an owner without counts": _changed(("repeats", 0, "owners"), [{"examples": 4}]),
+    "an owner with one count": _changed(("repeats", 0, "owners"), [{"examples": 4, "counts": [4]}]),
+    "client without examples": _changed(("repeats", 0, "clients", 0, "examples"), "4"),
     "client's accuracy a text": _changed(("repeats", 0, "clients", 0, "accuracy"), "good"),
     "a failure that is none": _changed(("repeats", 0, "failures"), [[1, 2]]),
     "degree empty": make_result(degree={}),
@@ -162,19 +222,39 @@ BROKEN = {
     "parameters missing": make_result(model=MODEL),
     "degree of a repeat a text": _changed(("repeats", 0, "degree", "gini"), "0"),
     "the same repeat twice": make_result(repeats=make_result()["repeats"] + make_result()["repeats"]),
-    "a photo judged twice": _changed(("repeats", 0, "test", "hash"), ["aa", "aa"]),
+    "an example judged twice": _changed(("repeats", 0, "test", "id"), ["aa", "aa"]),
     "seeds that ask for a table of their own": make_result(
         repeats=[
             {
                 **make_result()["repeats"][0],
                 "seed": n,
                 "rotation": n,
-                "test": {**make_result()["repeats"][0]["test"], "hash": [f"a{n}", f"b{n}"]},
+                "test": {**make_result()["repeats"][0]["test"], "id": [f"a{n}", f"b{n}"]},
             }
             for n in range(200)
         ]
     ),
     "deep": _deep(),
+    "format 1, a label of two": _changed(("repeats", 0, "test", "label"), [0, 2], make_format_1()),
+    "format 1, probability above one": _changed(
+        ("repeats", 0, "test", "probability"), [0.1, 7], make_format_1()
+    ),
+    "format 1, acc above one": make_format_1(acc=[0.5, 1.5]),
+    "format 1, steps too few": _changed(("repeats", 0, "steps"), [1], make_format_1()),
+    "format 1, the same repeat twice": make_format_1(
+        repeats=make_format_1()["repeats"] + make_format_1()["repeats"]
+    ),
+}
+TORN = {
+    "no repeats": make_format_1(repeats=None),
+    "repeats a number": make_format_1(repeats=3),
+    "repeat a number": _changed(("repeats", 0), 3, make_format_1()),
+    "no test": _changed(("repeats", 0, "test"), None, make_format_1()),
+    "seconds missing": {**make_format_1(), "repeats": [{"fold": 0}]},
+    "a client without photos": _changed(("repeats", 0, "clients", 0), {}, make_format_1()),
+    "more labels than photos": _changed(("repeats", 0, "test", "label"), [0, 1, 1], make_format_1()),
+    "no data": make_format_1(data=None),
+    "a model's figures in a list": make_format_1(model={**MODEL, "val": [1]}, parameters=1),
 }
 
 
@@ -200,6 +280,67 @@ def test_a_pickle_that_is_no_result_is_refused_with_the_place(tmp_path, value):
         read_result(path)
 
 
+@pytest.mark.parametrize("value", TORN.values(), ids=TORN)
+def test_a_torn_result_of_format_1_is_refused_in_one_line(tmp_path, value):
+    path = tmp_path / "conf_x.json.pkl"
+    path.write_bytes(pickle.dumps(value))
+    with pytest.raises(ResultError, match=r"format 1|expected") as error:
+        read_result(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_format_1_is_lifted_when_it_is_read(tmp_path):
+    path = tmp_path / "conf_x.json.pkl"
+    path.write_bytes(pickle.dumps(make_format_1()))
+    lifted = read_result(path)
+    assert lifted["format"] == 2 and lifted["classes"] == ["cloudy", "sunny"]
+    (repeat,) = lifted["repeats"]
+    expected = make_result()["repeats"][0]["test"]
+    for name in ("id", "scene", "source", "truth", "said"):
+        assert repeat["test"][name] == expected[name]
+    for name in ("probability", "probability_of_truth"):
+        assert repeat["test"][name] == pytest.approx(expected[name])
+    assert repeat["test"]["views"]["grey"] == pytest.approx(expected["views"]["grey"])
+    assert repeat["owners"] == make_result()["repeats"][0]["owners"]
+    assert values(repeat, "examples") == values(repeat, "accuracy") == [0.5, 0.75]
+    write_result(path, lifted)  # and what was lifted is a result of today
+    assert read_result(path) == lifted
+
+
+def test_only_one_file_knows_format_1():
+    for folder in ("utils", "app"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "format1.py":
+                words = set(re.findall(r'"(\w+)"', path.read_text()))
+                assert not words & {"photos_seen", "train_seconds", "probability_grey"}, path
+
+
+def test_a_result_of_a_number_needs_no_classes(tmp_path):
+    repeat = make_result()["repeats"][0]
+    test = {**repeat["test"], "truth": [1.5, 2.5], "said": [1.0, 3.0]}
+    counted = {"examples": 4, "counts": [], "sources": {"mwd": 4}}
+    numbers = [one for one in series() if one["name"] not in ("accuracy", "balanced_accuracy", "loss")]
+    number = {
+        **repeat, "test": test, "series": [*numbers, *series(rmse=[2.0, 1.0])[-1:]], "owners": [counted],
+        "clients": [{**repeat["clients"][0], **counted, "accuracy": None}],
+    }  # fmt: skip
+    result = make_result(classes=None, unit="mm", repeats=[number])
+    del result["classes"], result["acc"], result["loss"]
+    path = result_path(tmp_path, "conf_x")
+    write_result(path, result)
+    assert read_result(path) == result
+    with pytest.raises(ResultError, match="cannot be shown yet"):
+        read_classes(path)
+
+
+@pytest.mark.parametrize("number", [1e101, -1e300, 1e308])
+def test_numbers_whose_sums_could_be_infinite_are_refused(tmp_path, number):
+    path = tmp_path / "conf_x.json.pkl"
+    path.write_bytes(pickle.dumps(_changed(("repeats", 0, "series"), series(seconds=[0.5, number]))))
+    with pytest.raises(ResultError, match="beyond 1e"):
+        read_result(path)
+
+
 def test_every_truncation_is_refused(tmp_path):
     raw = pickle.dumps(make_result(), protocol=4)
     for length in range(0, len(raw) - 1, 7):
@@ -216,7 +357,7 @@ def test_random_bytes_never_do_worse_than_a_refusal(raw):
 
 
 _plain = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(-1e100, 1e100)
     | st.sampled_from(["", "a", "ü", "☀" * 300]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "b", "c"]), inner, max_size=3),
     max_leaves=20,

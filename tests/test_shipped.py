@@ -9,11 +9,12 @@ import safetensors.numpy
 
 from tests.conftest import ROOT
 from utils.conf import load_conf, make_conf
+from utils.data.split import deck_of, split_of
 from utils.model_card import model_card
 from utils.partition.schemes import partition
-from utils.photos.split import deck_of, split_of
-from utils.results import read_result, result_path
-from utils.shipped import AMBIGUOUS, FOLDS, PHOTOS, SEEDS, ambiguous_hashes
+from utils.results import read_result, result_path, values
+from utils.studies import first
+from utils.studies.weather.shipped import FOLDS, PHOTOS, SEEDS
 
 CACHE = ROOT / "cache"
 CONFS = sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
@@ -40,18 +41,18 @@ def test_every_shipped_conf_has_its_result(name, kept):
     assert folds == set(range(FOLDS))
     assert len(seeds) >= (1 if name.endswith("_full") else SEEDS)
     assert len(result["repeats"]) == len(folds) * len(seeds) * conf.rotations
-    assert result["acc"][-1] == pytest.approx(np.mean([r["acc"][-1] for r in result["repeats"]]))
+    assert result["acc"][-1] == pytest.approx(np.mean([values(r, "accuracy")[-1] for r in result["repeats"]]))
     by_hash = {row["sha256"]: row for row in kept}
     for repeat in result["repeats"]:
         expected = {row["sha256"] for row in kept if int(row["fold"]) == repeat["fold"]}
-        assert set(repeat["test"]["hash"]) == expected
+        assert set(repeat["test"]["id"]) == expected
         right = 0
-        for photo, label, probability in zip(
-            repeat["test"]["hash"], repeat["test"]["label"], repeat["test"]["probability"], strict=True
+        for photo, truth, said in zip(
+            repeat["test"]["id"], repeat["test"]["truth"], repeat["test"]["said"], strict=True
         ):
-            assert label == (by_hash[photo]["label"] == "sunny")
-            right += (probability > 0.5) == label
-        assert repeat["acc"][-1] == pytest.approx(right / len(expected))
+            assert truth == (by_hash[photo]["label"] == "sunny")
+            right += said == truth
+        assert values(repeat, "accuracy")[-1] == pytest.approx(right / len(expected))
 
 
 @pytest.mark.parametrize("name", SERVED)
@@ -70,7 +71,7 @@ def test_served_models_fit_their_figures(name):
 
 def test_centralized_training_on_all_photos_reaches_what_was_asked():
     result = read_result(result_path(CACHE, "conf_centralized_all"))
-    assert np.mean([repeat["balanced_acc"][-1] for repeat in result["repeats"]]) >= 0.88
+    assert np.mean([values(repeat, "balanced_accuracy")[-1] for repeat in result["repeats"]]) >= 0.88
 
 
 def test_folds_and_owners_are_those_of_the_committed_list(kept):
@@ -91,7 +92,7 @@ def test_folds_and_owners_are_those_of_the_committed_list(kept):
 
 def test_ambiguous_photos_are_in_the_list():
     names = {row["sha256"]: row["name"] for row in _listed()}
-    with AMBIGUOUS.open(newline="", encoding="utf-8") as file:
+    with (ROOT / first().doubtful).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             assert names[row["sha256"]] == row["name"] and row["reason"]
-    assert 30 < len(ambiguous_hashes()) < 80
+    assert 30 < len(first().doubtful_ids()) < 80

@@ -1,1 +1,1 @@
-"""The laboratory: from photos to trained models and honest curves. Knows nothing of Flask or the site."""
+"""The laboratory: from examples to trained models and honest curves. Knows nothing of Flask or the site."""

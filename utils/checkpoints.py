@@ -21,10 +21,13 @@ from filelock import FileLock, Timeout
 
 from utils.conf import ConfError, make_conf
 from utils.files import atomic_write
-from utils.results import ResultError, result_path
+from utils.photos.format1 import lift_plan, lift_repeat
+from utils.results import ResultError, result_path, values
 
 if TYPE_CHECKING:
-    from utils.experiment import Repeat, State
+    from utils.federated.bench import Repeat, State
+
+_VECTOR = "vector/"
 
 
 class Checkpoints:
@@ -40,23 +43,25 @@ class Checkpoints:
         return self.folder.name
 
     def save(self, repeat: Repeat, state: State, keep_weights: bool = True) -> None:
-        """Write the state of a repeat; weights are left out where nobody needs them any more."""
+        """Write the state of a repeat, vectors by name; they are left out where nobody needs them any more."""
         packed = io.BytesIO()
         record = np.frombuffer(json.dumps(state.record).encode(), dtype=np.uint8)
-        np.savez(packed, record=record, weights=state.weights if keep_weights else np.zeros(0, np.float32))
+        vectors = {f"{_VECTOR}{name}": value for name, value in state.vectors.items()} if keep_weights else {}
+        np.savez(packed, allow_pickle=False, record=record, round=np.int64(state.round), **vectors)
         with atomic_write(self.folder / f"{repeat}.npz") as file:
             file.write(packed.getbuffer())
 
     def load(self, repeat: Repeat) -> State | None:
         """The state of a repeat, None when it has not got through its first round. Raises ResultError."""
-        from utils.experiment import State  # imports torch, which the site's queue has no use for
+        from utils.federated.bench import State  # imports torch, which the site's queue has no use for
 
         path = self.folder / f"{repeat}.npz"
         if not path.exists():
             return None
         try:
             with np.load(path, allow_pickle=False) as packed:
-                state = State(packed["weights"], json.loads(packed["record"].tobytes()))
+                record, round_, vectors = _unpacked(packed)
+            state = State(vectors, record, round_)
             if (state.record["fold"], state.record["seed"], state.record["rotation"]) != astuple(repeat):
                 raise ValueError
         except Exception as error:  # a damaged archive can raise anything
@@ -106,7 +111,7 @@ def start(cache: Path, conf_name: str, plan: dict[str, Any], overwrite: bool) ->
 def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | None:
     """The newest unfinished run of conf `conf_name` with this plan, None when there is no unfinished run.
 
-    Raises ResultError when all there are have another plan (conf, photos, folds or seeds), or when another
+    Raises ResultError when all there are have another plan (conf, examples, folds or seeds), or when another
     process is at it.
     """
     numbered = [(_number(folder.name, conf_name), folder) for folder in _root(cache).glob(f"{conf_name}*")]
@@ -115,7 +120,7 @@ def resume(cache: Path, conf_name: str, plan: dict[str, Any]) -> Checkpoints | N
         if not number or not (folder / "plan.json").exists():
             continue
         try:
-            found = json.loads((folder / "plan.json").read_bytes())
+            found = lift_plan(json.loads((folder / "plan.json").read_bytes()))
             # Keys that came into being since the run began take their defaults.
             with suppress(KeyError, TypeError, ConfError):
                 found["conf"] = make_conf(found["conf"], "plan").as_json()
@@ -171,12 +176,24 @@ def _lock(cache: Path, name: str, patience: float = 1.0) -> FileLock | None:
     return lock
 
 
+def _unpacked(packed: Any) -> tuple[dict[str, Any], int, dict[str, Any]]:
+    """Record, round and vectors of an open checkpoint, of whatever format."""
+    record = json.loads(packed["record"].tobytes())
+    if "round" not in packed:
+        record = lift_repeat(record)
+        vectors = {"weights": packed["weights"]} if len(packed["weights"]) else {}
+        return record, len(values(record, "accuracy")), vectors
+    vectors = {name.removeprefix(_VECTOR): packed[name] for name in packed.files if name.startswith(_VECTOR)}
+    return record, int(packed["round"]), vectors
+
+
 def peek(path: Path) -> dict[str, Any] | None:
     """Accuracy and loss after each round so far, from a checkpoint; None where it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as packed:
-            record = json.loads(packed["record"].tobytes())
-        told = {key: [float(value) for value in record[key]] for key in ("acc", "loss")}
+            record, _, _ = _unpacked(packed)
+        series = {"acc": "accuracy", "loss": "loss"}
+        told = {key: [float(value) for value in values(record, name)] for key, name in series.items()}
         return told if all(math.isfinite(value) for values in told.values() for value in values) else None
     except Exception:  # a damaged archive can raise anything
         return None

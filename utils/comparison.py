@@ -1,13 +1,13 @@
 """Intervals and paired tests over results: what may be said about a run, and about one against another.
 
-The unit of evidence is the photo: every photo is judged once per seed (in the fold that held it out) and once
-per rotation of owners. Intervals and tests resample photos and, separately, seeds and rotations, because runs
-of one seed share its partition and initial weights.
+The unit of evidence is the scene: what belongs together (near-duplicates, an outing, a patient). Every example is
+judged once per seed (in the fold that held it out) and once per rotation of owners. Intervals and tests resample
+scenes and, separately, seeds and rotations, because runs of one seed share its partition and initial weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -18,20 +18,44 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
+MAX_BLOCKS = 5000
+"""More scenes than this are dealt at random to so many blocks, which are then resampled: the variance of a mean is the
+same, and memory and time stop growing (random groups, Wolter 2007, chapter 2)."""
 _CHUNK = 500
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All answers of one result about its test photos.
+    """All answers of one result about its test examples.
 
-    `right` (seeds, rotations, photos) is 1 where the photo was told rightly, NaN where it was not judged;
-    `labels` (photos,) is 1 for sunny.
+    `ids` (n,) are sorted; `scenes` (n,) tells by number what belongs together; `truth` (n,) are class numbers;
+    `right` (seeds, rotations, n) is 1 where the example was told rightly, 0 where not, -1 where it was not judged.
     """
 
-    hashes: tuple[str, ...]
-    labels: NDArray[np.int64]
-    right: Floats
+    ids: tuple[str, ...]
+    scenes: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    right: NDArray[np.int8]
+
+    def some(self, columns: NDArray[np.int64], seeds: int | None = None) -> Answers:
+        """Of the examples at `columns`, in that order, and the first `seeds` seeds only."""
+        _, scenes = np.unique(self.scenes[columns], return_inverse=True)
+        kept = tuple(self.ids[column] for column in columns)
+        return Answers(kept, scenes, self.truth[columns], self.right[:seeds][:, :, columns])
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Answers added up by class and block of scenes: all that intervals need, however many examples there are.
+
+    `hits` and `judged` are (classes, seeds * rotations, blocks); `seeds` and `rotations` say how their second axis is
+    made up.
+    """
+
+    hits: Floats
+    judged: Floats
+    seeds: int
+    rotations: int
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy of result `a` minus that of `b` on the same photos and seeds.
+    """Accuracy of result `a` minus that of `b` on the same examples and seeds.
 
     `p` is two-sided, `p_holm` Holm-corrected, `floor` the smallest `p_holm` that the resamples could have given.
     """
@@ -78,35 +102,58 @@ class Comparison:
 
 
 def answers(result: Mapping[str, Any], without: Collection[str] = ()) -> Answers:
-    """Collect the answers of a checked result, leaving out the photos whose hash is in `without`."""
-    labels: dict[str, int] = {}
+    """Collect the answers of a checked result, leaving out the examples whose id is in `without`."""
+    found: dict[str, tuple[int, str]] = {}
     for repeat in result["repeats"]:
-        labels.update(zip(repeat["test"]["hash"], repeat["test"]["label"], strict=True))
-    hashes = tuple(sorted(set(labels) - set(without)))
-    column = {photo: index for index, photo in enumerate(hashes)}
+        test = repeat["test"]
+        found.update(zip(test["id"], zip(test["truth"], test["scene"], strict=True), strict=True))
+    for left_out in without:
+        found.pop(left_out, None)
+    ids = tuple(sorted(found))
+    column = {one: index for index, one in enumerate(ids)}
     seeds = sorted({repeat["seed"] for repeat in result["repeats"]})
     rotations = sorted({repeat["rotation"] for repeat in result["repeats"]})
-    right = np.full((len(seeds), len(rotations), len(hashes)), np.nan)
+    right = np.full((len(seeds), len(rotations), len(ids)), -1, np.int8)
     for repeat in result["repeats"]:
         row = right[seeds.index(repeat["seed"]), rotations.index(repeat["rotation"])]
         test = repeat["test"]
-        for photo, label, probability in zip(test["hash"], test["label"], test["probability"], strict=True):
-            if photo in column:
-                row[column[photo]] = (probability > 0.5) == (label == 1)
-    return Answers(hashes, np.array([labels[photo] for photo in hashes], dtype=np.int64), right)
+        for one, truth, said in zip(test["id"], test["truth"], test["said"], strict=True):
+            if one in column:
+                row[column[one]] = said == truth
+    names = {scene: number for number, scene in enumerate(sorted({found[one][1] for one in ids}))}
+    scenes = np.fromiter((names[found[one][1]] for one in ids), np.int64, len(ids))
+    return Answers(ids, scenes, np.fromiter((found[one][0] for one in ids), np.int64, len(ids)), right)
 
 
-def accuracy(given: Answers, balanced: bool = False, resamples: int = RESAMPLES) -> Estimate:
-    """Accuracy over all photos, seeds and rotations with a percentile bootstrap interval (Efron 1979).
+def sums(given: Answers) -> Sums:
+    """Answers by class and scene, or block of scenes."""
+    seeds, rotations, _ = given.right.shape
+    count = int(given.scenes.max()) + 1
+    places = np.arange(count)
+    if count > MAX_BLOCKS:
+        places = np.random.default_rng([20260101, 3]).permutation(count) % MAX_BLOCKS
+        count = MAX_BLOCKS
+    block, classes = places[given.scenes], np.unique(given.truth)
+    hits = np.zeros((len(classes), seeds * rotations, count))
+    judged = np.zeros_like(hits)
+    for number, label in enumerate(classes):
+        of_class = np.flatnonzero(given.truth == label)
+        here = block[of_class]
+        for row, right in enumerate(given.right.reshape(seeds * rotations, -1)):
+            mine = right[of_class]
+            hits[number, row] = np.bincount(here, mine == 1, minlength=count)
+            judged[number, row] = np.bincount(here, mine >= 0, minlength=count)
+    return Sums(hits, judged, seeds, rotations)
 
-    `balanced` gives the mean of the two classes' recalls.
+
+def accuracy(given: Answers | Sums, balanced: bool = False, resamples: int = RESAMPLES) -> Estimate:
+    """Accuracy over all examples, seeds and rotations with a percentile bootstrap interval (Efron 1979).
+
+    `balanced` gives the mean of the classes' recalls.
     """
-    value = _score(
-        np.nanmean(given.right, axis=(0, 1))[None], np.ones((1, len(given.labels))), given.labels, balanced
-    )
-    spread = _spread(given, resamples, balanced)
-    low, high = np.nanquantile(spread, [0.025, 0.975])
-    return Estimate(float(value[0]), float(low), float(high))
+    added = sums(given) if isinstance(given, Answers) else given
+    low, high = np.nanquantile(_spread(added, resamples, balanced), [0.025, 0.975])
+    return Estimate(_overall(added, balanced), float(low), float(high))
 
 
 def compare(
@@ -117,19 +164,20 @@ def compare(
 ) -> list[Comparison]:
     """Paired bootstrap of every pair of results (or of `pairs`), Holm-corrected over all of them (Holm 1979).
 
-    Both sides of a pair are resampled with the same photos and the same seeds; only photos and seeds both have
-    judged count. Pairs without a photo in common are left out. Pairs with one common seed are shown but not
+    Both sides of a pair are resampled with the same scenes and the same seeds; only examples and seeds both have
+    judged count. Pairs without an example in common are left out. Pairs with one common seed are shown but not
     tested, so they are no part of the correction.
     """
     all_answers = {name: answers(result, without) for name, result in results.items()}
-    spreads: dict[tuple[str, int, tuple[str, ...]], Floats] = {}
+    known: dict[tuple[str, int, tuple[str, ...]], tuple[float, Floats]] = {}
 
-    def spread_of(name: str, side: Answers) -> Floats:
-        # The draws follow from the numbers of photos and seeds alone, so a side serves all pairs it is the same in.
-        key = (name, len(side.right), side.hashes)
-        if key not in spreads:
-            spreads[key] = _spread(side, resamples, balanced=False)
-        return spreads[key]
+    def told(name: str, side: Answers) -> tuple[float, Floats]:
+        # The draws follow from the numbers of scenes and seeds alone, so a side serves all pairs it is the same in.
+        key = (name, len(side.right), side.ids)
+        if key not in known:
+            added = sums(side)
+            known[key] = _overall(added, False), _spread(added, resamples, balanced=False)
+        return known[key]
 
     found: list[tuple[str, str, int, Estimate, float]] = []
     for a, b in pairs if pairs is not None else combinations(results, 2):
@@ -137,10 +185,8 @@ def compare(
         if both is None:
             continue
         left, right = both
-        value = float(
-            np.nanmean(left.right, axis=(0, 1)).mean() - np.nanmean(right.right, axis=(0, 1)).mean()
-        )
-        spread = np.round(spread_of(a, left) - spread_of(b, right), 12)
+        (value_a, spread_a), (value_b, spread_b) = told(a, left), told(b, right)
+        value, spread = value_a - value_b, np.round(spread_a - spread_b, 12)
         low, high = np.quantile(spread, [0.025, 0.975])
         tail = min((spread <= 0).sum(), (spread >= 0).sum())
         found.append(
@@ -170,98 +216,102 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
-    common = sorted(set(a.hashes) & set(b.hashes))
-    if not common:
-        return None
+    """Both sides cut down to what both have judged, in one order and with the scenes of `a`."""
     seeds = min(len(a.right), len(b.right))
-
-    def cut(side: Answers) -> Answers:
-        columns = [side.hashes.index(photo) for photo in common]
-        return Answers(tuple(common), side.labels[columns], side.right[:seeds, :, columns])
-
-    left, right = cut(a), cut(b)
-    judged = ~(np.isnan(left.right).all(axis=(0, 1)) | np.isnan(right.right).all(axis=(0, 1)))
-    if not judged.any():
+    places = {one: column for column, one in enumerate(b.ids)}
+    shared = [(column, places[one]) for column, one in enumerate(a.ids) if one in places]
+    if not shared:
         return None
-    hashes = tuple(np.array(common)[judged])
-    return (
-        Answers(hashes, left.labels[judged], left.right[:, :, judged]),
-        Answers(hashes, right.labels[judged], right.right[:, :, judged]),
-    )
+    mine, theirs = np.array(shared).T
+    left, right = a.some(mine, seeds), b.some(theirs, seeds)
+    judged = np.flatnonzero((left.right >= 0).any(axis=(0, 1)) & (right.right >= 0).any(axis=(0, 1)))
+    if not len(judged):
+        return None
+    left, right = left.some(judged), right.some(judged)
+    return left, Answers(right.ids, left.scenes, right.truth, right.right)
 
 
-def _resampled(given: Answers, resamples: int) -> Iterator[tuple[Floats, Floats]]:
-    """Per resample: mean rightness of each photo over the drawn seeds and rotations, and how often it was drawn.
+def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:
+    """Accuracy in each resample (resamples,).
 
-    Both (some resamples, photos), chunk by chunk. The generator is fixed, so that two sides of a pair get the same
-    draws of photos and seeds, and a page shows the same interval every time. The mean of n resampled seeds varies
-    with (n - 1) / n of the variance it should have, much too little for three: the spread is scaled up by that.
+    The generator is fixed, so that two sides of a pair get the same draws of scenes and seeds, and a page shows the
+    same interval every time. The mean of n resampled seeds varies with (n - 1) / n of the variance it should have,
+    much too little for three: the spread is scaled up by that.
     """
-    seeds, rotations, photos = given.right.shape
-    photo_draws = _photo_draws(photos, resamples)
+    _, times, blocks = given.hits.shape
+    block_draws = _block_draws(blocks, resamples)
     rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in (1, 2))
-    judged = ~np.isnan(given.right)
-    filled = np.where(judged, given.right, 0.0)
+    seeds, rotations = given.seeds, given.rotations
     widened = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
-    overall = filled.sum(axis=(0, 1)) / np.maximum(judged.sum(axis=(0, 1)), 1)
+    found = []
     for start in range(0, resamples, _CHUNK):
         count = min(_CHUNK, resamples - start)
         seed_draws = rng_seeds.multinomial(seeds, np.full(seeds, 1 / seeds), size=count)
         rotation_draws = rng_rotations.multinomial(
             rotations, np.full(rotations, 1 / rotations), size=(count, seeds)
         )
-        unit = (seed_draws[:, :, None] * rotation_draws).reshape(count, -1).astype(np.float64)
-        total = unit @ judged.reshape(-1, photos)
-        hits = unit @ filled.reshape(-1, photos)
-        means = np.where(total > 0, hits / np.maximum(total, 1), overall)
-        yield overall + widened * (means - overall), photo_draws[start : start + count].astype(np.float64)
+        unit = (seed_draws[:, :, None] * rotation_draws).reshape(count, times)
+        weight = block_draws[start : start + count].astype(np.float64)
+        hits, judged = (
+            np.stack([weight @ of_class.T for of_class in table]) for table in (given.hits, given.judged)
+        )
+        every_seed = _score(hits.sum(axis=2), judged.sum(axis=2), balanced)
+        drawn = _score((hits * unit).sum(axis=2), (judged * unit).sum(axis=2), balanced)
+        found.append(every_seed + widened * (drawn - every_seed))
+    return np.concatenate(found)
 
 
 @lru_cache(maxsize=4)
-def _photo_draws(photos: int, resamples: int) -> NDArray[np.uint8]:
-    """How often each photo is drawn in each resample (resamples, photos); the same for all results of one size."""
+def _block_draws(blocks: int, resamples: int) -> NDArray[np.uint8]:
+    """How often each block is drawn in each resample (resamples, blocks); the same for all results of one size."""
     rng = np.random.default_rng([20260101, 0])
-    draws = np.empty((resamples, photos), np.uint8)
+    draws = np.empty((resamples, blocks), np.uint8)
     for start in range(0, resamples, _CHUNK):
-        chosen = rng.integers(photos, size=(min(_CHUNK, resamples - start), photos))
+        chosen = rng.integers(blocks, size=(min(_CHUNK, resamples - start), blocks))
         for row, one in enumerate(chosen, start):
-            draws[row] = np.minimum(np.bincount(one, minlength=photos), 255)
+            draws[row] = np.minimum(np.bincount(one, minlength=blocks), 255)
     return draws
 
 
-def _spread(given: Answers, resamples: int, balanced: bool) -> Floats:
-    """Accuracy in each resample (resamples,)."""
-    return np.concatenate([_score(*draws, given.labels, balanced) for draws in _resampled(given, resamples)])
+def _overall(given: Sums, balanced: bool) -> float:
+    """Accuracy over everything judged."""
+    return float(
+        _score(given.hits.sum(axis=(1, 2))[:, None], given.judged.sum(axis=(1, 2))[:, None], balanced)[0]
+    )
 
 
-def _score(means: Floats, weights: Floats, labels: NDArray[np.int64], balanced: bool) -> Floats:
+def _score(hits: Floats, judged: Floats, balanced: bool) -> Floats:
+    """Accuracy (resamples,) from how many were right of how many, by class (classes, resamples)."""
     if not balanced:
-        return np.asarray((means * weights).sum(axis=1) / weights.sum(axis=1))
-    recalls = []
-    for label in (0, 1):
-        of_class = labels == label
-        totals = weights[:, of_class].sum(axis=1)
-        hits = (means[:, of_class] * weights[:, of_class]).sum(axis=1)
-        recalls.append(np.divide(hits, totals, out=np.full(len(totals), np.nan), where=totals > 0))
+        return np.asarray(hits.sum(axis=0) / judged.sum(axis=0))
+    recalls = np.divide(hits, judged, out=np.full_like(judged, np.nan), where=judged > 0)
     return np.asarray(np.nanmean(recalls, axis=0))
 
 
-def grey_shift(result: Mapping[str, Any], resamples: int = RESAMPLES) -> Estimate:
-    """By how much P(cloudy) rises when the sunny test photos are turned grey: mean over photos and repeats.
+def view_shift(
+    result: Mapping[str, Any], view: str, label: int, resamples: int = RESAMPLES
+) -> Estimate | None:
+    """By how much the probability of the truth falls for examples of class `label` when they are judged in a `view` of
+    the task's instead of plainly: mean over examples and repeats, with a bootstrap interval over scenes.
 
-    0 means that colour does not carry the label; the interval is a bootstrap over photos.
+    None where no such example was judged so.
     """
-    rises: dict[str, list[float]] = {}
+    falls: dict[str, dict[str, list[float]]] = {}
     for repeat in result["repeats"]:
         test = repeat["test"]
-        for photo, label, colour, grey in zip(
-            test["hash"], test["label"], test["probability"], test["probability_grey"], strict=True
+        seen = test.get("views", {}).get(view)
+        if seen is None:
+            continue
+        for one, scene, truth, plain, otherwise in zip(
+            test["id"], test["scene"], test["truth"], test["probability_of_truth"], seen, strict=True
         ):
-            if label == 1:
-                rises.setdefault(photo, []).append(colour - grey)
-    if not rises:
-        return Estimate(float("nan"), float("nan"), float("nan"))
-    means = np.array([np.mean(values) for values in rises.values()])
-    draws = np.random.default_rng(20260101).integers(len(means), size=(resamples, len(means)))
-    low, high = np.quantile(means[draws].mean(axis=1), [0.025, 0.975])
-    return Estimate(float(means.mean()), float(low), float(high))
+            if truth == label:
+                falls.setdefault(scene, {}).setdefault(one, []).append(plain - otherwise)
+    if not falls:
+        return None
+    added = np.array([sum(float(np.mean(fall)) for fall in scene.values()) for scene in falls.values()])
+    sizes = np.array([len(scene) for scene in falls.values()], dtype=np.float64)
+    draws = np.random.default_rng(20260101).integers(len(added), size=(resamples, len(added)))
+    spread = added[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return Estimate(float(added.sum() / sizes.sum()), float(low), float(high))

@@ -1,7 +1,8 @@
 """One validated, documented description of an experiment: what a `utils/conf_*.json` may say.
 
-Every key is declared once, as a field of `Conf`; validation, the README's table and every form are made
-from that declaration. This module trains nothing and imports neither torch nor numpy.
+Every key is declared once: the general ones as fields of `Conf`, those of a task, a network or another part in its own
+file (`utils.parts`). Validation, the README's table and every form are made from these declarations. This module trains
+nothing and imports neither torch nor numpy.
 """
 
 from __future__ import annotations
@@ -10,176 +11,261 @@ import dataclasses
 import json
 import math
 import string
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-MODELS = (
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet101",
-    "resnet152",
-    "resnext50_32x4d",
-    "resnext101_32x8d",
-    "resnext101_64x4d",
-    "wide_resnet50_2",
-    "wide_resnet101_2",
-)
+from utils import parts
+from utils.parts import ConfError, Part, json_name, key, kind_of, shown
+from utils.refusal import said
+
 MAX_CONF_BYTES = 1_000_000
+Holds = tuple[tuple[int, ...], ...]
+
+__all__ = [
+    "Conf",
+    "ConfError",
+    "Declared",
+    "Part",
+    "all_keys",
+    "json_name",
+    "load_conf",
+    "make_conf",
+    "parse_conf",
+]
 
 
-class ConfError(ValueError):
-    """A conf that cannot be used; its text is one line naming file, key, what was expected and found."""
+def _checked_holds(value: Any, where: str, name: str) -> Holds:
+    def refuse(found: Any) -> ConfError:
+        return ConfError(where, "expected_found", key=name, what=said("lists_of_owners"), found=found)
+
+    if not isinstance(value, list):
+        raise refuse(kind_of(value))
+    for owners in value:
+        if not isinstance(owners, list) or not owners:
+            raise refuse(shown(owners))
+        for owner in owners:
+            if isinstance(owner, bool) or not isinstance(owner, int) or owner < 0:
+                raise refuse(shown(owner))
+    return tuple(tuple(owners) for owners in value)
 
 
-def _key(doc: str, *, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, **limits})
+def _part(family: str) -> Any:
+    def check(value: Any, where: str, name: str) -> Part:
+        return parts.checked_part(family, value, where, name)
+
+    return check
+
+
+def _optional(family: str) -> Any:
+    def check(value: Any, where: str, name: str) -> Part | None:
+        return None if value is None else parts.checked_part(family, value, where, name)
+
+    return check
+
+
+def _several(family: str) -> Any:
+    def check(value: Any, where: str, name: str) -> tuple[Part, ...]:
+        if not isinstance(value, list):
+            raise ConfError(where, "expected_found", key=name, what=said("parts"), found=kind_of(value))
+        return tuple(parts.checked_part(family, one, where, name) for one in value)
+
+    return check
 
 
 @dataclass(frozen=True)
 class Conf:
-    """A complete experiment. Field `lambda_` is the JSON key `lambda`, Python keeps that word for itself."""
+    """A complete experiment. Field `lambda_` is the JSON key `lambda`, Python keeps that word for itself.
 
-    model_name: str = _key("network: one of torchvision's ResNets", choices=MODELS)
-    no_models: int = _key("number of clients", low=1, high=100_000)
-    type: str = _key(
-        "the task; `weather` is sunny against cloudy (the old spelling `whether_datasets` is accepted)",
-        choices=("weather",),
+    `task` and `network` hold the flat keys that the task (`type`) and its network declare.
+    """
+
+    no_models: int = key("number of clients", low=1, high=100_000)
+    type: str = key(
+        "the task: what is learnt (the old spelling `whether_datasets` of `weather` is accepted)",
+        family="task",
         aliases={"whether_datasets": "weather"},
     )
-    global_epochs: int = _key("rounds of training and aggregation", low=1, high=100_000)
-    local_epochs: int = _key("passes over its own photos that a client makes in a round", low=1, high=1000)
-    k: int = _key("how many clients take part in a round, at most `no_models`", low=1, high=100_000)
-    batch_size: int = _key("photos per local gradient step", low=1, high=4096)
-    lr: float = _key("learning rate of the clients' SGD", low=0.0, high=100.0, above_low=True)
-    momentum: float = _key(
+    global_epochs: int = key("rounds of training and aggregation", low=1, high=100_000)
+    local_epochs: int = key("passes over its own examples that a client makes in a round", low=1, high=1000)
+    k: int = key(
+        "how many clients take part in a round, at most `no_models`", low=1, high="no_models", most=100_000
+    )
+    batch_size: int = key("examples per local gradient step", low=1, high=4096)
+    lr: float = key("learning rate of the clients' SGD", low=0.0, high=100.0, above_low=True)
+    momentum: float = key(
         "momentum of the clients' SGD, which starts fresh every round", low=0.0, high=1.0, below_high=True
     )
-    lambda_: float = _key(
+    lambda_: float = key(
         "server learning rate on the weighted mean of the updates; 1 is plain FedAvg",
         default=1.0,
         low=0.0,
         high=10.0,
         above_low=True,
     )
-    data: str = _key("name of the set of photos, a folder of `data/`", default="mwd", name=True)
-    owners: int = _key(
-        "number of owners the photos fall to; 0 means `no_models`", default=0, low=0, high=100_000
+    data: str = key("name of the set of examples, a folder of `data/`", default="mwd", name=True)
+    owners: int = key(
+        "number of owners the examples fall to; 0 means `no_models`", default=0, low=0, high=100_000
     )
-    holds: tuple[tuple[int, ...], ...] = _key(
-        "which owners' photos each client holds: a list per client of owner numbers from 0; "
+    holds: Holds = key(
+        "which owners' examples each client holds: a list per client of owner numbers from 0; "
         "empty means one owner each, in order",
         default=(),
+        check=_checked_holds,
     )
-    rotations: int = _key(
+    rotations: int = key(
         "how often every fold and seed is repeated with the owners turned by as many as the clients hold "
         "(1 client of 1 owner in 10 rotations: each of ten owners alone)",
         default=1,
         low=1,
         high=1000,
     )
-    partition: str = _key(
-        "how photos fall to owners: `equal` shuffled parts, `dirichlet` label skew at equal sizes, "
+    partition: str = key(
+        "how examples fall to owners: `equal` shuffled parts, `dirichlet` label skew at equal sizes, "
         "`quantity` skew of sizes, `shards` sorted by label",
         default="equal",
         choices=("equal", "dirichlet", "quantity", "shards"),
     )
-    alpha: float = _key(
+    alpha: float = key(
         "concentration of the Dirichlet draw of `dirichlet` and `quantity`; smaller is more unequal",
         default=0.5,
         low=0.0,
         high=1e6,
         above_low=True,
     )
-    shards_per_owner: int = _key("shards each owner gets with `shards`", default=2, low=1, high=1000)
-    partition_seed: int = _key("seed of the partition; repeat s adds s", default=0, low=0, high=2**31)
-    seed: int = _key(
+    shards_per_owner: int = key("shards each owner gets with `shards`", default=2, low=1, high=1000)
+    partition_seed: int = key("seed of the partition; repeat s adds s", default=0, low=0, high=2**31)
+    seed: int = key(
         "seed of weights, cohorts, batches and augmentation; repeat s adds s", default=0, low=0, high=2**31
     )
-    image_size: int = _key("side in pixels of the square the network sees", default=64, low=16, high=512)
-    width: int = _key(
-        "channels of the first stage; 64 is torchvision's own", default=64, low=4, high=256, multiple=4
-    )
-    norm: str = _key(
-        "normalisation layers: `batch` (torchvision's own; buffers are averaged like weights) or `group`",
-        default="batch",
-        choices=("batch", "group"),
-    )
-    pretrained: bool = _key(
-        "start from torchvision's ImageNet weights (width 64 and norm `batch` only)", default=False
-    )
-    augment: str = _key(
-        "augmentation of training photos: `sky` (crop, flip, turn, light, colour and grey), `flip` or `none`",
-        default="sky",
-        choices=("sky", "flip", "none"),
-    )
-    min_crop: float = _key(
-        "smallest share of a photo's area that a view of `sky` shows", default=0.5, low=0.05, high=1.0
-    )
-    judging: str = _key(
-        "how a photo is judged: `whole`, the mean over the photo and its mirror image, or `five_crop`, the mean over "
-        "four corners and the centre (two thirds of the side each), two of them mirrored",
-        default="whole",
-        choices=("whole", "five_crop"),
-    )
-    schedule: str = _key(
+    schedule: str = key(
         "learning rate over the rounds: `constant`, or `cosine` down to almost zero",
         default="constant",
         choices=("constant", "cosine"),
     )
-    warmup: int = _key(
+    warmup: int = key(
         "rounds in which the learning rate rises to `lr` in equal steps, before its schedule begins",
         default=0,
         low=0,
-        high=100_000,
+        high="global_epochs",
+        below_high=True,
+        most=100_000,
     )
-    weight_decay: float = _key("weight decay of the clients' SGD", default=0.0, low=0.0, high=1.0)
-    strategy: str = _key("how updates become the new model", default="fedavg", choices=("fedavg",))
-    min_clients: int = _key(
-        "a round with fewer updates than this fails the run, at most `k`", default=1, low=1, high=100_000
+    weight_decay: float = key("weight decay of the clients' SGD", default=0.0, low=0.0, high=1.0)
+    min_clients: int = key(
+        "a round with fewer updates than this fails the run, at most `k`",
+        default=1,
+        low=1,
+        high="k",
+        most=100_000,
     )
-    early_stop: int = _key(
+    early_stop: int = key(
         "stop after this many rounds without a lower validation loss; 0 never stops early",
         default=0,
         low=0,
         high=100_000,
     )
-
-    @property
-    def store_side(self) -> int:
-        """Side in pixels at which photos are stored: room for crops."""
-        return self.image_size * 3 // 2
-
-    @property
-    def judged_side(self) -> int:
-        """Side in pixels of the picture that is judged, from which `image_size` is cut with `five_crop`."""
-        return self.store_side if self.judging == "five_crop" else self.image_size
+    strategy: Part = key(
+        "how updates become the new model",
+        default=Part("strategy", "fedavg"),
+        part="strategy",
+        check=_part("strategy"),
+    )
+    rounds: Part = key(
+        "who trains when, and from which model",
+        default=Part("rounds", "synchronous"),
+        part="rounds",
+        check=_part("rounds"),
+    )
+    selection: Part = key(
+        "which clients take part in a round",
+        default=Part("selection", "uniform"),
+        part="selection",
+        check=_part("selection"),
+    )
+    local: Part = key("how a client trains", default=Part("local", "sgd"), part="local", check=_part("local"))
+    attack: Part | None = key(
+        "what hostile clients do; nobody is hostile where it is absent",
+        default=None,
+        part="attack",
+        check=_optional("attack"),
+    )
+    link: tuple[Part, ...] = key(
+        "what happens to an update on its way to the server, one after the other",
+        default=(),
+        part="link",
+        check=_several("link"),
+    )
+    task: Part = dataclasses.field(kw_only=True)
+    network: Part = dataclasses.field(kw_only=True)
 
     @property
     def pool(self) -> int:
-        """Number of owners the photos fall to."""
+        """Number of owners the examples fall to."""
         return self.owners or self.no_models
 
-    def held(self, rotation: int = 0) -> tuple[tuple[int, ...], ...]:
+    def held(self, rotation: int = 0) -> Holds:
         """Owners held by each client (outer index: client) in the given rotation."""
         base = self.holds or tuple((client,) for client in range(self.no_models))
         turn = rotation * sum(len(owners) for owners in base)
         return tuple(tuple((owner + turn) % self.pool for owner in owners) for owners in base)
 
+    def parts(self) -> Iterator[Part]:
+        """Every part, task and network included."""
+        yield from (self.task, self.network, self.strategy, self.rounds, self.selection, self.local)
+        yield from ([self.attack] if self.attack else [])
+        yield from self.link
+
     def as_json(self) -> dict[str, Any]:
-        """Every key under its JSON name, as plain JSON values."""
-        return {
-            json_name(field): [list(owners) for owners in self.holds]
-            if field.name == "holds"
-            else getattr(self, field.name)
-            for field in dataclasses.fields(self)
-        }
+        """Every flat key under its JSON name, as plain JSON values; of the parts the strategy, and what is no
+        default.
+        """
+        told = parts.values_of(self.network.keys)
+        for field in _general():
+            value = getattr(self, field.name)
+            if "part" not in field.metadata:
+                told[json_name(field)] = parts.plain(value)
+            elif value != field.default or field.name == "strategy":
+                told[json_name(field)] = (
+                    [part.as_json() for part in value] if isinstance(value, tuple) else value.as_json()
+                )
+        return told | parts.values_of(self.task.keys)
 
 
-def json_name(field: dataclasses.Field[Any]) -> str:
-    """The key a field of `Conf` has in JSON."""
-    return field.name.rstrip("_")
+@dataclass(frozen=True)
+class Declared:
+    """A key as forms and tables show it: whose it is ("" for general ones), and its declaration."""
+
+    family: str
+    part: str
+    field: dataclasses.Field[Any]
+
+    @property
+    def name(self) -> str:
+        """Its name in JSON."""
+        return json_name(self.field)
+
+
+def all_keys() -> list[Declared]:
+    """Every flat key there is: those of the networks, the general ones, those of the tasks."""
+    found = [
+        Declared("network", name, field)
+        for name in parts.names("network")
+        for field in parts.declared("network", name)
+    ]
+    found += [Declared("", "", field) for field in _general()]
+    return found + [
+        Declared("task", name, field)
+        for name in parts.names("task")
+        for field in parts.declared("task", name)
+    ]
+
+
+@cache
+def _general() -> tuple[dataclasses.Field[Any], ...]:
+    return tuple(field for field in dataclasses.fields(Conf) if "doc" in field.metadata)
 
 
 def owner_name(owner: int) -> str:
@@ -196,9 +282,9 @@ def load_conf(path: Path) -> Conf:
         with path.open("rb") as file:
             raw = file.read(MAX_CONF_BYTES + 1)
     except OSError as error:
-        raise ConfError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ConfError(str(path), "unreadable", why=error.strerror) from None
     if len(raw) > MAX_CONF_BYTES:
-        raise ConfError(f"{path}: larger than {MAX_CONF_BYTES} bytes, not a conf")
+        raise ConfError(str(path), "too_large", most=MAX_CONF_BYTES)
     return parse_conf(raw, str(path))
 
 
@@ -212,136 +298,94 @@ def read_json(raw: bytes, where: str) -> Any:
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_twice)
     except UnicodeDecodeError:
-        raise ConfError(f"{where}: not a text file in UTF-8") from None
+        raise ConfError(where, "not_utf8") from None
+    except _TwiceError as error:
+        raise ConfError(where, "not_json", why=said("twice", name=error.args[0])) from None
     except (ValueError, RecursionError) as error:
-        raise ConfError(f"{where}: not valid JSON ({str(error)[:100]})") from None
+        raise ConfError(where, "not_json", why=str(error)[:100]) from None
 
 
 def make_conf(values: Any, where: str) -> Conf:
     """Validate the plain JSON `values`; `where` names their origin in errors. Raises ConfError."""
     if not isinstance(values, dict):
-        raise ConfError(f"{where}: expected a JSON object of keys, found {_kind(values)}")
-    fields = {json_name(field): field for field in dataclasses.fields(Conf)}
-    for key in values:
-        if key not in fields:
-            raise ConfError(f"{where}: unknown key {_shown(key)}")
-    given: dict[str, Any] = {}
-    for key, field in fields.items():
-        if key in values:
-            given[field.name] = _checked(values[key], field, f"{where}: {key}")
-        elif field.default is dataclasses.MISSING:
-            raise ConfError(f"{where}: key {key} is missing ({field.metadata['doc']})")
-    conf = Conf(**given)
-    _check_together(conf, where)
+        raise ConfError(where, "not_object", found=kind_of(values))
+    general = {json_name(field): field for field in _general()}
+    kind = general["type"]
+    if "type" not in values:  # what other keys there are follows from the task
+        _refuse_unknown(values, {declared.name for declared in all_keys()}, where)
+        raise ConfError(where, "missing", name="type", doc=kind.metadata["doc"])
+    task = parts.checked(values["type"], kind, where, "type")
+    network = parts.load("task", task).NETWORK
+    own = {json_name(field): field for field in parts.declared("task", task)}
+    nets = {json_name(field): field for field in parts.declared("network", network)}
+    _refuse_unknown(values, {*general, *own, *nets}, where)
+    conf = Conf(
+        **{field.name: value for field, value in _each(general, values, where)},
+        task=_flat("task", task, values, where),
+        network=_flat("network", network, values, where),
+    )
+    found = {name: getattr(conf, field.name) for name, field in general.items()}
+    for part, keys in ((conf.task, own), (conf.network, nets)):
+        found |= {name: getattr(part.keys, field.name) for name, field in keys.items()}
+    parts.check_together(found, {**nets, **general, **own}, where)
+    _check_owners(conf, where)
+    parts.check_parts(conf.parts(), found, where)
     return conf
 
 
-def _checked(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
-    limits = field.metadata
-    if field.type == "tuple[tuple[int, ...], ...]":
-        return _checked_holds(value, where)
-    if field.type == "bool":
-        if not isinstance(value, bool):
-            raise ConfError(f"{where}: expected true or false, found {_kind(value)}")
-        return value
-    if field.type == "str":
-        if not isinstance(value, str):
-            raise ConfError(f"{where}: expected a text, found {_kind(value)}")
-        value = limits.get("aliases", {}).get(value, value)
-        if "choices" in limits and value not in limits["choices"]:
-            raise ConfError(f"{where}: expected one of {', '.join(limits['choices'])}, found {_shown(value)}")
-        if limits.get("name") and not (
-            0 < len(value) <= 100 and set(value) <= set(string.ascii_letters + string.digits + "_-")
-        ):
-            raise ConfError(f"{where}: expected a name of letters, digits, _ and -, found {_shown(value)}")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfError(f"{where}: expected a number, found {_kind(value)}")
-    if field.type == "int":
-        if isinstance(value, float) and not value.is_integer():
-            raise ConfError(f"{where}: expected a whole number, found {value}")
-        value = int(value)
-    elif not math.isfinite(value := _as_float(value)):
-        raise ConfError(f"{where}: expected a finite number, found {value}")
-    low, high = limits["low"], limits["high"]
-    if (
-        not low <= value <= high
-        or (limits.get("above_low") and value == low)
-        or (limits.get("below_high") and value == high)
-    ):
-        left, right = "(" if limits.get("above_low") else "[", ")" if limits.get("below_high") else "]"
-        raise ConfError(f"{where}: expected a value in {left}{low}, {high}{right}, found {_shown(value)}")
-    if "multiple" in limits and value % limits["multiple"]:
-        raise ConfError(f"{where}: expected a multiple of {limits['multiple']}, found {value}")
-    return value
+def _each(
+    fields: Mapping[str, dataclasses.Field[Any]], values: Mapping[str, Any], where: str
+) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+    for name, field in fields.items():
+        if name in values:
+            yield field, parts.checked(values[name], field, where, name)
+        elif field.default is dataclasses.MISSING:
+            raise ConfError(where, "missing", name=name, doc=field.metadata["doc"])
 
 
-def _checked_holds(value: Any, where: str) -> tuple[tuple[int, ...], ...]:
-    expected = f"{where}: expected a list with, for each client, a list of owner numbers"
-    if not isinstance(value, list):
-        raise ConfError(f"{expected}, found {_kind(value)}")
-    for owners in value:
-        if not isinstance(owners, list) or not owners:
-            raise ConfError(f"{expected}, found {_shown(owners)}")
-        for owner in owners:
-            if isinstance(owner, bool) or not isinstance(owner, int) or owner < 0:
-                raise ConfError(f"{expected}, found {_shown(owner)}")
-    return tuple(tuple(owners) for owners in value)
+def _flat(family: str, name: str, values: Mapping[str, Any], where: str) -> Part:
+    """The part whose keys stand flat in a conf."""
+    kind = getattr(parts.load(family, name), "Keys", None)
+    return Part(family, name, parts.checked_keys(kind, values, where) if kind else None)
 
 
-def _check_together(conf: Conf, where: str) -> None:
-    if conf.k > conf.no_models:
-        raise ConfError(f"{where}: k: expected at most no_models ({conf.no_models}), found {conf.k}")
-    if conf.min_clients > conf.k:
-        raise ConfError(f"{where}: min_clients: expected at most k ({conf.k}), found {conf.min_clients}")
-    if conf.warmup >= conf.global_epochs:
-        raise ConfError(
-            f"{where}: warmup: expected less than global_epochs ({conf.global_epochs}), found {conf.warmup}"
-        )
+def _refuse_unknown(values: Mapping[str, Any], known: set[str], where: str) -> None:
+    for name in values:
+        if name not in known:
+            for one in all_keys():
+                if one.name == name and one.family:
+                    raise ConfError(where, "foreign_key", name=name, whose=one.part)
+            raise ConfError(where, "unknown_key", name=shown(name))
+
+
+def _check_owners(conf: Conf, where: str) -> None:
+    """Who holds what: every client something, nobody's examples twice, and no rotation like an earlier one."""
+
+    def refuse(name: str, what: Any, found: Any) -> ConfError:
+        return ConfError(where, "expected_found", key=name, what=what, found=found)
+
     if conf.holds and len(conf.holds) != conf.no_models:
-        raise ConfError(f"{where}: holds: expected {conf.no_models} lists, found {len(conf.holds)}")
+        raise refuse("holds", said("lists", count=conf.no_models), len(conf.holds))
     held = [owner for owners in conf.held() for owner in owners]
     if conf.holds and max(max(owners) for owners in conf.holds) >= conf.pool:
-        raise ConfError(f"{where}: holds: expected owner numbers below {conf.pool}")
+        raise ConfError(where, "expected", key="holds", what=said("owners_below", number=conf.pool))
     if not conf.holds and conf.no_models > conf.pool:
-        raise ConfError(f"{where}: owners: expected at least no_models ({conf.no_models}), found {conf.pool}")
+        raise refuse("owners", said("at_least_key", key="no_models", least=conf.no_models), conf.pool)
     if len(set(held)) != len(held):
-        raise ConfError(f"{where}: holds: an owner's photos are held twice")
+        raise ConfError(where, "held_twice", key="holds")
     period = conf.pool // math.gcd(conf.pool, len(held))
     if conf.rotations > period:
-        raise ConfError(
-            f"{where}: rotations: expected at most {period}, after which the clients hold the same photos again, "
-            f"found {conf.rotations}"
-        )
-    if conf.width < 16 and conf.model_name.startswith("resnext"):
-        raise ConfError(f"{where}: width: expected at least 16 for a resnext, found {conf.width}")
-    if conf.pretrained and (conf.width != 64 or conf.norm != "batch"):
-        raise ConfError(f"{where}: pretrained: torchvision's weights need width 64 and norm batch")
+        raise refuse("rotations", said("turns", most=period), conf.rotations)
+
+
+class _TwiceError(ValueError):
+    pass
 
 
 def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise ValueError(f"key {_shown(key)} stands twice")
-        values[key] = value
+    for name, value in pairs:
+        if name in values:
+            raise _TwiceError(shown(name))
+        values[name] = value
     return values
-
-
-def _as_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
-def _kind(value: Any) -> str:
-    names = {bool: "true or false", str: "a text", dict: "an object", list: "a list", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _shown(value: Any) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=True, default=str)[:80]
-    except RecursionError:
-        return "something nested too deeply"

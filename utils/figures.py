@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 import tempfile
-import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +16,37 @@ from plotly.io import write_images
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from utils.comparison import Estimate, accuracy, answers, compare, grey_shift
+from utils.comparison import RESAMPLES, Estimate, accuracy, answers, compare, view_shift
 from utils.conf import owner_name
 from utils.files import atomic_write
+from utils.results import values
+from utils.studies import colour, title
 
 Results = Mapping[str, Mapping[str, Any]]
 
-AXES = {
+COSTS = {
     "round": "round",
     "passes": "passes over the data held by the clients",
     "steps": "gradient steps, one after the other",
-    "photos_seen": "photos trained on",
+    "examples": "examples trained on",
     "seconds": "seconds (wall clock; repeats ran side by side)",
-    "megabytes": "megabytes sent",
+    "bytes": "bytes sent",
 }
-_FIXED_COLOURS = {
-    "conf_alone": "#8a8f98",
-    "conf_centralized1_1": "#f2b880",
-    "conf_centralized1_2": "#e8923f",
-    "conf_centralized1_3": "#c8620c",
-    "conf_f5": "#7db8e8",
-    "conf_f10": "#1f6fb5",
-    "conf_f10_noniid": "#6a51a3",
-    "conf_f10_full": "#0b3c66",
-    "conf_centralized_all": "#2e8b57",
-    "conf_centralized_all_full": "#145a32",
-}
-_OTHER_COLOURS = ("#d6336c", "#0ca678", "#f08c00", "#7048e8", "#1098ad", "#e03131", "#74b816", "#ae3ec9")
-_LAYOUT = {
+"""What a run cost so far: the axes on which its series may be drawn."""
+
+SHADES = (
+    "#7f8c9b",
+    "#f5b82e",
+    "#2e8b57",
+    "#7048e8",
+    "#d6336c",
+    "#1098ad",
+    "#e8923f",
+    "#0b3c66",
+    "#74b816",
+    "#ae3ec9",
+)
+_LAYOUT: dict[str, Any] = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 14},
     "margin": {"l": 70, "r": 30, "t": 90, "b": 60},
@@ -51,52 +54,74 @@ _LAYOUT = {
 }
 
 
-def colour(name: str) -> str:
-    """The colour of a run: always the same for the same name."""
-    return _FIXED_COLOURS.get(name) or _OTHER_COLOURS[zlib.crc32(name.encode()) % len(_OTHER_COLOURS)]
+def costs(result: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Where each round of a result lies on every axis of COSTS, mean over repeats."""
+    repeats, rounds = result["repeats"], rounds_of(result)
+    summed = {
+        name: _mean([np.cumsum(values(repeat, name)) for repeat in repeats], rounds)
+        for name in ("steps", "examples", "seconds", "bytes_up", "bytes_down")
+    }
+    held = [max(1, sum(client["examples"] for client in repeat["clients"])) for repeat in repeats]
+    passes = [np.cumsum(values(r, "examples")) / n for r, n in zip(repeats, held, strict=True)]
+    found = {
+        "round": np.arange(1, rounds + 1),
+        "passes": _mean(passes, rounds),
+        **{name: summed[name] for name in ("steps", "examples", "seconds")},
+        "bytes": summed["bytes_up"] + summed["bytes_down"],
+    }
+    return {name: line.tolist() for name, line in found.items()}
 
 
-def title(name: str) -> str:
-    """A run's name as figures show it."""
-    return name.removeprefix("conf_")
+def series(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every series that all repeats of a result have: name, unit, better direction, and after each round mean, 10 % and
+    90 % point over the repeats.
+    """
+    repeats, rounds = result["repeats"], rounds_of(result)
+    found = []
+    for one in repeats[0]["series"]:
+        lines = [values(repeat, one["name"]) for repeat in repeats]
+        if not all(lines):
+            continue
+        table = _padded(lines, rounds)
+        low, high = np.quantile(table, [0.1, 0.9], axis=0)
+        found.append(
+            {"name": one["name"], "unit": one["unit"], "better": one["better"],
+             "mean": table.mean(axis=0).tolist(), "p10": low.tolist(), "p90": high.tolist()}
+        )  # fmt: skip
+    return found
+
+
+def rounds_of(result: Mapping[str, Any]) -> int:
+    """Rounds of the repeat that went on longest."""
+    planned = len(result["acc"]) if "acc" in result else 0
+    return max(planned, *(len(values(repeat, "seconds")) for repeat in result["repeats"]))
 
 
 def curves_table(results: Results) -> pd.DataFrame:
-    """One row per run and round: mean and spread over repeats, and where the round lies on every axis."""
-    rows = []
+    """One row per run and round: where it lies on every axis, and mean and spread over repeats of every series."""
+    tables = []
     for name, result in results.items():
-        repeats, rounds = result["repeats"], len(result["acc"])
-        held = [sum(client["photos"] for client in repeat["clients"]) for repeat in repeats]
-        sums = {
-            key: _mean([np.cumsum(repeat[key]) for repeat in repeats], rounds)
-            for key in ("steps", "photos_seen", "seconds", "bytes_up", "bytes_down")
-        }
-        passes = _mean([np.cumsum(r["photos_seen"]) / n for r, n in zip(repeats, held, strict=True)], rounds)
-        spread = {key: _padded([repeat[key] for repeat in repeats], rounds) for key in ("acc", "loss")}
-        for index in range(rounds):
-            row: dict[str, Any] = {"run": name, "round": index + 1, "passes": passes[index]}
-            row.update({key: sums[key][index] for key in ("steps", "photos_seen", "seconds")})
-            row["megabytes"] = (sums["bytes_up"][index] + sums["bytes_down"][index]) / 1e6
-            for key, table in spread.items():
-                row[key] = result[key][index]
-                row[f"{key}_p10"], row[f"{key}_p90"] = np.quantile(table[:, index], [0.1, 0.9])
-            row["repeats"] = len(repeats)
-            rows.append(row)
-    return pd.DataFrame(rows)
+        table = pd.DataFrame({"run": name, **costs(result)})
+        for one in series(result):
+            known = f"{one['name']}_per_round" if one["name"] in COSTS else one["name"]
+            table[known], table[f"{known}_p10"], table[f"{known}_p90"] = one["mean"], one["p10"], one["p90"]
+        table["repeats"] = len(result["repeats"])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def final_table(results: Results, ambiguous: Collection[str]) -> pd.DataFrame:
-    """One row per run: figures after the last round with 95 % intervals, with and without ambiguous photos."""
+def final_table(results: Results, doubtful: Collection[str]) -> pd.DataFrame:
+    """One row per run: figures after the last round with 95 % intervals, with and without doubtful examples."""
     rows = []
     for name, result in results.items():
         given = answers(result)
-        clear = answers(result, without=ambiguous)
-        row: dict[str, Any] = {"run": name, "repeats": len(result["repeats"]), "photos": len(given.hashes)}
+        clear = answers(result, without=doubtful)
+        row: dict[str, Any] = {"run": name, "repeats": len(result["repeats"]), "examples": len(given.ids)}
         for column, estimate in (
-            ("acc", accuracy(given)),
-            ("balanced_acc", accuracy(given, balanced=True)),
-            ("acc_without_ambiguous", accuracy(clear) if clear.hashes else None),
-            ("grey_shift", grey_shift(result)),
+            ("accuracy", accuracy(given)),
+            ("balanced_accuracy", accuracy(given, balanced=True)),
+            ("accuracy_without_doubtful", accuracy(clear) if clear.ids else None),
+            *shifts(result).items(),
         ):
             row.update(_columns(column, estimate))
         row["loss"] = result["loss"][-1]
@@ -104,6 +129,16 @@ def final_table(results: Results, ambiguous: Collection[str]) -> pd.DataFrame:
         row["gini"] = result["degree"]["gini"]
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def shifts(result: Mapping[str, Any], resamples: int = RESAMPLES) -> dict[str, Estimate | None]:
+    """How the other views of the task change what is said of each class."""
+    views = sorted({view for repeat in result["repeats"] for view in repeat["test"].get("views", {})})
+    return {
+        f"{view}_shift_{name}": view_shift(result, view, label, resamples)
+        for view in views
+        for label, name in enumerate(result["classes"])
+    }
 
 
 def comparisons_table(results: Results) -> pd.DataFrame:
@@ -125,7 +160,8 @@ def clients_table(results: Results) -> pd.DataFrame:
                 "run": name,
                 **{key: repeat[key] for key in ("fold", "seed", "rotation")},
                 "client": number,
-                **{**client, "owners": " ".join(client["owners"])},
+                **_flat(client, result["classes"]),
+                "owners": " ".join(client["owners"]),
             }
             for name, result in results.items()
             for repeat in result["repeats"]
@@ -135,14 +171,14 @@ def clients_table(results: Results) -> pd.DataFrame:
 
 
 def partition_table(results: Results) -> pd.DataFrame:
-    """One row per run, repeat and owner: how the photos fell."""
+    """One row per run, repeat and owner: how the examples fell."""
     return pd.DataFrame(
         [
             {
                 "run": name,
                 **{key: repeat[key] for key in ("fold", "seed", "rotation")},
                 "owner": owner_name(number),
-                **owner,
+                **_flat(owner, result["classes"]),
             }
             for name, result in results.items()
             for repeat in result["repeats"]
@@ -151,61 +187,103 @@ def partition_table(results: Results) -> pd.DataFrame:
     )
 
 
-def curves_figure(table: pd.DataFrame) -> go.Figure:
-    """Accuracy and loss of all runs; the axis is chosen in the page; band: 10th to 90th percentile of repeats."""
-    figure = make_subplots(
-        rows=1, cols=2, subplot_titles=("accuracy on test photos", "loss (cross-entropy, nats)")
-    )
-    xs: dict[str, list[list[float]]] = {axis: [] for axis in AXES}
-    for name, run in table.groupby("run", sort=False):
-        for column, key in enumerate(("acc", "loss"), start=1):
-            band = run[f"{key}_p90"].tolist() + run[f"{key}_p10"].tolist()[::-1]
-            shared = {"legendgroup": name, "line": {"color": colour(name)}}
-            for axis in AXES:
-                line = run[axis].tolist()
-                xs[axis] += [line + line[::-1], line]
-            turned = run["round"].tolist() + run["round"].tolist()[::-1]
+def _flat(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """The counts of an owner or client as columns: one a class, and the sources by name."""
+    rest = {key: value for key, value in entry.items() if key not in ("counts", "sources")}
+    by_class = dict(zip(classes, entry["counts"], strict=True))
+    sources = " ".join(f"{name}:{count}" for name, count in entry.get("sources", {}).items())
+    return {**rest, **by_class, "sources": sources}
+
+
+def curves_figure(results: Results) -> go.Figure:
+    """Every series of all runs over every cost, both chosen in the page; band: 10th to 90th percentile of repeats."""
+    figure = make_subplots(rows=1, cols=2)
+    told = {name: {one["name"]: one for one in series(result)} for name, result in results.items()}
+    lines = {name: costs(result) for name, result in results.items()}
+    every = list(dict.fromkeys(one for found in told.values() for one in found))
+    first = [next(iter(every), ""), "loss" if "loss" in every else next(iter(every[1:]), "")]
+    units = {key: one["unit"] for found in told.values() for key, one in found.items()}
+    for column, shown in enumerate(first, start=1):
+        for name, found in told.items():
+            x, one = lines[name]["round"], found.get(shown, {"mean": [], "p10": [], "p90": []})
             figure.add_trace(
                 go.Scatter(
-                    x=turned, y=band, fill="toself", fillcolor=colour(name), opacity=0.12, mode="none",
-                    showlegend=False, hoverinfo="skip", legendgroup=name,
+                    x=x + x[::-1], y=one["p90"] + one["p10"][::-1], fill="toself", fillcolor=colour(name),
+                    opacity=0.12, mode="none", showlegend=False, hoverinfo="skip", legendgroup=name,
                 ),
                 row=1, col=column,
             )  # fmt: skip
             figure.add_trace(
                 go.Scatter(
-                    x=run["round"], y=run[key], name=title(name), mode="lines+markers", marker={"size": 4},
-                    showlegend=column == 1, **shared,
+                    x=x, y=one["mean"], name=title(name), mode="lines+markers", marker={"size": 4},
+                    showlegend=column == 1, legendgroup=name, line={"color": colour(name)},
                 ),
                 row=1, col=column,
             )  # fmt: skip
-    buttons = [
-        {
-            "label": label,
-            "method": "update",
-            "args": [{"x": xs[axis]}, {"xaxis.title.text": label, "xaxis2.title.text": label}],
-        }
-        for axis, label in AXES.items()
-    ]
     figure.update_layout(
-        **_LAYOUT,
-        title="Accuracy and loss of the runs",
-        updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.17, "yanchor": "top"}],
-        height=560,
+        **{**_LAYOUT, "margin": {**_LAYOUT["margin"], "t": 155}},
+        title={"text": "Curves of the runs", "y": 0.96},
+        height=600,
+        updatemenus=[
+            *(_series_menu(column, shown, every, units, told) for column, shown in enumerate(first)),
+            _cost_menu(lines),
+        ],
     )
-    figure.update_xaxes(title_text=AXES["round"])
+    figure.update_xaxes(title_text=COSTS["round"])
+    for column, shown in enumerate(first, start=1):
+        figure.update_yaxes(title_text=series_title(shown, units.get(shown, "")), row=1, col=column)
     return figure
 
 
+def series_title(name: str, unit: str) -> str:
+    """A series as an axis calls it."""
+    return f"{name.replace('_', ' ')}, {unit}" if unit not in ("", "fraction") else name.replace("_", " ")
+
+
+def _series_menu(
+    column: int, shown: str, every: list[str], units: Mapping[str, str], told: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Which series a panel shows. Its traces are those after the panel before it: band and line of each run."""
+    places = list(range(2 * column * len(told), 2 * (column + 1) * len(told)))
+    buttons = []
+    for key in every:
+        ys: list[list[float]] = []
+        for found in told.values():
+            one = found.get(key, {"mean": [], "p10": [], "p90": []})
+            ys += [one["p90"] + one["p10"][::-1], one["mean"]]
+        axis = "yaxis2.title.text" if column else "yaxis.title.text"
+        label = series_title(key, units[key])
+        buttons.append({"label": label, "method": "update", "args": [{"y": ys}, {axis: label}, places]})
+    active = every.index(shown) if shown in every else 0
+    return {
+        "buttons": buttons,
+        "active": active,
+        "x": 0.55 * column,
+        "xanchor": "left",
+        "y": 1.17,
+        "yanchor": "top",
+    }
+
+
+def _cost_menu(lines: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]:
+    """Over which cost both panels show their series."""
+    buttons = []
+    for key, label in COSTS.items():
+        xs = [line for found in lines.values() for line in (found[key] + found[key][::-1], found[key])]
+        titles = {"xaxis.title.text": label, "xaxis2.title.text": label}
+        buttons.append({"label": label, "method": "update", "args": [{"x": xs * 2}, titles]})
+    return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.36, "yanchor": "top"}
+
+
 def final_figure(table: pd.DataFrame) -> go.Figure:
-    """Accuracy after the last round with 95 % intervals, with and without the ambiguous photos."""
+    """Accuracy after the last round with 95 % intervals, with and without the doubtful examples."""
     shown = table.iloc[::-1]
     places = np.arange(len(shown))
     figure = go.Figure()
     for column, label, symbol, above in (
-        ("acc", "all test photos", "circle", 0.22),
-        ("balanced_acc", "balanced over the classes", "diamond", 0.0),
-        ("acc_without_ambiguous", "without the ambiguous photos", "circle-open", -0.22),
+        ("accuracy", "all test examples", "circle", 0.22),
+        ("balanced_accuracy", "balanced over the classes", "diamond", 0.0),
+        ("accuracy_without_doubtful", "without the doubtful ones", "circle-open", -0.22),
     ):
         figure.add_trace(
             go.Scatter(
@@ -235,7 +313,7 @@ def final_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def comparisons_figure(table: pd.DataFrame) -> go.Figure:
-    """Every pair of runs: difference of accuracy on the same photos, with what may be said."""
+    """Every pair of runs: difference of accuracy on the same examples, with what may be said."""
     figure = go.Figure(
         go.Table(
             header={
@@ -263,14 +341,14 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
     )
     figure.update_layout(
         **_LAYOUT,
-        title="Paired bootstrap over photos and seeds, Holm-corrected",
+        title="Paired bootstrap over scenes and seeds, Holm-corrected",
         height=200 + 28 * len(table),
     )
     return figure
 
 
 def clients_figure(table: pd.DataFrame) -> go.Figure:
-    """How the final global model does on each client's own training photos, over all repeats."""
+    """How the final global model does on each client's own training examples, over all repeats."""
     figure = go.Figure(
         [
             go.Box(
@@ -282,16 +360,16 @@ def clients_figure(table: pd.DataFrame) -> go.Figure:
     )  # fmt: skip
     figure.update_layout(
         **_LAYOUT,
-        title="Spread between clients: final model on each client's own photos",
+        title="Spread between clients: final model on each client's own examples",
         height=180 + 60 * table["run"].nunique(),
     )
-    figure.update_xaxes(title_text="accuracy on the client's own training photos")
+    figure.update_xaxes(title_text="accuracy on the client's own training examples")
     figure.update_yaxes(automargin=True)
     return figure
 
 
-def partition_figure(table: pd.DataFrame) -> go.Figure:
-    """How the photos fell to the owners in the first repeat of each run."""
+def partition_figure(table: pd.DataFrame, results: Results) -> go.Figure:
+    """How the examples fell to the owners in the first repeat of each run."""
     firsts = [
         (name, run[(run["fold"] == 0) & (run["seed"] == 0) & (run["rotation"] == 0)])
         for name, run in table.groupby("run", sort=False)
@@ -302,23 +380,29 @@ def partition_figure(table: pd.DataFrame) -> go.Figure:
         rows=lines, cols=columns, subplot_titles=[title(name) for name, _ in firsts],
         vertical_spacing=min(0.25, 0.4 / lines),
     )  # fmt: skip
-    for index, (_, owners) in enumerate(firsts):
-        for label, shade in (("cloudy", "#7f8c9b"), ("sunny", "#f5b82e")):
+    named: set[str] = set()
+    for index, (run, owners) in enumerate(firsts):
+        for label, shade in zip(results[run]["classes"], cycle(SHADES)):
+            fresh = label not in named
+            named.add(label)
             figure.add_trace(
-                go.Bar(x=owners["owner"], y=owners[label], name=label, marker_color=shade, showlegend=index == 0),
+                go.Bar(
+                    x=owners["owner"], y=owners[label], name=label, marker_color=shade, showlegend=fresh,
+                    legendgroup=label,
+                ),
                 row=index // columns + 1, col=index % columns + 1,
             )  # fmt: skip
     figure.update_layout(
         **_LAYOUT,
         barmode="stack",
-        title="Photos of each owner (fold 0, first seed)",
+        title="Examples of each owner (fold 0, first seed)",
         height=160 + 230 * lines,
     )
     return figure
 
 
 def draw(
-    results: Results, ambiguous: Collection[str], folder: Path, images: Collection[str] = ()
+    results: Results, doubtful: Collection[str], folder: Path, images: Collection[str] = ()
 ) -> list[Path]:
     """Write all pages, tables and, for each format in `images` ("png", "svg"), pictures into `folder`.
 
@@ -327,17 +411,17 @@ def draw(
     """
     tables = {
         "curves": curves_table(results),
-        "final": final_table(results, ambiguous),
+        "final": final_table(results, doubtful),
         "comparisons": comparisons_table(results),
         "clients": clients_table(results),
         "partition": partition_table(results),
     }
     figures = {
-        "curves": curves_figure(tables["curves"]),
+        "curves": curves_figure(results),
         "final": final_figure(tables["final"]),
         "comparisons": comparisons_figure(tables["comparisons"]),
         "clients": clients_figure(tables["clients"]),
-        "partition": partition_figure(tables["partition"]),
+        "partition": partition_figure(tables["partition"], results),
     }
     written = []
     for name, table in tables.items():

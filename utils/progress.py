@@ -9,27 +9,28 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from utils.experiment import Repeat, State, share_out
+from utils.federated.bench import Repeat, State, share_out
+from utils.results import total, values
 from utils.runs import Run
 
 LINE_EVERY_SECONDS = 5.0
 
 
 class Tally:
-    """How far runs have come, in photos trained on, so that it is right for confs of any shape."""
+    """How far runs have come, in examples trained on, so that it is right for confs of any shape."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._since = self._started = time.monotonic()
-        self.total = sum(_photos(run, repeat) for run in runs for repeat in run.repeats)
+        self.total = sum(_examples(run, repeat) for run in runs for repeat in run.repeats)
         self._seen: dict[tuple[str, Repeat], int] = {}
-        self.resumed = 0  # photos of rounds that were done before
-        self._uncounted = 0  # photos of the first round, which waits for the workers to start
+        self.resumed = 0  # examples of rounds that were done before
+        self._uncounted = 0  # examples of the first round, which waits for the workers to start
 
     def add(self, run: Run, repeat: Repeat, state: State) -> None:
         """Take in what a repeat has done so far."""
-        done = sum(state.record["photos_seen"])
+        done = int(total(state.record, "examples"))
         if "test" in state.record:
-            done = _photos(run, repeat)  # an early stop is done too
+            done = _examples(run, repeat)  # an early stop is done too
         if state.resumed:
             self.resumed += done
         self._seen[run.name, repeat] = done
@@ -38,7 +39,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Photos trained on, those before a resume included."""
+        """Examples trained on, those before a resume included."""
         return sum(self._seen.values())
 
     @property
@@ -48,7 +49,7 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Photos per second, judging included, since the first round; of a single round, since the start."""
+        """Examples per second, judging included, since the first round; of a single round, since the start."""
         fresh = self.done - self.resumed
         if fresh > self._uncounted:
             return (fresh - self._uncounted) / max(self.measured, 1e-9)
@@ -61,7 +62,7 @@ class Tally:
 
 
 class Progress:
-    """A hook for `carry_out` that shows round, accuracy, loss, photos per second and time left."""
+    """A hook for `carry_out` that shows round, accuracy, loss, examples per second and time left."""
 
     def __init__(self, runs: Sequence[Run], quiet: bool) -> None:
         self._quiet = quiet
@@ -70,7 +71,7 @@ class Progress:
         self._last_line = time.monotonic()
         self._tally = Tally(runs)
         self._bar = tqdm(
-            total=self._tally.total, unit=" photos", unit_scale=True, disable=quiet or not self._live,
+            total=self._tally.total, unit=" examples", unit_scale=True, disable=quiet or not self._live,
             dynamic_ncols=True, smoothing=0.05,
         )  # fmt: skip
 
@@ -89,8 +90,8 @@ class Progress:
             if not self._bar.disable:
                 self._bar.initial += self._tally.resumed - resumed
             text = (
-                f"{run.name} {repeat} round {state.rounds}/{run.conf.global_epochs} "
-                f"acc {record['acc'][-1]:.3f} loss {record['loss'][-1]:.3f}"
+                f"{run.name} {repeat} round {state.round}/{run.conf.global_epochs} "
+                f"acc {values(record, 'accuracy')[-1]:.3f} loss {values(record, 'loss')[-1]:.3f}"
             )
             self._bar.set_description(text, refresh=False)
             self._bar.update(self._tally.done - before)
@@ -103,11 +104,11 @@ class Progress:
             return
         self._last_line = now
         left = "" if self._tally.left is None else f"{self._tally.left:.0f} s left"
-        print(f"{text}, {self._tally.rate:.0f} photos/s, {left}", file=sys.stderr, flush=True)
+        print(f"{text}, {self._tally.rate:.0f} examples/s, {left}", file=sys.stderr, flush=True)
 
 
-def _photos(run: Run, repeat: Repeat) -> int:
-    """Photos a repeat trains on in all, every pass counted."""
-    clients = share_out(run.conf, repeat, run.photos).clients
+def _examples(run: Run, repeat: Repeat) -> int:
+    """Examples a repeat trains on in all, every pass counted."""
+    clients = share_out(run.conf, repeat, run.examples).clients
     mean_client = sum(len(mine) for mine in clients) / len(clients)
     return round(mean_client * run.conf.k * run.conf.local_epochs * run.conf.global_epochs)

@@ -1,4 +1,4 @@
-"""Writes the two parts of the README that code and results already know: the conf keys and what was found.
+"""Writes the parts of the README that code and results already know: the conf keys, the parts and what was found.
 
     python3 -m utils.readme
 
@@ -12,86 +12,78 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from utils.comparison import Comparison, Estimate, accuracy, answers, compare, grey_shift
-from utils.conf import Conf, json_name
+from utils import parts
+from utils.comparison import Comparison, Estimate, accuracy, answers, compare, view_shift
+from utils.conf import all_keys
 from utils.files import atomic_write
-from utils.results import read_result, result_names, result_path
-from utils.shipped import ambiguous_hashes
+from utils.parts import json_name
+from utils.results import read_result, result_names, result_path, total
+from utils.studies import first, study_runs, title
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-WHAT = {
-    "conf_alone": "one owner alone, each of ten in turn",
-    "conf_centralized1_1": "three owners' photos collected, 20 passes",
-    "conf_centralized1_2": "three owners' photos collected, 40 passes",
-    "conf_centralized1_3": "three owners' photos collected, 80 passes",
-    "conf_f5": "five owners federated",
-    "conf_f10": "ten owners federated",
-    "conf_f10_noniid": "ten owners federated, labels skewed",
-    "conf_centralized_all": "all photos in one place",
-    "conf_f10_full": "ten owners federated, torchvision's resnet18",
-    "conf_centralized_all_full": "all photos in one place, torchvision's resnet18",
-}
-QUESTIONS = [
-    ("conf_f10", "conf_alone"),
-    ("conf_f10", "conf_centralized1_3"),
-    ("conf_f5", "conf_centralized1_3"),
-    ("conf_f10", "conf_f5"),
-    ("conf_centralized_all", "conf_f10"),
-    ("conf_f10", "conf_f10_noniid"),
-    ("conf_centralized1_3", "conf_alone"),
-    ("conf_centralized1_3", "conf_centralized1_1"),
-    ("conf_centralized_all_full", "conf_f10_full"),
-    ("conf_f10_full", "conf_f10"),
-    ("conf_centralized_all_full", "conf_centralized_all"),
-]
 
 
 def keys_table() -> str:
-    """The conf keys as a Markdown table."""
-    lines = ["| key | default | range | says |", "|---|---|---|---|"]
-    for field in dataclasses.fields(Conf):
-        default = "required" if field.default is dataclasses.MISSING else _json(field.default)
-        lines.append(f"| `{json_name(field)}` | {default} | {_range(field)} | {field.metadata['doc']} |")
+    """The flat keys of a conf as a Markdown table."""
+    lines = ["| key | of | default | range | says |", "|---|---|---|---|---|"]
+    for one in all_keys():
+        says = one.field.metadata["doc"]
+        lines.append(f"| `{one.name}` | {one.part} | {_default(one.field)} | {_range(one.field)} | {says} |")
+    return "\n".join(lines)
+
+
+def parts_table() -> str:
+    """Every part that a conf may name, with its keys, as a Markdown table."""
+    lines = ["| family | part | keys | says |", "|---|---|---|---|"]
+    for one in all_keys():
+        family: str = one.field.metadata.get("part", "")
+        for name in parts.names(family) if family else ():
+            keys = [
+                f"`{json_name(field)}` ({_default(field)}; {_range(field)}): {field.metadata['doc']}"
+                for field in parts.declared(family, name)
+            ]
+            about = parts.load(family, name).ABOUT[0]
+            lines.append(f"| `{family}` | `{name}` | {'; '.join(keys)} | {about} |")
     return "\n".join(lines)
 
 
 def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Figures after the last round and the answers to the experiments' questions, as Markdown."""
+    study = first()
     lines = [
-        "| conf | what | accuracy | balanced | without ambiguous photos | passes | steps | MB sent | non-IID, bits |",
+        f"| conf | what | accuracy | balanced | {study.without_doubtful} | passes | steps | MB sent | non-IID, bits |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    shown = [name for name in WHAT if name in results]
+    shown = [run.run for run in study.runs if run.run in results]
     for name in shown:
         result = results[name]
         estimates = (
             accuracy(answers(result)),
             accuracy(answers(result), balanced=True),
-            accuracy(answers(result, without=ambiguous_hashes())),
+            accuracy(answers(result, without=study.doubtful_ids())),
         )
         repeats = result["repeats"]
-        sent = sum(sum(repeat["bytes_up"]) + sum(repeat["bytes_down"]) for repeat in repeats) / len(repeats)
-        steps = sum(sum(repeat["steps"]) for repeat in repeats) / len(repeats)
+        sent = sum(total(repeat, "bytes_up", "bytes_down") for repeat in repeats) / len(repeats)
+        steps = sum(total(repeat, "steps") for repeat in repeats) / len(repeats)
         passes = result["conf"]["global_epochs"] * result["conf"]["local_epochs"]
         lines.append(
-            f"| `{name.removeprefix('conf_')}` | {WHAT[name]} | {' | '.join(map(str, estimates))} "
+            f"| `{title(name)}` | {study_runs()[name].what['en']} | {' | '.join(map(str, estimates))} "
             f"| {passes} | {steps:.0f} | {sent / 1e6:.1f} | {result['degree']['jensen_shannon']:.2f} |"
         )
     found = {(one.a, one.b): one for one in compare({name: results[name] for name in shown})}
     lines += [
         "",
-        "On the same photos and seeds, Holm-corrected over all pairs with more than one common seed:",
+        "On the same examples and seeds, Holm-corrected over all pairs with more than one common seed:",
         "",
     ]
-    lines += [_answer(found, a, b) for a, b in QUESTIONS if a in results and b in results]
-    shift = grey_shift(results["conf_centralized_all"])
-    federated_shift = grey_shift(results["conf_f10"])
-    lines += [
-        "",
-        f"Colour: when the sunny test photos are turned grey, P(cloudy) rises by {shift} (`centralized_all`) and "
-        f"{federated_shift} (`f10`).",
-    ]
+    lines += [_answer(found, a, b) for a, b in study.questions if a in results and b in results]
+    for view, told in study.views.items():
+        shifts = [
+            f"{view_shift(results[name], view, results[name]['classes'].index(told['class']))} (`{title(name)}`)"
+            for name in told["runs"] if name in results
+        ]  # fmt: skip
+        lines += ["", told["en"].format(shifts=" and ".join(shifts))]
     return "\n".join(lines)
 
 
@@ -103,14 +95,14 @@ def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
     says = one.sentence.replace("conf_", "")
     p = f", {one.p_text}" if one.seeds > 1 else ""
     return (
-        f"- {a.removeprefix('conf_')} against {b.removeprefix('conf_')}: {difference.value:+.3f} "
+        f"- {title(a)} against {title(b)}: {difference.value:+.3f} "
         f"[{difference.low:+.3f}, {difference.high:+.3f}]{p}: **{says}**."
     )
 
 
 def render(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The README `text` with both parts made anew."""
-    for name, content in (("keys", keys_table()), ("found", findings(results))):
+    """The README `text` with what is made by code made anew."""
+    for name, content in (("keys", keys_table()), ("parts", parts_table()), ("found", findings(results))):
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
@@ -122,36 +114,36 @@ def shipped_results() -> dict[str, dict[str, Any]]:
     return {
         name: read_result(result_path(ROOT / "cache", name))
         for name in result_names(ROOT / "cache")
-        if "@" not in name and name in WHAT
+        if "@" not in name and name in study_runs()
     }
 
 
-def _json(value: Any) -> str:
-    if value == ():
+def _default(field: dataclasses.Field[Any]) -> str:
+    value = field.default
+    if value is dataclasses.MISSING:
+        return "required"
+    if value is None:
+        return "none"
+    if isinstance(value, parts.Part):
+        return value.name
+    if isinstance(value, tuple):
         return "[]"
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:g}"
-        if isinstance(value, int | float)
-        else value
-    )
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
 def _range(field: dataclasses.Field[Any]) -> str:
     limits = field.metadata
-    if "choices" in limits:
-        return ", ".join(limits["choices"])
+    if family := limits.get("part"):
+        known = ", ".join(parts.names(family)) or "none yet"
+        return f"list of parts: {known}" if field.default == () else f"part: {known}"
+    if choices := parts.choices_of(field):
+        return ", ".join(choices)
     if "low" not in limits:
-        return (
-            "true, false"
-            if field.type == "bool"
-            else "lists of owners"
-            if "tuple" in str(field.type)
-            else "a name"
-        )
-    left, right = "(" if limits.get("above_low") else "[", ")" if limits.get("below_high") else "]"
-    return f"{left}{limits['low']:g}, {limits['high']:g}{right}"
+        return "true, false" if field.type == "bool" else "lists of owners" if "check" in limits else "a name"
+    left, right = parts.interval(field)[0], parts.interval(field)[-1]
+    return f"{left}{parts.lowest(field):g}, {parts.highest(field):g}{right}"
 
 
 if __name__ == "__main__":

@@ -11,20 +11,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.files import atomic_write
+from utils.results import values
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from utils.engines import Engine
-    from utils.experiment import Repeat, State
-    from utils.federated.update import Failure, JudgeJob, TrainJob, Update
+    from utils.federated.bench import Repeat, State
+    from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Reply, TrainJob, Work
     from utils.runs import Run
 
 STATUS, LOG = "status.json", "log.jsonl"
@@ -63,7 +64,7 @@ class Report:
                 for count, what in ((len(run.repeats), "repeat"), (run.workers, "worker"))
             )
             self._log("info", f"{run.name}: {repeats} on {workers}, {run.device}")
-            for file in run.photos.unreadable:
+            for file in run.examples.unreadable:
                 self._log("warning", f"{run.name}: {file} cannot be decoded, left out")
         self._write()
 
@@ -74,31 +75,28 @@ class Report:
             self._tally.add(run, repeat, state)
             where = f"{run.name} {repeat}"
             if state.resumed:
-                self._log("info", f"{where}: goes on after round {state.rounds}")
+                self._log("info", f"{where}: goes on after round {state.round}")
             else:
                 for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:
                     self._log("warning", f"{where} round {round_ + 1}: client {client}: {reason}")
                 self._log("info",
-                    f"{where} round {state.rounds} of {run.conf.global_epochs}: accuracy {record['acc'][-1]:.3f}, "
-                    f"loss {record['loss'][-1]:.3f}, {record['seconds'][-1]:.1f} s",
+                    f"{where} round {state.round} of {run.conf.global_epochs}: accuracy "
+                    f"{values(record, 'accuracy')[-1]:.3f}, loss {values(record, 'loss')[-1]:.3f}, "
+                    f"{values(record, 'seconds')[-1]:.1f} s",
                 )  # fmt: skip
             self._failures[key] = len(record["failures"])
             one = self._repeats.setdefault(
                 f"{run.name} {repeat}", {"rounds": run.conf.global_epochs, "clients": {}}
             )
-            one.update(round=state.rounds, done="test" in record)
+            one.update(round=state.round, done="test" in record)
             if one["done"]:
                 one["clients"] = {}
             self._write(now="test" in record)
 
     def watched(self, run: Run, repeat: Repeat, engine: Engine) -> Engine:
         """`engine`, telling which of the repeat's clients is at work."""
-        from utils.experiment import select_cohort
 
-        seed = run.conf.seed + repeat.seed
-
-        def begin(round_: int) -> None:
-            cohort = select_cohort(run.conf, seed, round_)
+        def begin(round_: int, cohort: list[int]) -> None:
             waiting = {client: {"state": "waiting"} for client in cohort}
             with self._lock:
                 self._repeats[f"{run.name} {repeat}"] = {
@@ -124,7 +122,7 @@ class Report:
         tally = self._tally
         status = {
             "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "runs": self._names,
-            "photos": tally.total, "photos_done": tally.done, "photos_per_second": tally.rate,
+            "examples": tally.total, "examples_done": tally.done, "examples_per_second": tally.rate,
             "seconds_left": tally.left, "seconds_measured": tally.measured, "repeats": self._repeats,
         }  # fmt: skip
         with suppress(OSError), atomic_write(self._folder / STATUS) as file:
@@ -139,36 +137,33 @@ class _Watched:
     def __init__(self, engine: Engine, workers: int, begin: Any, tell: Any) -> None:
         self._engine, self._workers, self._begin, self._tell = engine, workers, begin, tell
 
-    def train(self, jobs: Iterable[TrainJob]) -> Iterator[Update | Failure]:
-        from utils.federated.update import Failure
-
-        out: list[tuple[int, int]] = []  # client and photos, in the order in which they were handed out
+    def train(self, work: Work, jobs: Sequence[TrainJob], buffers: Buffers) -> Iterator[Reply | Failure]:
+        from utils.federated.update import Failure, share_of
 
         def at_work(place: int) -> None:
             """Engines take a job more than they have workers; that one waits."""
-            if 0 <= place < min(self._workers, len(out)):
-                self._tell(out[place][0], state="training", photos=out[place][1])
+            if place < len(jobs):
+                client = jobs[place].client
+                self._tell(client, state="training", examples=len(work.shares[share_of(client)]))
 
-        def handed_out() -> Iterator[TrainJob]:
-            for number, job in enumerate(jobs):
-                if number == 0:
-                    self._begin(job.round)
-                out.append((job.client, len(job.photos)))
-                at_work(len(out) - 1)
-                yield job
-
-        for outcome in self._engine.train(handed_out()):
-            out.pop(0)
-            at_work(self._workers - 1)
+        if jobs:
+            self._begin(jobs[0].round, [job.client for job in jobs])
+        for place in range(self._workers):
+            at_work(place)
+        for number, outcome in enumerate(self._engine.train(work, jobs, buffers)):
+            at_work(number + self._workers)
             if isinstance(outcome, Failure):
                 self._tell(outcome.client, state="failed", reason=outcome.reason)
             else:
                 seconds = outcome.metrics.get("seconds", 0.0)
-                self._tell(outcome.client, state="done", photos=outcome.samples, seconds=round(seconds, 3))
+                self._tell(outcome.client, state="done", examples=outcome.samples, seconds=round(seconds, 3))
             yield outcome
 
-    def judge(self, jobs: Iterable[JudgeJob]) -> list[NDArray[np.float32]]:
-        return self._engine.judge(jobs)
+    def judge(self, work: Work, jobs: Sequence[JudgeJob], buffers: Buffers) -> list[NDArray[np.float32]]:
+        return self._engine.judge(work, jobs, buffers)
+
+    def ask(self, work: Work, questions: Sequence[Question], buffers: Buffers) -> Iterator[Answer | Failure]:
+        return self._engine.ask(work, questions, buffers)
 
     def close(self) -> None:
         self._engine.close()

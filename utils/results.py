@@ -14,6 +14,7 @@ import math
 import pickle
 import pickletools
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,28 @@ from utils.files import atomic_write
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 MAX_OPCODES = 8_000_000
 MAX_DEPTH = 12
-FORMAT = 1
+MAX_NUMBER = 1e100  # so that no sum over rounds and repeats is infinite
+FORMAT = 2
 RESULT_NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(@[1-9][0-9]{0,5})?"
+
+
+UNITS = {
+    "accuracy": ("fraction", "higher"),
+    "balanced_accuracy": ("fraction", "higher"),
+    "loss": ("nats", "lower"),
+    "validation_accuracy": ("fraction", "higher"),
+    "validation_loss": ("nats", "lower"),
+    "training_loss": ("nats", "lower"),
+    "seconds": ("s", "lower"),
+    "training_seconds": ("s", "lower"),
+    "bytes_up": ("B", "lower"),
+    "bytes_down": ("B", "lower"),
+    "steps": ("", "none"),
+    "examples": ("", "none"),
+}
+"""Unit and better direction of the series that every run has; parts may add their own."""
+
+BETTER = ("higher", "lower", "none")
 
 
 class ResultError(ValueError):
@@ -82,8 +103,59 @@ def read_result(path: Path) -> dict[str, Any]:
     if len(raw) > MAX_RESULT_BYTES:
         raise ResultError(f"{path}: larger than {MAX_RESULT_BYTES} bytes")
     result: dict[str, Any] = parse_plain_pickle(raw, str(path))
+    if isinstance(result, dict) and result.get("format") == 1:
+        result = _lifted(result, str(path))
     check_result(result, str(path))
     return result
+
+
+def read_classes(path: Path) -> dict[str, Any]:
+    """Read a result of classes. Raises ResultError on others too: figures and pages show no numbers yet."""
+    result = read_result(path)
+    if result.get("classes") is None:
+        raise ResultError(
+            f"{path}: a result of numbers in {result['unit'][:40]!r}, which cannot be shown yet"
+        )
+    return result
+
+
+def _lifted(result: dict[str, Any], where: str) -> dict[str, Any]:
+    from utils.photos.format1 import lift
+
+    if _depth(result) > MAX_DEPTH:
+        raise ResultError(f"{where}: nesting: expected at most {MAX_DEPTH} levels")
+    try:
+        return lift(result)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ResultError(
+            f"{where}: not a whole result of format 1 ({type(error).__name__}: {error})"
+        ) from None
+
+
+def values(repeat: Mapping[str, Any], name: str) -> list[float]:
+    """The values of a repeat's series, one a round; empty where it has no such series."""
+    found: list[float] = next((one["values"] for one in repeat["series"] if one["name"] == name), [])
+    return found
+
+
+def append(record: dict[str, Any], name: str, value: float, unit: str = "", better: str = "none") -> None:
+    """Add a round's value to a series of a record; `unit` and `better` of one that is not in UNITS.
+
+    Raises ResultError where no result could hold the value.
+    """
+    if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+        raise ResultError(f"the series {name} came to {value}, which no result can hold")
+    for one in record["series"]:
+        if one["name"] == name:
+            one["values"].append(value)
+            return
+    unit, better = UNITS.get(name, (unit, better))
+    record["series"].append({"name": name, "unit": unit, "better": better, "values": [value]})
+
+
+def total(repeat: Mapping[str, Any], *names: str) -> float:
+    """The sum over rounds of one or several series."""
+    return sum(sum(values(repeat, name)) for name in names)
 
 
 _MARK = object()
@@ -109,6 +181,8 @@ def parse_plain_pickle(raw: bytes, where: str) -> Any:
                     raise ResultError(f"{where}: refused, it holds {argument}")
                 if isinstance(argument, int) and argument.bit_length() > 64:
                     raise ResultError(f"{where}: refused, it holds an integer beyond 64 bits")
+                if isinstance(argument, float) and abs(argument) > MAX_NUMBER:
+                    raise ResultError(f"{where}: refused, it holds a number beyond {MAX_NUMBER:g}")
                 stack.append(argument)
             elif name in _CONSTANTS:
                 stack.append(_CONSTANTS[name])
@@ -166,13 +240,11 @@ def _top(stack: list[Any], kind: type) -> Any:
 
 
 MAX_ANSWERS = 10_000_000
-_REPEAT_LISTS = (
-    "acc", "loss", "balanced_acc", "val_acc", "val_loss", "seconds", "train_seconds",
-    "bytes_up", "bytes_down", "steps", "photos_seen",
-)  # fmt: skip
-_COUNTS = ("photos", "cloudy", "sunny")
+MAX_CLASSES, MAX_SERIES = 10_000, 200
+_NEEDED = ("seconds", "bytes_up", "bytes_down", "steps", "examples")
 _DEGREE = ("jensen_shannon", "gini")
-_TEST_LISTS = ("hash", "label", "probability", "probability_grey")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,60}")
+_FIGURES = ("accuracy", "balanced_accuracy", "loss")
 
 
 def check_result(result: Any, where: str) -> None:
@@ -188,10 +260,22 @@ def check_result(result: Any, where: str) -> None:
     for key in ("conf", "versions", "data", "degree"):
         need(isinstance(result.get(key), dict), key, "a dict")
     need(_has_numbers(result["degree"], _DEGREE), "degree", f"numbers {', '.join(_DEGREE)}")
-    for key in ("acc", "loss"):
-        need(_numbers(result.get(key)), key, "a list of numbers")
-    need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
-    need(len(result["acc"]) == len(result["loss"]) > 0, "acc", "as many values as loss, at least one")
+    classes = result.get("classes")
+    if classes is not None:
+        need(
+            isinstance(classes, list)
+            and 2 <= len(classes) <= MAX_CLASSES
+            and all(isinstance(one, str) for one in classes)
+            and len(set(classes)) == len(classes),
+            "classes",
+            "a list of at least two different names",
+        )
+        for key in ("acc", "loss"):
+            need(_numbers(result.get(key)), key, "a list of numbers")
+        need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
+        need(len(result["acc"]) == len(result["loss"]) > 0, "acc", "as many values as loss, at least one")
+    else:
+        need(isinstance(result.get("unit"), str), "unit", "a text, or classes")
     need(
         _has_numbers(result["conf"], ("no_models", "k", "global_epochs")),
         "conf",
@@ -216,18 +300,16 @@ def check_result(result: Any, where: str) -> None:
             "file, bytes and SHA-256",
         )
         for part in ("test", "val"):
-            figures = model.get(part, {"photos": 0, "acc": 0, "balanced_acc": 0, "loss": 0})
-            need(
-                _has_numbers(figures, ("photos", "acc", "balanced_acc", "loss")),
-                f"model.{part}",
-                "its figures",
-            )
+            figures = model.get(part, dict.fromkeys(("examples", *_FIGURES), 0))
+            wanted = ("examples", *(_FIGURES if classes is not None else ()))
+            need(_has_numbers(figures, wanted), f"model.{part}", "its figures")
         need(_is_int(result.get("parameters")), "parameters", "a whole number")
     repeats = result.get("repeats")
     need(isinstance(repeats, list) and len(repeats) > 0, "repeats", "a list with at least one entry")
     assert isinstance(repeats, list)
     known: set[tuple[int, int, int]] = set()
-    hashes: set[str] = set()
+    judged: set[str] = set()
+    rounds_in_all = len(result["acc"]) if classes is not None else int(result["conf"]["global_epochs"])
     for index, repeat in enumerate(repeats):
         place = f"repeats[{index}]"
         need(isinstance(repeat, dict), place, "a dict")
@@ -236,33 +318,15 @@ def check_result(result: Any, where: str) -> None:
         key_ = (repeat["fold"], repeat["seed"], repeat["rotation"])
         need(key_ not in known, place, "a fold, seed and rotation that no other repeat has")
         known.add(key_)
-        for key in _REPEAT_LISTS:
-            need(_numbers(repeat.get(key)), f"{place}.{key}", "a list of numbers")
-        rounds = len(repeat["acc"])
-        need(0 < rounds <= len(result["acc"]), f"{place}.acc", "one value a round")
-        for key in _REPEAT_LISTS:
-            length = len(repeat[key])
-            need(
-                length == rounds or (length == 0 and key.startswith("val_")),
-                f"{place}.{key}",
-                f"{rounds} values",
-            )
-        need(_fractions(repeat["acc"]), f"{place}.acc", "fractions from 0 to 1")
-        confusion = repeat.get("confusion")
-        need(
-            isinstance(confusion, list)
-            and len(confusion) == 2
-            and all(isinstance(row, list) and len(row) == 2 and all(map(_is_int, row)) for row in confusion),
-            f"{place}.confusion",
-            "two rows of two whole numbers",
-        )
+        _check_series(repeat, place, rounds_in_all, classes, need)
+        counted = len(classes) if classes is not None else 0
         for key, good, expected in (
             (
                 "clients",
-                _is_client,
-                "dicts of owners, photos, cloudy, sunny, rounds, seconds, failures, accuracy",
+                lambda one, n=counted: _is_client(one, n),
+                "dicts of owners, examples, counts, rounds, seconds, failures, accuracy",
             ),
-            ("owners", lambda owner: _has_numbers(owner, _COUNTS), "dicts of photos, cloudy, sunny"),
+            ("owners", lambda one, n=counted: _is_counted(one, n), "dicts of examples and counts"),
             ("failures", _is_failure, "lists of round, client and reason"),
         ):
             entries = repeat.get(key)
@@ -276,32 +340,109 @@ def check_result(result: Any, where: str) -> None:
             f"{place}.clients",
             "at least one, and an owner",
         )
-        need(_numbers(repeat.get("train_loss")), f"{place}.train_loss", "a list of numbers")
         need(_has_numbers(repeat.get("degree"), _DEGREE), f"{place}.degree", f"numbers {', '.join(_DEGREE)}")
-        test = repeat.get("test")
-        need(isinstance(test, dict), f"{place}.test", "a dict")
-        assert isinstance(test, dict)
-        for key in _TEST_LISTS:
-            need(isinstance(test.get(key), list), f"{place}.test.{key}", "a list")
-            need(len(test[key]) == len(test["hash"]) > 0, f"{place}.test.{key}", "one value a photo")
-        need(all(isinstance(item, str) for item in test["hash"]), f"{place}.test.hash", "texts")
-        need(len(set(test["hash"])) == len(test["hash"]), f"{place}.test.hash", "every photo once")
-        hashes.update(test["hash"])
-        need(all(_is_int(item) and item in (0, 1) for item in test["label"]), f"{place}.test.label", "0 or 1")
-        for key in ("probability", "probability_grey"):
-            need(_numbers(test[key]) and _fractions(test[key]), f"{place}.test.{key}", "fractions")
+        _check_test(repeat, place, classes, need)
+        judged.update(repeat["test"]["id"])
     seeds, rotations = ({one[place] for one in known} for place in (1, 2))
-    answers = len(seeds) * len(rotations) * len(hashes)
-    need(answers <= MAX_ANSWERS, "repeats", f"at most {MAX_ANSWERS} seeds x rotations x photos")
+    answers = len(seeds) * len(rotations) * len(judged)
+    need(answers <= MAX_ANSWERS, "repeats", f"at most {MAX_ANSWERS} seeds x rotations x examples")
+
+
+Need = Callable[[bool, str, str], None]
+
+
+def _check_series(repeat: dict[str, Any], place: str, rounds_in_all: int, classes: Any, need: Need) -> None:
+    found = repeat.get("series")
+    need(isinstance(found, list) and 0 < len(found) <= MAX_SERIES, f"{place}.series", "a list of series")
+    assert isinstance(found, list)
+    lengths: dict[str, int] = {}
+    for number, one in enumerate(found):
+        where = f"{place}.series[{number}]"
+        need(isinstance(one, dict) and isinstance(one.get("name"), str), where, "a dict with a name")
+        name = one["name"]
+        need(_NAME.fullmatch(name) is not None and name not in lengths, f"{where}.name", "a name of its own")
+        where = f"{place}.series {name}"
+        need(isinstance(one.get("unit"), str) and len(one["unit"]) <= 40, f"{where}.unit", "a text")
+        need(one.get("better") in BETTER, f"{where}.better", f"one of {', '.join(BETTER)}")
+        need(_numbers(one.get("values")), f"{where}.values", "a list of numbers")
+        lengths[name] = len(one["values"])
+    needed = (*_NEEDED, *(("accuracy", "loss") if classes is not None else ()))
+    need(set(needed) <= set(lengths), f"{place}.series", f"{', '.join(needed)} among them")
+    rounds = lengths["seconds"]
+    need(0 < rounds <= rounds_in_all, f"{place}.series", "one value a round")
+    for name, length in lengths.items():
+        need(
+            length == rounds or (length == 0 and name not in needed),
+            f"{place}.series {name}",
+            f"{rounds} values",
+        )
+    if classes is not None:
+        need(_fractions(values(repeat, "accuracy")), f"{place}.series accuracy", "fractions from 0 to 1")
+
+
+def _check_test(repeat: dict[str, Any], place: str, classes: Any, need: Need) -> None:
+    test = repeat.get("test")
+    need(isinstance(test, dict), f"{place}.test", "a dict")
+    assert isinstance(test, dict)
+    ids = test.get("id")
+    need(isinstance(ids, list) and len(ids) > 0, f"{place}.test.id", "a list with at least one entry")
+    assert isinstance(ids, list)
+
+    def column(name: str, good: bool, expected: str) -> None:
+        need(good, f"{place}.test.{name}", expected)
+
+    for name in ("id", "scene", "source", "truth", "said"):
+        column(name, isinstance(test.get(name), list), "a list")
+        column(name, len(test[name]) == len(ids), "one value an example")
+    for name in ("id", "scene", "source"):
+        column(name, all(isinstance(item, str) for item in test[name]), "texts")
+    column("id", len(set(ids)) == len(ids), "every example once")
+    views = test.get("views", {})
+    need(
+        isinstance(views, dict)
+        and all(_numbers(view) and len(view) == len(ids) and _fractions(view) for view in views.values()),
+        f"{place}.test.views",
+        "fractions, one an example",
+    )
+    if classes is None:
+        for name in ("truth", "said"):
+            column(name, _numbers(test[name]), "numbers")
+        return
+    for name in ("truth", "said"):
+        good = all(_is_int(item) and 0 <= item < len(classes) for item in test[name])
+        column(name, good, f"class numbers from 0 to {len(classes) - 1}")
+    for name in ("probability", "probability_of_truth"):
+        column(name, _numbers(test.get(name)) and len(test[name]) == len(ids), "one number an example")
+        column(name, _fractions(test[name]), "fractions")
+    confusion = repeat.get("confusion")
+    need(
+        isinstance(confusion, list)
+        and len(confusion) == len(classes)
+        and all(
+            isinstance(row, list) and len(row) == len(classes) and all(map(_is_int, row)) for row in confusion
+        ),
+        f"{place}.confusion",
+        "a row of whole numbers a class",
+    )
 
 
 def _has_numbers(value: Any, keys: tuple[str, ...]) -> bool:
     return isinstance(value, dict) and _numbers([value.get(key) for key in keys])
 
 
-def _is_client(value: Any) -> bool:
+def _is_counted(value: Any, classes: int) -> bool:
     return (
-        _has_numbers(value, (*_COUNTS, "rounds", "seconds", "failures"))
+        _has_numbers(value, ("examples",))
+        and _numbers(counts := value.get("counts"))
+        and len(counts) == classes
+        and isinstance(value.get("sources", {}), dict)
+    )
+
+
+def _is_client(value: Any, classes: int) -> bool:
+    return (
+        _is_counted(value, classes)
+        and _has_numbers(value, ("rounds", "seconds", "failures"))
         and isinstance(owners := value.get("owners"), list)
         and all(isinstance(owner, str) for owner in owners)
         and ((accuracy := value.get("accuracy")) is None or (_numbers([accuracy]) and 0 <= accuracy <= 1))

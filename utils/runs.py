@@ -9,6 +9,7 @@ import json
 import platform
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,17 @@ import safetensors.numpy
 
 from utils import checkpoints
 from utils.checkpoints import Checkpoints
-from utils.conf import Conf
+from utils.conf import Conf, ConfError, make_conf
+from utils.data.examples import Examples
 from utils.engines import Engine, EngineError
-from utils.experiment import Repeat, RunError, State, judge, plan_repeats, run_repeat, scores, share_out
+from utils.experiment import plan_repeats, run_repeat
+from utils.federated.bench import Bench, Repeat, RunError, State, scores, share_out
 from utils.files import atomic_write
 from utils.model_card import model_card
+from utils.nets.build import shape_of
 from utils.nets.layout import Layout
-from utils.nets.resnet import CLASSES, build
-from utils.photos.store import PhotoSet
-from utils.results import FORMAT, ResultError, read_result, result_path, write_result
+from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
+from utils.tasks import classes_of
 
 Hook = Callable[["Run", Repeat, State], None]
 Watch = Callable[["Run", Repeat, Engine], Engine]
@@ -37,7 +40,7 @@ class Run:
     """One conf on its way to a result: the repeats it needs and where its checkpoints lie."""
 
     conf: Conf
-    photos: PhotoSet
+    examples: Examples
     repeats: list[Repeat]
     checkpoints: Checkpoints
     cache: Path
@@ -53,7 +56,7 @@ class Run:
 def prepare(
     conf_name: str,
     conf: Conf,
-    photos: PhotoSet,
+    examples: Examples,
     *,
     folds: int,
     seeds: int,
@@ -65,18 +68,18 @@ def prepare(
 ) -> Run | None:
     """Plan a run, or find the unfinished one; None when `resume` finds that it is finished already.
 
-    Raises DataError or PartitionError when the photos do not suffice for every repeat, ResultError when the
+    Raises DataError or PartitionError when the examples do not suffice for every repeat, ResultError when the
     unfinished run cannot be resumed.
     """
     repeats = plan_repeats(conf, folds, seeds)
     for repeat in repeats:
-        share_out(conf, repeat, photos)
-    plan = {"conf": conf.as_json(), "photos": photos.fingerprint, "folds": folds, "seeds": seeds}
+        share_out(conf, repeat, examples)
+    plan = {"conf": conf.as_json(), "examples": examples.fingerprint, "folds": folds, "seeds": seeds}
     found = checkpoints.resume(cache, conf_name, plan) if resume else None
     if resume and found is None and _finished(cache, conf_name, plan):
         return None
     claimed = found or checkpoints.start(cache, conf_name, plan, overwrite)
-    return Run(conf, photos, repeats, claimed, cache, workers, device)
+    return Run(conf, examples, repeats, claimed, cache, workers, device)
 
 
 def carry_out(
@@ -149,9 +152,9 @@ def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
         )
         hook(run, repeat, state)
 
-    state = run_repeat(run.conf, repeat, run.photos, engine, state, after_round)
+    state = run_repeat(run.conf, repeat, run.examples, engine, state, after_round)
     if repeat != run.repeats[0]:
-        state.weights = np.zeros(0, np.float32)
+        state.vectors = {}
     return state
 
 
@@ -165,8 +168,8 @@ def _finished(cache: Path, conf_name: str, plan: dict[str, Any]) -> bool:
             continue
         data = result["data"]
         if plan == {
-            "conf": result["conf"],
-            "photos": data.get("fingerprint"),
+            "conf": _as_now(result["conf"]),
+            "examples": data.get("fingerprint"),
             "folds": data.get("folds"),
             "seeds": data.get("seeds"),
         }:
@@ -174,9 +177,16 @@ def _finished(cache: Path, conf_name: str, plan: dict[str, Any]) -> bool:
     return False
 
 
+def _as_now(conf: dict[str, Any]) -> dict[str, Any]:
+    """A result's conf with the keys that came into being since at their defaults."""
+    with suppress(ConfError):
+        return make_conf(conf, "result").as_json()
+    return conf
+
+
 def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, Any]:
     """Write model, result and model card; the result last but one, so that a listed result has its model."""
-    layout = Layout.of(build(run.conf, run.conf.seed))
+    layout = Layout.of(shape_of(run.conf))
     records = [states[repeat].record for repeat in run.repeats]
     path = result_path(run.cache, run.name)
     model_path = path.with_suffix(".safetensors")
@@ -186,29 +196,24 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     tensors = {name: array.astype(np.float16) for name, array in layout.named(first).items()}
     # One key only: safetensors writes several in an order that changes from run to run.
     metadata = {
-        "skyfed": json.dumps({"conf": run.name, "classes": CLASSES, "photos": run.photos.fingerprint})
+        "skyfed": json.dumps(
+            {"conf": run.name, "classes": classes_of(run.conf), "examples": run.examples.fingerprint}
+        )
     }
     with atomic_write(model_path) as file:
         file.write(safetensors.numpy.save(tensors, metadata=metadata))
     result = {
         "format": FORMAT,
         "name": run.name,
-        "acc": _mean_curve(records, "acc", run.conf.global_epochs),
+        "classes": list(classes_of(run.conf)),
+        "acc": _mean_curve(records, "accuracy", run.conf.global_epochs),
         "loss": _mean_curve(records, "loss", run.conf.global_epochs),
         "repeats": records,
         "conf": run.conf.as_json(),
         "layers": [[name, list(shape)] for name, shape in zip(layout.names, layout.shapes, strict=True)],
         "parameters": sum(layout.sizes[: layout.parameters]),
         "versions": _versions(),
-        "data": {
-            "set": run.photos.name,
-            "fingerprint": run.photos.fingerprint,
-            "photos": int(run.photos.readable.sum()),
-            "sunny": int(run.photos.labels[run.photos.readable].sum()),
-            "folds": 1 + max(repeat.fold for repeat in run.repeats),
-            "seeds": 1 + max(repeat.seed for repeat in run.repeats),
-            "unreadable": list(run.photos.unreadable),
-        },
+        "data": _data(run),
         "degree": {
             key: float(np.mean([record["degree"][key] for record in records])) for key in records[0]["degree"]
         },
@@ -227,8 +232,28 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
 
 def _mean_curve(records: list[dict[str, Any]], key: str, rounds: int) -> list[float]:
     """Mean over the repeats after each round; one that stopped early keeps its last model, hence its value."""
-    curves = [record[key] + record[key][-1:] * (rounds - len(record[key])) for record in records]
+    lines = [values(record, key) for record in records]
+    curves = [line + line[-1:] * (rounds - len(line)) for line in lines]
     return [float(value) for value in np.mean(curves, axis=0)]
+
+
+def _data(run: Run) -> dict[str, Any]:
+    """What the run was measured on: the set, how much of it of which class and source, and how it was held out."""
+    examples, usable = run.examples, run.examples.usable
+    sources = np.array(examples.sources)[usable]
+    return {
+        "set": examples.name,
+        "fingerprint": examples.fingerprint,
+        "examples": int(usable.sum()),
+        "counts": np.bincount(examples.targets[usable], minlength=len(classes_of(run.conf))).tolist(),
+        "sources": [
+            {"name": name, "examples": int((sources == name).sum()), "licence": licence}
+            for name, licence in examples.licences.items()
+        ],
+        "folds": 1 + max(repeat.fold for repeat in run.repeats),
+        "seeds": 1 + max(repeat.seed for repeat in run.repeats),
+        "unreadable": list(examples.unreadable),
+    }
 
 
 def _model_figures(run: Run, layout: Layout, path: Path, engine: Engine) -> dict[str, Any]:
@@ -236,7 +261,7 @@ def _model_figures(run: Run, layout: Layout, path: Path, engine: Engine) -> dict
     raw = path.read_bytes()
     weights = layout.flat(safetensors.numpy.load(raw))
     repeat = run.repeats[0]
-    shares = share_out(run.conf, repeat, run.photos)
+    bench = Bench(run.conf, repeat, run.examples, engine)
     figures: dict[str, Any] = {
         "file": path.name,
         "bytes": len(raw),
@@ -246,10 +271,9 @@ def _model_figures(run: Run, layout: Layout, path: Path, engine: Engine) -> dict
         "seed": repeat.seed,
         "rotation": repeat.rotation,
     }
-    for part, indices in (("test", shares.test), ("val", shares.val)):
-        if len(indices):
-            probabilities = judge(engine, run.conf, run.photos, indices, weights)
-            figures[part] = {"photos": len(indices), **scores(probabilities, run.photos.labels[indices])}
+    for part in ("test", "val"):
+        if len(targets := bench.targets(part)):
+            figures[part] = {"examples": len(targets), **scores(bench.judge(part, weights), targets)}
     return figures
 
 

@@ -15,8 +15,8 @@ from app.extensions import db
 from app.models import ROLES, AuditEntry, Forecast, User
 from app.profile.forms import EmptyForm
 from app.runs.service import library
-from utils.readme import WHAT
 from utils.results import is_result_name, result_path
+from utils.studies import study_runs
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 _PAGE = 100
@@ -89,13 +89,13 @@ def runs() -> str:
         {**one, "megabytes_kept": sum(path.stat().st_size for path in _files(one["name"])) / 1e6}
         for one in library().summaries()
     ]
-    return render_template("admin/runs.html", runs=listed, shipped=WHAT, button=EmptyForm())
+    return render_template("admin/runs.html", runs=listed, shipped=study_runs(), button=EmptyForm())
 
 
 @blueprint.post("/runs/<name>/delete")
 def delete_run(name: str) -> Response:
     """Delete a run with its model and card for good. Shipped runs stay."""
-    if name in WHAT:
+    if name in study_runs():
         abort(403)
     if not is_result_name(name) or not (files := _files(name)):
         abort(404)

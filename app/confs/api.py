@@ -17,11 +17,13 @@ from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
 from app.extensions import limiter
 from app.jobs.service import measured_speed
-from utils.conf import Conf, ConfError, json_name, load_conf, owner_name, parse_conf
+from utils import parts
+from utils.conf import Conf, ConfError, Part, all_keys, json_name, load_conf, owner_name, parse_conf
+from utils.data.examples import DataError
+from utils.data.split import split_of
 from utils.partition.degree import degree_of_non_iid
 from utils.partition.schemes import PartitionError, partition
-from utils.photos.dataset import DataError, read_manifest
-from utils.photos.split import split_of
+from utils.tasks import classes_of
 
 blueprint = Blueprint("confs_api", __name__, url_prefix="/api/v1", description="Confs")
 MAX_OWNERS = 1000  # of which a preview tells one by one
@@ -33,7 +35,11 @@ _KINDS = {"bool": "switch", "int": "whole", "float": "number", "str": "text"}
 def confs() -> dict[str, Any]:
     """Every key of a conf, and the shipped confs."""
     shipped = {path.stem: load_conf(path).as_json() for path in sorted((ROOT / "utils").glob("conf_*.json"))}
-    return {"keys": [_key(field) for field in dataclasses.fields(Conf)], "confs": shipped}
+    return {
+        "keys": [{**_key(one.field), "of": one.part} for one in all_keys()],
+        "confs": shipped,
+        "tasks": {name: parts.load("task", name).NETWORK for name in parts.names("task")},
+    }
 
 
 @blueprint.post("/confs/preview")
@@ -48,54 +54,65 @@ def preview() -> dict[str, Any]:
     try:
         conf = parse_conf(request.get_data(), "conf")
     except ConfError as error:
-        g.message = in_ones_language(str(error).removeprefix("conf: "))
+        g.message = in_ones_language(error)
         abort(422)
-    speed, number = measured_speed(conf.as_json()) or (None, None)
-    told = {"conf": conf.as_json(), "photos_per_second": speed, "measured_by": number}
+    speed, number = measured_speed(conf) or (None, None)
+    told = {
+        "conf": conf.as_json(), "classes": list(classes_of(conf)), "examples_per_second": speed,
+        "measured_by": number,
+    }  # fmt: skip
     try:
         return {**told, **_outcome(conf), "reason": ""}
     except (DataError, PartitionError) as error:
-        reason = str(error).replace(str(current_app.config["PHOTOS"]), "data")
-        return {
-            **told,
-            **dict.fromkeys(("owners", "degree", "steps", "photos_seen")),
-            "reason": in_ones_language(reason),
-        }
+        reason = in_ones_language(error).replace(str(current_app.config["DATA"]), "data")
+        return {**told, **dict.fromkeys(("owners", "degree", "steps", "examples")), "reason": reason}
 
 
 def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
+    """A key as its declaration has it; one that names a part, with every part and its keys."""
     limits = field.metadata
     required = field.default is dataclasses.MISSING
+    default = None if required else _as_json(field.default)
     told: dict[str, Any] = {
         "key": json_name(field), "doc": limits["doc"], "kind": _KINDS.get(str(field.type), "lists"),
-        "required": required, "default": None if required else field.default,
+        "required": required, "default": default,
     }  # fmt: skip
-    if "choices" in limits:
-        told["choices"] = list(limits["choices"])
-    return told | {
-        name: limits[name]
-        for name in ("low", "high", "above_low", "below_high", "multiple")
-        if name in limits
-    }
+    if family := limits.get("part"):
+        told["kind"] = "parts" if field.default == () else "part"
+        told["parts"] = [
+            {"name": name, "about": parts.load(family, name).ABOUT[0],
+             "keys": [{**_key(own), "of": name} for own in parts.declared(family, name)]}
+            for name in parts.names(family)
+        ]  # fmt: skip
+    if choices := parts.choices_of(field):
+        told["choices"] = list(choices)
+    if "low" in limits:
+        told |= {"low": parts.lowest(field), "high": parts.highest(field)}
+        told |= {name: limits[name] for name in ("above_low", "multiple") if name in limits}
+        if limits.get("below_high") and not isinstance(limits["high"], str):
+            told["below_high"] = True
+    return told
+
+
+def _as_json(value: Any) -> Any:
+    return value.as_json() if isinstance(value, Part) else parts.plain(value)
 
 
 def _outcome(conf: Conf) -> dict[str, Any]:
     if conf.pool > MAX_OWNERS:
-        raise PartitionError(f"more than {MAX_OWNERS} owners are not drawn")
-    rows = read_manifest(current_app.config["PHOTOS"] / conf.data)
-    train = [row for row in rows if row.file and split_of(row.deck, 0) == "train"]
-    train.sort(key=lambda row: row.sha256)  # the order in which the laboratory shares them out
-    labels = np.array([row.label == "sunny" for row in train], dtype=np.int64)
-    parts = partition(labels, conf, conf.partition_seed)
-    counts = [[int((labels[part] == label).sum()) for label in (0, 1)] for part in parts]
-    held = [sum(len(parts[owner]) for owner in owners) for owners in conf.held()]
-    steps = max(math.ceil(photos / conf.batch_size) for photos in held) * conf.local_epochs
+        raise PartitionError("", "too_many_owners", most=MAX_OWNERS)
+    every, decks = conf.task.module.outline(conf, current_app.config["DATA"])
+    targets = every[np.array([split_of(int(deck), 0) == "train" for deck in decks], dtype=bool)]
+    fallen = partition(targets, conf, conf.partition_seed)
+    counts = [np.bincount(targets[part], minlength=len(classes_of(conf))).tolist() for part in fallen]
+    held = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
+    steps = max(math.ceil(examples / conf.batch_size) for examples in held) * conf.local_epochs
     return {
         "owners": [
-            {"name": owner_name(number), "photos": cloudy + sunny, "cloudy": cloudy, "sunny": sunny}
-            for number, (cloudy, sunny) in enumerate(counts)
+            {"name": owner_name(number), "examples": sum(count), "counts": count}
+            for number, count in enumerate(counts)
         ],
         "degree": degree_of_non_iid(counts),
         "steps": steps * conf.global_epochs,
-        "photos_seen": round(sum(held) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
+        "examples": round(sum(held) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
     }  # fmt: skip

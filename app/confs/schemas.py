@@ -5,43 +5,58 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 
-class KeySchema(Schema):
-    """A key: its type (text, number, whole, switch or lists), default, choices or range, and what it is for."""
+class PartSchema(Schema):
+    """A part that a key may name: what it is, and the keys it has."""
 
-    key, doc, kind = (fields.String(required=True) for _ in range(3))
+    name, about = (fields.String(required=True) for _ in range(2))
+    keys = fields.List(fields.Nested(lambda: KeySchema()), required=True)
+
+
+class KeySchema(Schema):
+    """A key: its type, default, choices or range, and what it is for.
+
+    `kind` is text, number, whole, switch, lists, part (a name, or an object of `name` and keys) or parts (a list of
+    these); `of` says which network, task or part it belongs to, and is empty for keys that every conf has.
+    """
+
+    key, doc, kind, of = (fields.String(required=True) for _ in range(4))
     required = fields.Boolean(required=True)
     default = fields.Raw(allow_none=True)
     choices = fields.List(fields.String())
+    parts = fields.List(fields.Nested(PartSchema))
     low, high, multiple = fields.Float(), fields.Float(), fields.Integer()
     above_low, below_high = fields.Boolean(), fields.Boolean()
 
 
 class ConfsSchema(Schema):
-    """All keys in the order of a conf file, and the shipped confs by name."""
+    """All keys in the order of a conf file, the shipped confs by name, and the network of each task."""
 
     keys = fields.List(fields.Nested(KeySchema), required=True)
+    tasks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     confs = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String()), required=True)
 
 
 class ShareSchema(Schema):
-    """An owner's training photos."""
+    """An owner's training examples, in all and of each class."""
 
     name = fields.String(required=True)
-    photos, cloudy, sunny = (fields.Integer(required=True) for _ in range(3))
+    examples = fields.Integer(required=True)
+    counts = fields.List(fields.Integer(), required=True)
 
 
 class PreviewSchema(Schema):
-    """The conf with every key; how its training photos fall in fold 0 with the first seed, and what a repeat takes.
+    """The conf with every key; how its training examples fall in fold 0 with the first seed, and what a repeat takes.
 
-    `owners`, `degree`, `steps` (one after the other) and `photos_seen` are null where the set is not on this machine
-    or cannot be shared out so; `reason` then says which. `photos_per_second` is what the latest training of the same
-    net made here, its number in `measured_by`; null where none did.
+    `owners`, `degree`, `steps` (one after the other) and `examples` (trained on, every pass counted) are null where the
+    set is not on this machine or cannot be shared out so; `reason` then says which. `examples_per_second` is what the
+    latest training of the same net made here, its number in `measured_by`; null where none did.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
+    classes = fields.List(fields.String(), required=True)
     owners = fields.List(fields.Nested(ShareSchema), required=True, allow_none=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
-    steps, photos_seen = (fields.Integer(required=True, allow_none=True) for _ in range(2))
-    photos_per_second = fields.Float(required=True, allow_none=True)
+    steps, examples = (fields.Integer(required=True, allow_none=True) for _ in range(2))
+    examples_per_second = fields.Float(required=True, allow_none=True)
     measured_by = fields.Integer(required=True, allow_none=True)
     reason = fields.String(required=True)

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 from app.api.answers import answers
 from app.api.needs import needs
 from app.extensions import db, limiter
+from app.forecast import photos as photos_of_runs
 from app.forecast.schemas import (
     AskSchema,
     CorrectionSchema,
@@ -33,6 +34,7 @@ from utils.forecast.sky_check import shipped
 from utils.photos.cleaning import Refused, decode
 
 blueprint = Blueprint("forecast_api", __name__, url_prefix="/api/v1", description="Forecasts from photos")
+blueprints = (blueprint, photos_of_runs.blueprint)
 MAX_PHOTOS, MAX_PHOTO_BYTES, MAX_KEPT = 10, 25_000_000, 200
 _CODES = {"empty file": 400, "too large": 413, "not a picture": 415}  # others 422
 
@@ -65,7 +67,7 @@ def models() -> dict[str, Any]:
         if (predictor := forecasters().predictor(name)) is not None:
             how = predictor.calibration
             found.append({
-                "role": role, "run": name, "image_size": predictor.conf.judged_side,
+                "role": role, "run": name, "image_size": predictor.conf.task.keys.judged_side,
                 "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
                 "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
                 "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
@@ -260,6 +262,7 @@ def _count(user: int) -> int:
 
 
 def init_app(app: Flask) -> None:
-    """Bind the models, and let photos come."""
+    """Bind the photos of this machine, and the models, and let photos come."""
+    photos_of_runs.init_app(app)
     app.extensions["forecasters"] = Forecasters(app.extensions["library"])
     app.config["UPLOADS"] |= {f"{blueprint.name}.{view.__name__}" for view in (forecast, keep)}

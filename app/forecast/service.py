@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import io
 import logging
@@ -12,18 +13,14 @@ from typing import Any
 import torch
 from PIL import ExifTags, Image
 
+from app.models import Forecast
 from app.runs.library import Library
 from utils.forecast.predictor import Predictor
 from utils.nets.stored import ModelError
 from utils.results import ResultError
+from utils.studies import first
 
-ROLES = {
-    "federated": "conf_f10",
-    "everything": "conf_centralized_all",
-    "central": "conf_centralized1_3",
-    "alone": "conf_alone",
-    "full": "conf_f10_full",
-}
+ROLES = {role: first().by_role(role).run for role in first().models}
 """Role to the shipped run that plays it; the user's own repetitions of it (conf_f10@2) may take its place."""
 _OPEN = 8
 _NIGHT = -6.0  # degrees of the sun below the horizon: the end of civil twilight
@@ -129,3 +126,9 @@ def to_keep(image: Image.Image) -> bytes:
     written = io.BytesIO()
     small.save(written, "JPEG", quality=85)
     return written.getvalue()
+
+
+def exported(one: Forecast) -> dict[str, Any]:
+    """A kept forecast as its owner takes it along, with its picture in base64."""
+    told = {key: getattr(one, key) for key in ("file", "answer", "probability", "run", "correction")}
+    return {"at": one.at.isoformat(), **told, "photo": base64.b64encode(one.photo).decode()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from utils.figures import title
+from utils.studies import title
 
 
 def sentence(fact: dict[str, Any]) -> dict[str, str]:

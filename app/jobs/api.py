@@ -70,7 +70,7 @@ def submit() -> dict[str, Any]:
     except ValidationError as error:
         _refuse(first_message(error.messages))
     except (ConfError, service.JobError) as error:
-        _refuse(in_ones_language(str(error).removeprefix("conf: ")))
+        _refuse(in_ones_language(error))
     for job in made:
         audit("training queued", f"{job.id} {job.name}")
     db.session.commit()
@@ -139,7 +139,7 @@ def act(number: int, action: str) -> dict[str, Any]:
         else:
             {"pause": service.pause, "stop": service.stop, "resume": service.resume}[action](one)
     except (ConfError, service.JobError) as error:
-        g.message = g.detail = str(error)
+        g.message = g.detail = in_ones_language(error)
         abort(409)
     audit(f"training: {action}", f"{one.id} {one.name}")
     db.session.commit()
@@ -183,12 +183,12 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
         "priority": one.priority, "position": places.get(one.id),
         "created": one.created.isoformat(), "started": one.started and one.started.isoformat(),
         "ended": one.ended and one.ended.isoformat(), "seconds": one.seconds,
-        **{key: status.get(key) for key in ("photos", "photos_done", "photos_per_second", "seconds_left")},
+        **{key: status.get(key) for key in ("examples", "examples_done", "examples_per_second", "seconds_left")},
     }  # fmt: skip
 
 
 def _without_paths(text: str) -> str:
-    for folder, name in (("CACHE", "cache"), ("PHOTOS", "data"), ("INSTANCE", "instance")):
+    for folder, name in (("CACHE", "cache"), ("DATA", "data"), ("INSTANCE", "instance")):
         text = text.replace(str(os.path.realpath(current_app.config[folder])), name)
     return text
 

@@ -68,10 +68,10 @@ def _training(app: Flask, job: Job, folder: Path) -> list[object]:
         file.write(job.conf.encode())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, cores // max(1, app.config["SLOTS"]))
-    cache, photos = Path(app.config["CACHE"]).resolve(), Path(app.config["PHOTOS"]).resolve()
+    cache, data = Path(app.config["CACHE"]).resolve(), Path(app.config["DATA"]).resolve()
     return [
         sys.executable, ROOT / "i2main.py", "-c", conf.resolve(), "--folds", job.folds, "--seeds", job.seeds,
-        "--workers", workers, "--out", cache, "--data", photos, "--resume", "--quiet", "--tied",
+        "--workers", workers, "--out", cache, "--data", data, "--resume", "--quiet", "--tied",
         "--report", folder.resolve(),
     ]  # fmt: skip
 

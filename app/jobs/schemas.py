@@ -54,7 +54,8 @@ class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
     `kind` is "training"; other things to be carried out will say otherwise.
-    `photos`, `photos_done` (every pass counted), `photos_per_second` and `seconds_left` are null before its first word.
+    `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
+    first word.
     """
 
     id = fields.Integer(required=True)
@@ -65,8 +66,8 @@ class JobSchema(Schema):
     position = fields.Integer(required=True, allow_none=True)
     started, ended = (_text(allow_none=True) for _ in range(2))
     seconds = fields.Float(required=True)
-    photos, photos_done = (fields.Integer(required=True, allow_none=True) for _ in range(2))
-    photos_per_second, seconds_left = (fields.Float(required=True, allow_none=True) for _ in range(2))
+    examples, examples_done = (fields.Integer(required=True, allow_none=True) for _ in range(2))
+    examples_per_second, seconds_left = (fields.Float(required=True, allow_none=True) for _ in range(2))
 
 
 class MachineSchema(Schema):
@@ -95,7 +96,7 @@ class WorkSchema(Schema):
 
     client = fields.Integer(required=True)
     state = _text()
-    photos = fields.Integer()
+    examples = fields.Integer()
     seconds = fields.Float()
     reason = fields.String()
 

@@ -29,7 +29,7 @@ from sqlalchemy import ColumnElement, CursorResult, func, select, update
 from app.extensions import db
 from app.models import Job, User, now
 from utils import checkpoints
-from utils.conf import parse_conf
+from utils.conf import Conf, all_keys, parse_conf
 from utils.report import LOG, STATUS
 from utils.results import result_path
 
@@ -192,22 +192,23 @@ def files(job: Job) -> list[Path]:
     ]  # fmt: skip
 
 
-def measured_speed(conf: dict[str, Any]) -> tuple[float, int] | None:
-    """Photos per second that a training of the same net made on this machine, and its number; None if none did.
+def measured_speed(conf: Conf) -> tuple[float, int] | None:
+    """Examples per second that a training of the same net made on this machine, and its number; None if none did.
 
     The latest that was measured for half a minute, else the one that was measured longest.
     """
-    best, longest = None, 0.0
+    wanted, best, longest = conf.as_json(), None, 0.0
+    costly = [one.name for one in all_keys() if one.field.metadata.get("cost") and one.name in wanted]
     recent = db.session.scalars(
         select(Job).where(Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
     )
     for job in recent:
         ran = json.loads(job.conf)
-        if all(ran.get(key) == conf[key] for key in ("model_name", "width", "image_size", "norm", "judging")):
+        if all(ran.get(key) == wanted[key] for key in ("type", *costly)):
             status = status_of(job.id) or {}
             seconds = min(30.0, float(status.get("seconds_measured", 0)))
-            if seconds > longest and status.get("photos_per_second", 0) > 0:
-                best, longest = (float(status["photos_per_second"]), job.id), seconds
+            if seconds > longest and status.get("examples_per_second", 0) > 0:
+                best, longest = (float(status["examples_per_second"]), job.id), seconds
     return best
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 
 import pyotp
@@ -13,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from app.auth import service
 from app.extensions import db, limiter
+from app.forecast.service import exported
 from app.jobs.service import forget_files
 from app.models import ApiToken, hash_secret, new_secret
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
@@ -144,18 +144,7 @@ def export() -> Response:
             {"name": one.name, "scopes": one.scopes.split(), "created": one.created.isoformat()}
             for one in user.tokens
         ],
-        forecasts=[
-            {
-                "at": one.at.isoformat(),
-                "file": one.file,
-                "answer": one.answer,
-                "probability": one.probability,
-                "run": one.run,
-                "correction": one.correction,
-                "photo": base64.b64encode(one.photo).decode(),
-            }
-            for one in user.forecasts
-        ],
+        forecasts=[exported(one) for one in user.forecasts],
         trainings=[
             {
                 "kind": one.kind,

@@ -28,7 +28,6 @@ from app.runs.schemas import (
     LabelsSchema,
     LiveSchema,
     PairSchema,
-    PhotosSchema,
     RunsSchema,
     StorySchema,
 )  # fmt: skip
@@ -41,7 +40,7 @@ _BYTES = "application/octet-stream"
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1", description="Runs, curves and comparisons")
 
 
-def _found(name: str) -> dict[str, Any]:
+def found(name: str) -> dict[str, Any]:
     try:
         result = library().result(name)
     except ResultError as error:
@@ -54,7 +53,7 @@ def _found(name: str) -> dict[str, Any]:
 
 def _told(name: str, how: Callable[[str, dict[str, Any]], dict[str, Any]]) -> bytes:
     """What `how` says of a run as JSON, made anew only when its file has changed."""
-    _found(name)
+    found(name)
     return library().told(name, how)
 
 
@@ -75,7 +74,7 @@ def run(name: str) -> Response:
 @blueprint.get("/runs/<name>/curves")
 @answers(CurvesSchema, 404, 422)
 def run_curves(name: str) -> Response:
-    """Accuracy and loss of a run after each round, with bands over its repeats, on every axis."""
+    """Every series of a run after each round, mean and band over its repeats, and what each round cost."""
     return document(_told(name, curves))
 
 
@@ -83,7 +82,7 @@ def run_curves(name: str) -> Response:
 @answers("text/csv", 404, 422)
 def run_csv(name: str) -> Response:
     """The same as a table."""
-    text = curves_table({name: _found(name)}).to_csv(index=False, float_format="%.6g")
+    text = curves_table({name: found(name)}).to_csv(index=False, float_format="%.6g")
     response = current_app.response_class(text, mimetype="text/csv")
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return response
@@ -93,7 +92,7 @@ def run_csv(name: str) -> Response:
 @answers(_BYTES, 404, 422)
 def run_model(name: str) -> Response:
     """The run's model in half precision, where it was kept."""
-    _found(name)
+    found(name)
     path = result_path(library().folder, name).with_suffix(".safetensors")
     if not path.is_file():
         abort(404)
@@ -104,8 +103,8 @@ def run_model(name: str) -> Response:
 @limiter.limit("30 per minute")  # the first of a model costs the server some seconds
 @answers(_BYTES, 404, 422, 429)
 def run_onnx(name: str) -> Response:
-    """The model of a run as ONNX: `pixels` (n, 3, s, s), RGB in 0..1, to `logits` (n, 2), cloudy then sunny."""
-    made: Path | None = current_app.extensions["models"].onnx(name, _found(name))
+    """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes."""
+    made: Path | None = current_app.extensions["models"].onnx(name, found(name))
     if made is None:
         abort(404)
     return send_file(
@@ -113,42 +112,16 @@ def run_onnx(name: str) -> Response:
     )
 
 
-@blueprint.get("/runs/<name>/photos")
-@needs("read", "researcher")
-@answers(PhotosSchema, 401, 403, 404, 422)
-def run_photos(name: str) -> dict[str, Any]:
-    """SHA-256s of the photos the run was tested on that are on this machine; for researchers, photos are private."""
-    return {"photos": sorted(_photos(name))}
-
-
-@blueprint.get("/runs/<name>/photos/<sha256>")
-@needs("read", "researcher")
-@answers("image/png", 401, 403, 404, 422)
-def run_photo(name: str, sha256: str) -> Response:
-    """One of these photos, cleaned, as it was judged before it was made smaller."""
-    photo = _photos(name).get(sha256)
-    if photo is None or not photo.is_file():
-        abort(404)
-    return send_file(photo.resolve(), "image/png")
-
-
-def _photos(name: str) -> dict[str, Path]:
-    result = _found(name)
-    here: dict[str, Path] = current_app.extensions["photos"].of(str(result["data"].get("set", "")))
-    tested = {photo for repeat in result["repeats"] for photo in repeat["test"]["hash"]}
-    return {sha256: here[sha256] for sha256 in tested & set(here)}
-
-
 @blueprint.get("/comparison")
 @limiter.limit("60 per minute")  # each new pair costs the server a moment
 @blueprint.arguments(PairSchema, location="query")
 @answers(ComparisonSchema, 404, 422, 429)
 def comparison(pair: dict[str, str]) -> dict[str, Any]:
-    """Accuracy of run `a` minus run `b` on the same photos and seeds, with interval and p-value of this one test."""
+    """Accuracy of run `a` minus run `b` on the same examples and seeds, with interval and p-value of this one test."""
     for name in (pair["a"], pair["b"]):
-        _found(name)
-    found = library().pair(pair["a"], pair["b"])
-    return {"comparison": fact(found, pair["a"], pair["b"]) if found else None}
+        found(name)
+    said = library().pair(pair["a"], pair["b"])
+    return {"comparison": fact(said, pair["a"], pair["b"]) if said else None}
 
 
 @blueprint.get("/story")

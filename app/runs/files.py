@@ -1,4 +1,4 @@
-"""What a run leaves that is no JSON: its model as ONNX, made once, and the photos of its set on this machine."""
+"""What a run leaves that is no JSON: its model as ONNX, made once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 
 from app.config import ROOT
 from utils.nets.stored import ONNX_FORMAT
-from utils.photos.dataset import MANIFEST, DataError, read_manifest
 
 _PATIENCE = 120  # seconds one conversion may take
 _KEPT = 20  # converted models
@@ -46,25 +45,3 @@ class ModelFiles:
                 for old in sorted(self.folder.glob("*.onnx"), key=lambda path: -path.stat().st_mtime)[_KEPT:]:
                     old.unlink()
         return made
-
-
-class PhotoFiles:
-    """The cleaned photos of the sets in one data folder, by SHA-256. Safe to use from several threads."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._known: dict[str, tuple[int, dict[str, Path]]] = {}
-
-    def of(self, name: str) -> dict[str, Path]:
-        """SHA-256 to file for the set `name`; empty when it is not on this machine or cannot be read."""
-        folder = self.folder / name
-        if Path(name).name != name:
-            return {}
-        try:
-            stamp = (folder / MANIFEST).stat().st_mtime_ns
-            if self._known.get(name, (0, {}))[0] != stamp:
-                rows = {row.sha256: folder / row.file for row in read_manifest(folder) if row.file}
-                self._known[name] = (stamp, rows)
-        except (OSError, DataError):
-            return {}
-        return self._known[name][1]

@@ -5,7 +5,6 @@ Nothing is kept that the files do not say; a file that appears, changes or goes 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import threading
@@ -16,19 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, grey_shift
-from utils.conf import Conf, json_name, owner_name
-from utils.figures import AXES, colour, curves_table, title
-from utils.forecast.calibration import calibrate, cross_fitted, plain, quality
-from utils.readme import QUESTIONS, WHAT
-from utils.results import ResultError, is_result_name, read_result, result_path
+from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare
+from utils.conf import ConfError, all_keys, make_conf, owner_name
+from utils.figures import COSTS, costs, rounds_of, series, shifts
+from utils.results import ResultError, is_result_name, read_classes, result_path, total
+from utils.studies import colour, first, study_runs, title
 
-STORY = (
-    ("alone", "conf_alone"),
-    ("central", "conf_centralized1_3"),
-    ("federated", "conf_f10"),
-    ("everything", "conf_centralized_all"),
-)
 _OPEN_RESULTS, _BODIES = 32, 200
 Stamp = tuple[int, int, int]
 
@@ -82,7 +74,7 @@ class Library:
             if (name, stamp) in self._open:
                 self._open.move_to_end((name, stamp))
                 return self._open[name, stamp]
-        result = read_result(result_path(self.folder, name))
+        result = read_classes(result_path(self.folder, name))
         with self._lock:
             self._open[name, stamp] = result
             while len(self._open) > _OPEN_RESULTS:
@@ -104,7 +96,7 @@ class Library:
         return body
 
     def pair(self, a: str, b: str) -> Comparison | None:
-        """The paired comparison of two runs, by itself; None when they have no photo in common."""
+        """The paired comparison of two runs, by itself; None when they have no example in common."""
         first, second = sorted((a, b))
         key = (first, second, self._stamp(first), self._stamp(second))
         if key not in self._pairs:
@@ -121,7 +113,7 @@ class Library:
 
     def story(self) -> dict[str, Any]:
         """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
-        names = [name for name in WHAT if self._stamp(name)]
+        names = [run.run for run in first().runs if self._stamp(run.run)]
         stamps = tuple(self._stamp(name) for name in names)
         with self._lock:
             if self._story is None or self._story[0] != (tuple(names), stamps):
@@ -138,15 +130,17 @@ class Library:
         whole: Mapping[str, dict[str, Any]] = {name: r for name, r in results.items() if r is not None}
         found = {(one.a, one.b): one for one in compare(whole)}
         facts = []
-        for a, b in QUESTIONS:
+        for a, b in first().questions:
             one = found.get((a, b)) or found.get((b, a))
             if one is not None:
                 facts.append(fact(one, a, b))
+        heads = [first().by_role(role) for role in first().headlines]
         return {
             "marks": [
-                {"role": role, "run": name, "title": title(name), "colour": colour(name),
-                 **estimate("accuracy", accuracy(answers(whole[name])))}
-                for role, name in STORY if name in whole
+                {"role": one.role, "run": one.run, "title": title(one.run), "colour": one.colour,
+                 "headline": (one.headline or one.what)["en"],
+                 **estimate("accuracy", accuracy(answers(whole[one.run])))}
+                for one in heads if one.run in whole
             ],
             "facts": facts,
         }  # fmt: skip
@@ -172,7 +166,7 @@ class Library:
         entry = self._entries.get(name)
         if entry is None or entry.stamp != stamp:
             try:
-                summary = summarised(name, read_result(result_path(self.folder, name)))
+                summary = summarised(name, read_classes(result_path(self.folder, name)))
             except ResultError as error:
                 reason = str(error).replace(str(self.folder), "cache")
                 summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
@@ -180,31 +174,17 @@ class Library:
         return entry
 
 
-def calibration(result: Mapping[str, Any]) -> dict[str, Any]:
-    """How well the probabilities of a run hold, as said and scaled, and what the forecast makes of them."""
-    how, (given, scaled) = calibrate(result), cross_fitted(result)
-    return {
-        "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
-        **{
-            name: {
-                **estimate("brier", found.brier), **estimate("log_loss", found.log_loss),
-                "error": found.calibration_error, "bins": [list(one) for one in found.bins],
-            }
-            for name, found in (("plain", quality(plain(given), given)), ("scaled", quality(scaled, given)))
-        },
-    }  # fmt: skip
-
-
 def citation(name: str, result: Mapping[str, Any]) -> str:
-    """A BibTeX entry that names the run, its photos and, if it kept one, its model, down to the bit."""
+    """A BibTeX entry that names the run, its examples and, if it kept one, its model, down to the bit."""
     finished, model = str(result.get("finished", "")), result.get("model")
-    notes = [f"photos {result['data'].get('fingerprint', '')}"]
+    notes = [f"examples {result['data'].get('fingerprint', '')}"]
     if model:
         notes.append(f"model SHA-256 {model['sha256']}")
     notes += [f"{package} {version}" for package, version in result["versions"].items() if package == "torch"]
     key = "".join(letter if letter.isalnum() else "-" for letter in name)
+    told = f"SkyFed run {title(name)}: {' or '.join(result['classes'])}, {_how(result['conf'])}"
     return (
-        f"@misc{{skyfed-{key},\n  title = {{SkyFed run {title(name)}: sunny or cloudy, {_how(result['conf'])}}},\n"
+        f"@misc{{skyfed-{key},\n  title = {{{told}}},\n"
         f"  year = {{{finished[:4]}}},\n  note = {{finished {finished[:10]}; {'; '.join(notes)}}}\n}}"
     )
 
@@ -242,22 +222,23 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the list of runs shows of a result."""
     repeats, given = result["repeats"], answers(result)
     resamples = (
-        RESAMPLES if name in WHAT else 1000
+        RESAMPLES if name in study_runs() else 1000
     )  # what figures and README quote; of 500 runs a hasty reading
-    sent = sum(sum(r["bytes_up"]) + sum(r["bytes_down"]) for r in repeats) / len(repeats)
+    known = study_runs().get(name)
     return {
         "name": name,
         "title": title(name),
         "colour": colour(name),
-        "what": WHAT.get(name, ""),
+        "what": known.what["en"] if known else "",
         **estimate("accuracy", accuracy(given, resamples=resamples)),
         **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),
         "loss": result["loss"][-1],
-        "rounds": len(result["acc"]),
+        "classes": result["classes"],
+        "rounds": rounds_of(result),
         "repeats": len(repeats),
-        "photos": len(given.hashes),
-        "megabytes": sent / 1e6,
-        "seconds": sum(sum(r["seconds"]) for r in repeats) / len(repeats),
+        "examples": len(given.ids),
+        "bytes": sum(total(r, "bytes_up", "bytes_down") for r in repeats) / len(repeats),
+        "seconds": sum(total(r, "seconds") for r in repeats) / len(repeats),
         "jensen_shannon": result["degree"]["jensen_shannon"],
         "finished": str(result.get("finished", "")),
         "fingerprint": str(result["data"].get("fingerprint", "")),
@@ -265,45 +246,28 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def curves(name: str, result: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Accuracy and loss after each round, mean and band over repeats, and where the round lies on every axis."""
-    table = curves_table({name: result}).drop(columns=["run"])
-    return {str(column): table[column].tolist() for column in table.columns}
+def curves(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Every series of a run after each round, mean and band over repeats, and where the round lies on every axis."""
+    return {"costs": costs(result), "series": series(result)}
 
 
 def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the page of a run shows beyond its summary and curves."""
-    repeats, first = result["repeats"], result["repeats"][0]
-    confusion = [[sum(r["confusion"][t][a] for r in repeats) for a in (0, 1)] for t in (0, 1)]
-    wrong: dict[str, dict[str, Any]] = {}
-    for repeat in repeats:
-        test = repeat["test"]
-        for photo, label, probability in zip(test["hash"], test["label"], test["probability"], strict=True):
-            one = wrong.setdefault(
-                photo, {"hash": photo, "label": label, "judged": 0, "wrong": 0, "sum": 0.0}
-            )
-            one["judged"] += 1
-            one["wrong"] += (probability > 0.5) != (label == 1)
-            one["sum"] += probability
-    misjudged = sorted((w for w in wrong.values() if w["wrong"]), key=lambda w: -w["wrong"] / w["judged"])
+    repeats, head, classes = result["repeats"], result["repeats"][0], range(len(result["classes"]))
     return {
         **summarised(name, result),
-        "owners": [{"name": owner_name(i), **owner} for i, owner in enumerate(first["owners"])],
+        "owners": [{"name": owner_name(i), **owner} for i, owner in enumerate(head["owners"])],
         "clients": [
             {**client, "fold": r["fold"], "seed": r["seed"], "rotation": r["rotation"], "client": number}
             for r in repeats for number, client in enumerate(r["clients"])
         ],
-        "confusion": confusion,
-        "misjudged": [
-            {"hash": w["hash"], "label": w["label"], "judged": w["judged"], "wrong": w["wrong"],
-             "probability": w["sum"] / w["judged"]}
-            for w in misjudged[:60]
-        ],
+        "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
+        "misjudged": misjudged(result),
         "citation": citation(name, result),
-        "calibration": calibration(result),
-        "conf_says": {json_name(field): field.metadata["doc"] for field in dataclasses.fields(Conf)},
+        "task": _told_by_the_task(name, result),
+        "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
         "failures": sum(len(r["failures"]) for r in repeats),
-        "grey_shift": grey_shift(result, resamples=1000).value,
+        "shifts": {key: found.value for key, found in shifts(result, resamples=1000).items() if found},
         "degree": result["degree"],
         "layers": result["layers"],
         "parameters": result.get("parameters"),
@@ -311,5 +275,38 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "data": result["data"],
         "model": result.get("model"),
         "machine": result.get("machine"),
-        "axes": AXES,
+        "axes": COSTS,
     }  # fmt: skip
+
+
+def misjudged(result: Mapping[str, Any], most: int = 60) -> list[dict[str, Any]]:
+    """The examples that were told wrongly most often: how often judged and wrong, and the mean probability of truth."""
+    found: dict[str, dict[str, Any]] = {}
+    for repeat in result["repeats"]:
+        test = repeat["test"]
+        for name, truth, said, given in zip(
+            test["id"], test["truth"], test["said"], test["probability_of_truth"], strict=True
+        ):
+            one = found.setdefault(name, {"id": name, "truth": truth, "judged": 0, "wrong": 0, "sum": 0.0})
+            one["judged"] += 1
+            one["wrong"] += said != truth
+            one["sum"] += given
+    wrong = sorted(
+        (one for one in found.values() if one["wrong"]), key=lambda one: -one["wrong"] / one["judged"]
+    )
+    return [
+        {
+            **{key: one[key] for key in ("id", "truth", "judged", "wrong")},
+            "probability": one["sum"] / one["judged"],
+        }
+        for one in wrong[:most]
+    ]
+
+
+def _told_by_the_task(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the task itself has to say of a result: nothing where its conf is none of today's."""
+    try:
+        found: dict[str, Any] = make_conf(result["conf"], name).task.module.told(result)
+    except ConfError:
+        return {}
+    return found

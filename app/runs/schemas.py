@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from utils.figures import AXES
-from utils.results import RESULT_NAME
+from utils.figures import COSTS
+from utils.results import BETTER, RESULT_NAME
 
 
 def _number(**more: Any) -> fields.Float:
@@ -32,8 +32,9 @@ class RunSchema(Schema):
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
     balanced, balanced_low, balanced_high = fields.Float(), fields.Float(), fields.Float()
     loss = fields.Float(metadata={"description": "cross-entropy in nats, mean over repeats"})
-    rounds, repeats, photos = fields.Integer(), fields.Integer(), fields.Integer()
-    megabytes = fields.Float(metadata={"description": "sent in one repeat, both ways"})
+    classes = fields.List(fields.String())
+    rounds, repeats, examples = fields.Integer(), fields.Integer(), fields.Integer()
+    bytes = fields.Float(metadata={"description": "sent in one repeat, both ways"})
     seconds = fields.Float(metadata={"description": "of one repeat"})
     jensen_shannon = fields.Float(metadata={"description": "degree of non-IID, bits"})
     finished, fingerprint = fields.String(), fields.String()
@@ -47,27 +48,11 @@ class RunsSchema(Schema):
 
 
 class MisjudgedSchema(Schema):
-    """A photo, how often the repeats judged it, how often wrongly, and the mean probability given to sunny."""
+    """An example, how often the repeats judged it, how often wrongly, and the mean probability given to the truth."""
 
-    hash = _text()
-    label, judged, wrong = (fields.Integer(required=True) for _ in range(3))
+    id = _text()
+    truth, judged, wrong = (fields.Integer(required=True) for _ in range(3))
     probability = _number()
-
-
-class QualitySchema(Schema):
-    """How well probabilities hold, with 95 % intervals; `bins`: said, share that was sunny, answers."""
-
-    brier, brier_low, brier_high = _number(), _number(), _number()
-    log_loss, log_loss_low, log_loss_high = _number(), _number(), _number()
-    error = _number()
-    bins = fields.List(fields.List(fields.Float()), required=True)
-
-
-class CalibrationSchema(Schema):
-    """The temperature that scales logits, the ends of what is answered, and the probabilities before and after."""
-
-    temperature, cloudy_to, sunny_from = _number(), _number(), _number()
-    plain, scaled = fields.Nested(QualitySchema, required=True), fields.Nested(QualitySchema, required=True)
 
 
 class DetailsSchema(RunSchema):
@@ -78,14 +63,14 @@ class DetailsSchema(RunSchema):
     confusion = fields.List(
         fields.List(fields.Integer()),
         required=True,
-        metadata={"description": "[true][said], cloudy then sunny"},
+        metadata={"description": "[true][said], in the order of the classes"},
     )
     misjudged = fields.List(fields.Nested(MisjudgedSchema), required=True)
     citation = _text(metadata={"description": "BibTeX"})
-    calibration = fields.Nested(CalibrationSchema, required=True)
+    task = fields.Dict(keys=fields.String(), required=True)
     conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     failures = fields.Integer(required=True)
-    grey_shift = _number()
+    shifts = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
     parameters = fields.Integer(allow_none=True, required=True)
@@ -96,13 +81,21 @@ class DetailsSchema(RunSchema):
     axes = fields.Dict(keys=fields.String(), required=True)
 
 
-_BANDS = ("acc", "acc_p10", "acc_p90", "loss", "loss_p10", "loss_p90")
-CurvesSchema = Schema.from_dict(
-    {name: _numbers() for name in (*AXES, *_BANDS, "repeats")}, name="CurvesSchema"
-)
-CurvesSchema.__doc__ = (
-    "Lists of one length, a value per round: axes, and mean, 10 % and 90 % points over repeats."
-)
+class SeriesSchema(Schema):
+    """A series: which way is better, and after each round mean, 10 % and 90 % point over repeats."""
+
+    name, unit = _text(), _text()
+    better = _text(validate=validate.OneOf(BETTER))
+    mean, p10, p90 = _numbers(), _numbers(), _numbers()
+
+
+class CurvesSchema(Schema):
+    """Every series of a run, and by name of the axis where each round lies on it."""
+
+    costs = fields.Nested(
+        Schema.from_dict({name: _numbers() for name in COSTS}, name="CostsSchema"), required=True
+    )
+    series = fields.List(fields.Nested(SeriesSchema), required=True)
 
 
 class DifferenceSchema(Schema):
@@ -116,7 +109,7 @@ class DifferenceSchema(Schema):
 
 
 class ComparisonSchema(Schema):
-    """The comparison, null when the two runs share no photo."""
+    """The comparison, null when the two runs share no example."""
 
     comparison = fields.Nested(DifferenceSchema, required=True, allow_none=True)
 
@@ -124,7 +117,7 @@ class ComparisonSchema(Schema):
 class MarkSchema(Schema):
     """A run of the story, with its accuracy."""
 
-    role, run, title, colour = _text(), _text(), _text(), _text()
+    role, run, title, colour, headline = _text(), _text(), _text(), _text(), _text()
     accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
 
 
@@ -152,12 +145,6 @@ class LiveSchema(Schema):
     """The runs in training, by name."""
 
     runs = fields.Dict(keys=fields.String(), values=fields.Nested(TrainingSchema), required=True)
-
-
-class PhotosSchema(Schema):
-    """SHA-256s of photos."""
-
-    photos = fields.List(fields.String(), required=True)
 
 
 class PairSchema(Schema):

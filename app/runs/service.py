@@ -1,10 +1,10 @@
-"""What a site knows of runs, bound to it once: its results, models, photos, and what is in training."""
+"""What a site knows of runs, bound to it once: its results, models, and what is in training."""
 
 from __future__ import annotations
 
 from flask import Flask, current_app
 
-from app.runs.files import ModelFiles, PhotoFiles
+from app.runs.files import ModelFiles
 from app.runs.library import Library
 from app.runs.live import Live
 
@@ -20,8 +20,7 @@ def live() -> Live:
 
 
 def init_app(app: Flask) -> None:
-    """Bind results, models, photos and trainings."""
+    """Bind results, models and trainings."""
     app.extensions["library"] = Library(app.config["CACHE"])
     app.extensions["models"] = ModelFiles(app.config["CACHE"], app.config["INSTANCE"] / "onnx")
-    app.extensions["photos"] = PhotoFiles(app.config["PHOTOS"])
     app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])

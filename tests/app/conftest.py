@@ -13,10 +13,10 @@ from app.cli import prepare_database
 from app.config import demo
 from app.extensions import limiter
 from tests.conftest import TINY
-from tests.test_results import make_result
+from tests.test_results import make_result, series
 from utils.checkpoints import start
 from utils.conf import make_conf
-from utils.experiment import Repeat, State
+from utils.federated.bench import Repeat, State
 from utils.results import result_path, write_result
 
 PASSWORD = "a long enough password"
@@ -27,19 +27,27 @@ def whole_result(name, seed=0):
     """A result as the site meets it: the smallest one, with conf and the last things a run writes."""
     result = copy.deepcopy(make_result(name=name))
     result["conf"] = make_conf({**TINY, "seed": seed}, "x").as_json()
-    result["data"] = {"set": "drawn", "fingerprint": "f", "folds": 1, "seeds": 1, "photos": 6, "sunny": 3}
+    result["data"] = {
+        "set": "drawn",
+        "fingerprint": "f",
+        "folds": 1,
+        "seeds": 1,
+        "examples": 6,
+        "counts": [3, 3],
+    }
     result.update(finished="2026-01-02T03:04:05+00:00", parameters=2, model=None, machine={})
     return result
 
 
 def begin_training(cache, name):
     """Checkpoints of a run in training, and a function that ends a round of one of its folds."""
-    plan = {"conf": {**TINY, "global_epochs": 5}, "folds": 2, "seeds": 1, "photos": "f"}
+    plan = {"conf": {**TINY, "global_epochs": 5}, "folds": 2, "seeds": 1, "examples": "f"}
     checkpoints = start(cache, name, plan, overwrite=False)
 
     def rounds(fold, acc):
-        record = {"fold": fold, "seed": 0, "rotation": 0, "acc": acc, "loss": [1 - a for a in acc]}
-        checkpoints.save(Repeat(fold, 0, 0), State(np.zeros(3, np.float32), record))
+        curves = series(accuracy=acc, loss=[1 - a for a in acc])
+        record = {"fold": fold, "seed": 0, "rotation": 0, "series": curves}
+        checkpoints.save(Repeat(fold, 0, 0), State({"weights": np.zeros(3, np.float32)}, record, len(acc)))
 
     return checkpoints, rounds
 

@@ -11,7 +11,7 @@ from app.extensions import db
 from app.models import ApiToken
 from tests.app.conftest import Browser, whole_result
 from tests.test_results import HOSTILE
-from utils.results import result_path, write_result
+from utils.results import UNITS, result_path, write_result
 
 
 def test_a_run_that_appears_changes_or_goes_is_noticed_without_a_restart(browse, cache):
@@ -76,7 +76,11 @@ def test_names_that_would_climb_lead_nowhere(browse, cache, name):
 def test_curves_comparison_and_csv(browse):
     browser = browse()
     curves = browser.get("/api/v1/runs/conf_a/curves").json
-    assert curves["acc"] == [0.5, 0.75] and curves["round"] == [1, 2] and curves["photos_seen"] == [0.5, 1.25]
+    by_name = {one["name"]: one for one in curves["series"]}
+    assert by_name["accuracy"]["mean"] == [0.5, 0.75] and by_name["accuracy"]["better"] == "higher"
+    assert set(by_name) == set(UNITS) and by_name["bytes_up"]["unit"] == "B"
+    assert curves["costs"]["round"] == [1, 2] and curves["costs"]["examples"] == [0.5, 1.25]
+    assert set(curves["costs"]) == {"round", "passes", "steps", "examples", "seconds", "bytes"}
     found = browser.get("/api/v1/comparison?a=conf_b&b=conf_a").json["comparison"]
     assert found["difference"] == 0 and found["seeds"] == 1 and found["verdict"] == "untested"
     text = browser.get("/api/v1/runs/conf_a/curves.csv").get_data(as_text=True)

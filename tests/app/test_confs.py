@@ -11,10 +11,11 @@ from hypothesis import strategies as some
 
 from tests.conftest import ROOT, TINY
 from tests.test_conf import BROKEN
-from utils.conf import Conf, ConfError, json_name, load_conf, make_conf
-from utils.experiment import Repeat, share_out
+from utils import parts
+from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
+from utils.federated.bench import Repeat, share_out
 
-FIELDS = {json_name(field): field for field in dataclasses.fields(Conf)}
+FIELDS = {one.name: one.field for one in all_keys()}
 
 
 def _ask(browser, raw):
@@ -28,29 +29,40 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
     assert [key["key"] for key in told["keys"]] == list(FIELDS)
     for key in told["keys"]:
         assert key["doc"] and key["required"] == (FIELDS[key["key"]].default is dataclasses.MISSING)
+    by_name = {key["key"]: key for key in told["keys"]}
+    momentum = [part for part in by_name["strategy"]["parts"] if part["name"] == "fedavgm"][0]["keys"][0]
+    assert (momentum["key"], momentum["default"], momentum["low"], momentum["high"]) == (
+        "momentum",
+        0.9,
+        0,
+        1,
+    )
+    assert by_name["augment"]["of"] == "weather" and by_name["width"]["of"] == "resnet"
+    assert told["tasks"] == {"weather": "resnet"}
     for path in (ROOT / "utils").glob("conf_*.json"):
         assert told["confs"][path.stem] == load_conf(path).as_json()
 
 
 def test_a_preview_is_what_training_does(browse, site, data, photos):
-    site.extensions["photos"].folder = site.config["PHOTOS"] = data
+    site.extensions["photos"].folder = site.config["DATA"] = data
     browser = browse("researcher")
     for changes in ({}, {"partition": "dirichlet", "alpha": 0.1}, {"owners": 6, "holds": [[0, 1], [2], [5]]}):
         conf = make_conf({**TINY, **changes}, "x")
         said = _ask(browser, json.dumps({**TINY, **changes})).json
         shares = share_out(conf, Repeat(0, 0, 0), photos)
         assert said["conf"] == conf.as_json() and said["reason"] == ""
-        assert [owner["photos"] for owner in said["owners"]] == [len(part) for part in shares.owners]
-        assert [owner["sunny"] for owner in said["owners"]] == [
-            int(photos.labels[part].sum()) for part in shares.owners
+        assert said["classes"] == ["cloudy", "sunny"]
+        assert [owner["examples"] for owner in said["owners"]] == [len(part) for part in shares.owners]
+        assert [owner["counts"][1] for owner in said["owners"]] == [
+            int(photos.targets[part].sum()) for part in shares.owners
         ]
         largest = max(len(part) for part in shares.clients)
         assert said["steps"] == -(-largest // conf.batch_size) * conf.local_epochs * conf.global_epochs
-        assert said["photos_seen"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
+        assert said["examples"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
 
 
 def test_what_cannot_be_shared_out_says_why(browse, site, data):
-    site.config["PHOTOS"] = data
+    site.config["DATA"] = data
     browser = browse("admin")
     for changes, reason in (
         ({"data": "nowhere"}, "nowhere"), ({"no_models": 500, "k": 500}, "cannot fall to 500 owners"),
@@ -69,18 +81,24 @@ def test_only_researchers_learn_how_photos_fall(browse):
 def _value(field):
     """Mostly values a key may have, now and then one it may not."""
     limits = field.metadata
-    wrong = some.sampled_from([None, "", "x", -1, 1.5, 10**9, 1e308, [], {}, [[0], [0]], True])
-    if "choices" in limits:
-        right = some.sampled_from(limits["choices"])
+    wrong = some.sampled_from([None, "", "x", -1, 1.5, 10**9, 1e308, [], {}, [[0], [0]], True, {"name": "x"}])
+    if family := limits.get("part"):
+        right = _parts(family)
+        if field.default == ():
+            right = some.lists(right, max_size=2)
+        elif field.default is None:
+            right = some.none() | right
+    elif choices := parts.choices_of(field):
+        right = some.sampled_from(choices)
     elif field.type == "bool":
         right = some.booleans()
     elif field.type == "int":
         step = limits.get("multiple", 1)
         right = some.integers(
-            -(-limits["low"] // step), min(limits["high"], limits["low"] + 300) // step
+            -(-limits["low"] // step), min(parts.highest(field), limits["low"] + 300) // step
         ).map(lambda n: n * step)
     elif field.type == "float":
-        right = some.floats(limits["low"], min(limits["high"], 1.0), exclude_min=True, exclude_max=True)
+        right = some.floats(limits["low"], min(parts.highest(field), 1.0), exclude_min=True, exclude_max=True)
     elif field.type == "str":
         right = some.sampled_from(["mwd", "drawn", "my-set_2"])
     else:
@@ -91,6 +109,26 @@ def _value(field):
         "rotations": some.just(1),
     }.get(field.name, right)
     return some.integers(0, 9).flatmap(lambda throw: wrong if throw == 9 else right)
+
+
+def _parts(family):
+    """Parts of a family, by name or with some of their keys; now and then with a key they do not have."""
+    if not parts.names(family):
+        return some.nothing() if family != "link" else some.just("none")
+
+    @some.composite
+    def one(draw):
+        name = draw(some.sampled_from(parts.names(family)))
+        keys = {
+            json_name(field): draw(_value(field))
+            for field in parts.declared(family, name)
+            if draw(some.booleans())
+        }
+        if draw(some.integers(0, 9)) == 9:
+            keys["no_such_key"] = 1
+        return {"name": name, **keys} if keys or draw(some.booleans()) else name
+
+    return one()
 
 
 BASE = {

@@ -79,7 +79,7 @@ def test_a_sweep_is_a_training_for_every_combination_or_none(ask):
     ("change", "message"),
     [
         ({"conf": {**TINY, "k": 9}}, "k: expected at most no_models (3), found 9"),
-        ({"conf": {}}, "model_name"), ({"conf": []}, "conf: "), ({"conf": {**TINY, "momentums": 1}}, "momentums"),
+        ({"conf": {}}, "type"), ({"conf": []}, "conf: "), ({"conf": {**TINY, "momentums": 1}}, "momentums"),
         ({"name": ""}, "name: "), ({"name": "x" * 61}, "name: "), ({"folds": 6}, "folds: "),
         ({"folds": "2"}, "folds: "),
         ({"seeds": 0}, "seeds: "), ({"sweep": {"lr": []}}, "sweep.lr"), ({"sweep": {"nothing": [1]}}, "nothing"),
@@ -329,25 +329,25 @@ def test_the_log_tells_what_is_new_and_survives_a_torn_line(site, ask):
 
 
 def test_the_estimate_comes_from_what_was_measured_here(site, ask, browse, data):
-    site.config["PHOTOS"] = data
+    site.config["DATA"] = data
     browser = browse("researcher")
-    assert _ask(browser, json.dumps(TINY)).json["photos_per_second"] is None
+    assert _ask(browser, json.dumps(TINY)).json["examples_per_second"] is None
     [job] = _submit(ask)
     with site.app_context():
         service.claim_next()
     folder = site.config["INSTANCE"] / "jobs" / str(job["id"])
     folder.mkdir(parents=True)
-    (folder / "status.json").write_text(json.dumps({"photos_per_second": 123.0, "seconds_measured": 9.0}))
+    (folder / "status.json").write_text(json.dumps({"examples_per_second": 123.0, "seconds_measured": 9.0}))
     [tiny] = _submit(ask)  # a later one that was over before anything could be measured
     with site.app_context():
         service.claim_next()
     (folder.with_name(str(tiny["id"]))).mkdir()
     (folder.with_name(str(tiny["id"])) / "status.json").write_text(
-        json.dumps({"photos_per_second": 6.0, "seconds_measured": 0.1})
+        json.dumps({"examples_per_second": 6.0, "seconds_measured": 0.1})
     )
     told = _ask(browser, json.dumps({**TINY, "lr": 0.5})).json
-    assert (told["photos_per_second"], told["measured_by"]) == (123.0, job["id"])
-    assert _ask(browser, json.dumps({**TINY, "width": 8})).json["photos_per_second"] is None
+    assert (told["examples_per_second"], told["measured_by"]) == (123.0, job["id"])
+    assert _ask(browser, json.dumps({**TINY, "width": 8})).json["examples_per_second"] is None
 
 
 def test_with_the_account_go_its_trainings_but_not_their_results(site, ask, browse):

@@ -246,7 +246,7 @@ def test_pause_resume_stop_and_delete(lab, undisturbed):
     assert lab.rounds(number) > 1 and not lab.trainers() and paused["reason"] == ""
     assert lab.ask("POST", f"/{number}/pause", 409)["error"]["message"].endswith("paused.")
     lab.ask("POST", f"/{number}/resume")
-    lab.wait(number, lambda job: job["state"] == "running" and job["photos_done"])
+    lab.wait(number, lambda job: job["state"] == "running" and job["examples_done"])
     again = lab.ask("POST", f"/{number}/repeat")
     assert again["id"] != number and again["run"] == f"twin-{again['id']}"
     lab.wait(number, "done")

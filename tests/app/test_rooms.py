@@ -60,4 +60,4 @@ def test_only_the_root_knows_all_and_what_the_api_shares_knows_no_feature():
     found = graph()
     assert "api" in found["runs"] and "jobs" in found["profile"]  # the graph is that of the site
     assert not [room for room, others in found.items() if "" in others]
-    assert found["api"] <= {"config", "extensions", "models"}
+    assert found["api"] <= {"config", "extensions", "language", "models"}

@@ -44,7 +44,7 @@ def with_photos(site, cache, data):
     result["data"]["set"] = "drawn"
     hashes = [rows[0].sha256, rows[1].sha256]
     for repeat in result["repeats"]:
-        repeat["test"]["hash"] = hashes + repeat["test"]["hash"][2:]
+        repeat["test"]["id"] = hashes + repeat["test"]["id"][2:]
     write_result(result_path(cache, "conf_a"), result)
     return rows
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from utils.conf import Conf
 from utils.federated.client import CLIENT_STREAM
-from utils.nets.resnet import build
+from utils.nets.build import build
 from utils.photos.transforms import MEAN, STD, for_training
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -30,7 +30,13 @@ def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, p
     started = time.perf_counter()
     for _ in range(passes):
         for batch in np.array_split(rng.permutation(len(indices)), math.ceil(len(indices) / conf.batch_size)):
-            inputs = for_training(pixels[indices[batch]], conf.image_size, conf.augment, conf.min_crop, rng)
+            inputs = for_training(
+                pixels[indices[batch]],
+                conf.task.keys.image_size,
+                conf.task.keys.augment,
+                conf.task.keys.min_crop,
+                rng,
+            )
             loss = F.cross_entropy(
                 net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch])
             )
@@ -103,7 +109,7 @@ def ancestor_round(conf: Conf, files: list[list[Path]], labels: list[list[int]])
     for net, its_files, its_labels in zip(clients, files, labels, strict=True):
         net.load_state_dict(server.state_dict())
         loader = torch.utils.data.DataLoader(
-            _Jpegs(its_files, its_labels, conf.image_size), batch_size=conf.batch_size, shuffle=True
+            _Jpegs(its_files, its_labels, conf.task.keys.image_size), batch_size=conf.batch_size, shuffle=True
         )
         optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=conf.momentum)
         net.train()

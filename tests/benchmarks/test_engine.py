@@ -21,10 +21,9 @@ from tests.benchmarks.bare import BareProcesses, ancestor_round
 from tests.conftest import ROOT, draw_set
 from utils.conf import load_conf
 from utils.engines.workers import Workers
-from utils.experiment import Repeat, _jobs, judge, share_out
-from utils.federated.strategies import make_strategy
+from utils.federated.bench import Bench, Repeat, State, share_out
+from utils.nets.build import build
 from utils.nets.layout import read_weights
-from utils.nets.resnet import build
 from utils.photos.store import open_photos
 
 PAIRS = 7
@@ -42,27 +41,25 @@ def skies(tmp_path_factory, f10):
     """As many drawn skies as the shipped results have photos."""
     folder = tmp_path_factory.mktemp("data")
     draw_set(folder / "drawn", count=340)
-    return open_photos(folder / "drawn", f10.store_side, folder / ".store"), folder / "drawn"
+    return open_photos(folder / "drawn", f10.task.keys.store_side, folder / ".store"), folder / "drawn"
 
 
 def _rounds(conf, photos, engine, rounds):
-    """Photos per second and overhead in ms per client and round, from first train step to last aggregate."""
-    shares = share_out(conf, FIRST, photos)
-    weights, strategy = read_weights(build(conf, 0)), make_strategy(conf)
+    """Photos per second and overhead in ms per client and round, from first train step to last aggregate; the bench and
+    the state at the end.
+    """
+    bench = Bench(conf, FIRST, photos, engine)
+    state = State({"weights": read_weights(build(conf, 0))})
     seen, busy, jobs = 0, 0.0, 0
     started = time.perf_counter()
-    for round_ in range(rounds):
-        strategy.begin(weights)
-        for update in engine.train(
-            _jobs(conf, 0, round_, list(range(conf.no_models)), weights, photos, shares)
-        ):
-            strategy.fold(update)
-            seen += update.samples * conf.local_epochs
-            busy += update.metrics["seconds"]
-            jobs += 1
-        weights = strategy.finish()
+    for state.round in range(rounds):
+        played = bench.rounds.play(bench, state)
+        state.vectors = played.vectors
+        seen += sum(samples for _, samples, _ in played.updates) * conf.local_epochs
+        busy += sum(metrics["seconds"] for _, _, metrics in played.updates)
+        jobs += len(played.updates)
     elapsed = time.perf_counter() - started
-    return seen / elapsed, 1000 * (engine.count * elapsed - busy) / jobs, weights
+    return seen / elapsed, 1000 * (engine.count * elapsed - busy) / jobs, bench, state
 
 
 def test_f10_on_two_workers_reaches_nine_tenths_of_the_machine(f10, skies):
@@ -72,15 +69,17 @@ def test_f10_on_two_workers_reaches_nine_tenths_of_the_machine(f10, skies):
     ratios, overheads, judging = [], [], []
     with Workers(2) as engine:
         _rounds(f10, photos, engine, 1)
-        bare.rate(f10, str(photos.path), mine, photos.labels[mine], 4)
+        bare.rate(f10, str(photos.store), mine, photos.targets[mine], 4)
         for _ in range(PAIRS):
-            limit = bare.rate(f10, str(photos.path), mine, photos.labels[mine], ROUNDS * 5 * f10.local_epochs)
-            rate, overhead, weights = _rounds(f10, photos, engine, ROUNDS)
+            limit = bare.rate(
+                f10, str(photos.store), mine, photos.targets[mine], ROUNDS * 5 * f10.local_epochs
+            )
+            rate, overhead, bench, state = _rounds(f10, photos, engine, ROUNDS)
             ratios.append(rate / limit)
             overheads.append(overhead)
             started = time.perf_counter()
-            judge(engine, f10, photos, np.arange(len(photos.labels)), weights)
-            judging.append(len(photos.labels) / (time.perf_counter() - started))
+            judged = len(bench.judge("held", state.weights))
+            judging.append(judged / (time.perf_counter() - started))
             print(f"\nf10 {rate:.0f} photos/s, limit {limit:.0f}, ratio {rate / limit:.3f}", end="")
     bare.close()
     print(
@@ -101,10 +100,10 @@ def test_faster_than_a_loop_as_the_ancestors_wrote_it(f10, skies, tmp_path, thre
     for number, mine in enumerate(shares.clients):
         files.append([])
         for index in mine:
-            with Image.open(by_hash[photos.hashes[index]]) as image:
+            with Image.open(by_hash[photos.ids[index]]) as image:
                 files[-1].append(tmp_path / f"{number}-{index}.jpg")
                 image.resize((640, 480)).save(files[-1][-1])
-        labels.append(photos.labels[mine].tolist())
+        labels.append(photos.targets[mine].tolist())
     before = torch.get_num_threads()
     torch.set_num_threads(before if threads == "torch's default" else 1)
     ratios = []
@@ -127,21 +126,24 @@ from pathlib import Path
 import numpy as np
 from utils.conf import load_conf
 from utils.engines.workers import Workers
-from utils.experiment import Repeat, run_repeat
-from utils.photos.store import PhotoSet
+from utils.data.examples import Examples
+from utils.experiment import run_repeat
+from utils.federated.bench import Repeat
 
 folder, clients = Path(sys.argv[1]), int(sys.argv[2])
 conf = replace(load_conf(Path("utils/conf_f10.json")), no_models=clients, k=clients, owners=clients, global_epochs=1,
-               local_epochs=1, image_size=16)
-photos = PhotoSet("many", folder / "many.npy", tuple(f"{i:064x}" for i in range(2000)), np.arange(2000) % 2,
+               local_epochs=1)
+conf = replace(conf, task=replace(conf.task, keys=replace(conf.task.keys, image_size=16)))
+ids = tuple(f"{i:064x}" for i in range(2000))
+photos = Examples("many", folder / "many.npy", ids, np.arange(2000) % 2, ids, ("drawn",) * 2000,
                   np.arange(2000) // 2 % 10, np.ones(2000, np.int64),
-                  np.load(folder / "many.npy", mmap_mode="r"), np.ones(2000, bool), "", ())
+                  np.load(folder / "many.npy", mmap_mode="r"), np.ones(2000, bool), "", (), {})
 
 class Counted(Workers):
     seen = 0
-    def train(self, jobs):
-        for outcome in super().train(jobs):
-            Counted.seen += outcome.weights.nbytes
+    def train(self, *asked):
+        for outcome in super().train(*asked):
+            Counted.seen += len(outcome.payload)
             yield outcome
 
 if __name__ == "__main__":

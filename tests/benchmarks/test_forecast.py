@@ -62,14 +62,14 @@ def test_a_forecast_costs_little_more_than_decoding_and_one_pass(tmp_path):
     with served(tmp_path, ROOT / "cache") as (port, pid):
         for _ in range(3):
             assert _post(port, photo)[0] == 200
-            _cannot_do_without(photo, net, conf.image_size)
+            _cannot_do_without(photo, net, conf.task.keys.image_size)
         ratios = []
         for _ in range(PAIRS):
             started = time.perf_counter()
             assert _post(port, photo)[0] == 200
             ours = time.perf_counter() - started
             started = time.perf_counter()
-            _cannot_do_without(photo, net, conf.image_size)
+            _cannot_do_without(photo, net, conf.task.keys.image_size)
             ratios.append(ours / (time.perf_counter() - started))
 
         before, statuses, peaks, done = memory_of(pid), [], [], threading.Event()

@@ -11,6 +11,8 @@ import pytest
 
 from app.vite import DIST
 from tests.conftest import ROOT
+from tests.test_parts import DROPPED
+from utils.parts import EXTRA
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = (
@@ -37,8 +39,17 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory, cache, photos):
-    """Where the demo site is, on the shipped results and simulated skies."""
+def own_parts(tmp_path_factory):
+    """A folder of one's own parts, with a strategy in it."""
+    file = tmp_path_factory.mktemp("own") / "strategy" / "lingering.py"
+    file.parent.mkdir()
+    file.write_text(DROPPED)
+    return file.parent.parent
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, cache, photos, own_parts):
+    """Where the demo site is, on the shipped results, simulated skies and a part of one's own."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     if not DIST.exists():
@@ -48,6 +59,7 @@ def address(tmp_path_factory, cache, photos):
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("site")
     settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
+    settings[EXTRA] = str(own_parts)
     process = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env={**os.environ, **settings},

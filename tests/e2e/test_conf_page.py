@@ -41,6 +41,36 @@ def test_a_conf_is_changed_previewed_refused_and_taken_along(page_of, tmp_path):
     assert "alpha" not in json.loads(path.read_text())  # what is as usual needs no word
 
 
+def test_a_part_of_ones_own_is_chosen_with_its_keys_and_a_part_that_does_not_fit_is_refused(
+    page_of, tmp_path
+):
+    page = page_of()
+    _researcher(page)
+    page.goto("/confs/new")
+    expect(page.locator("#key-strategy")).to_have_value("fedavg")
+    assert page.locator("#key-rounds").count() == 0, "where there is no choice, none is offered"
+    page.locator("#key-strategy").select_option("lingering")
+    expect(page.get_by_text("averaging that lingers")).to_be_visible()
+    drag = page.get_by_label("drag")
+    expect(drag).to_have_value("0.25")
+    drag.fill("0.5")
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile("Download")).click()
+    path = tmp_path / "conf_mine.json"
+    download.value.save_as(path)
+    assert json.loads(path.read_text())["strategy"] == {"name": "lingering", "drag": 0.5}
+    page.locator("#key-strategy").select_option("fedavgm")
+    page.get_by_label("momentum").last.fill("1")
+    expect(page.get_by_role("alert")).to_have_text(
+        re.compile(r"strategy\.momentum: expected a value in \[0.0, 1.0\)")
+    )
+    page.locator("#key-strategy").select_option("lingering")
+    page.locator("#key-lambda").fill("0.5")
+    expect(page.get_by_role("alert")).to_have_text(re.compile("lingering needs lambda 1, found 0.5"))
+    page.locator("#key-strategy").select_option("fedavg")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusal itself
     page = context.new_page()

@@ -83,7 +83,7 @@ def test_from_the_first_start_to_the_comparison(page_of):
     page.get_by_role("link", name="Repeat with changes").click()
     expect(page.locator("#key-lr")).to_have_value("0.05")
     expect(
-        page.get_by_text("photos a second here")
+        page.get_by_text("examples a second here")
     ).to_be_visible()  # by now it is known how fast this machine is
     page.locator("#key-lr").fill("0.02")
     page.locator("#key-global_epochs").fill("5")
@@ -122,7 +122,7 @@ def test_a_sweep_is_queued_watched_and_deleted(page_of):
     expect(mine).to_have_count(3)
     expect(mine.filter(has_text="running")).to_have_count(2)  # places there are
     expect(mine.filter(has_text="place 1 in the queue")).to_have_count(1)
-    expect(mine.filter(has_text="photos a second")).to_have_count(2)
+    expect(mine.filter(has_text="examples a second")).to_have_count(2)
     for left in (2, 1, 0):
         mine.first.get_by_role("button", name="Delete", exact=True).click()
         mine.first.get_by_role("button", name="Delete with all its files").click()

@@ -8,8 +8,9 @@ from playwright.sync_api import expect
 
 from app.frontend import FOLDER
 from tests.conftest import TINY
+from tests.test_results import series
 from utils.checkpoints import start
-from utils.experiment import Repeat, State
+from utils.federated.bench import Repeat, State
 
 expect.set_options(timeout=60_000)
 ORIGINALS = ("centralized1_1", "centralized1_2", "centralized1_3", "f5", "f10")
@@ -84,7 +85,7 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
 def test_two_runs_are_compared_and_the_table_finds_them(page_of):
     page = page_of()
     page.goto("/home?pair=conf_f10,conf_alone&q=f10")
-    expect(page.get_by_text("Difference of accuracy on the same photos and seeds:")).to_be_visible()
+    expect(page.get_by_text("Difference of accuracy on the same examples and seeds:")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Paired bootstrap: p = 0\.\d+ for this one"))).to_be_visible()
     expect(page.get_by_role("rowheader", name="f10", exact=True)).to_be_visible()
     expect(page.get_by_role("rowheader", name="alone", exact=True)).to_have_count(0)
@@ -93,7 +94,7 @@ def test_two_runs_are_compared_and_the_table_finds_them(page_of):
 def test_a_runs_page_shows_what_it_was_made_of(page_of):
     page = page_of()
     page.goto("/runs/conf_f10_noniid")
-    expect(page.get_by_role("heading", name="How the photos fell to the owners")).to_be_visible()
+    expect(page.get_by_role("heading", name="How the examples fell to the owners")).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     expect(page.get_by_role("cell", name="dirichlet", exact=True)).to_be_visible()
 
@@ -123,8 +124,9 @@ def test_a_run_in_training_grows_while_one_watches(page_of, cache):
     checkpoints = start(cache, "conf_watched", plan, overwrite=False)
 
     def rounds(*acc):
-        record = {"fold": 0, "seed": 0, "rotation": 0, "acc": acc, "loss": acc}
-        checkpoints.save(Repeat(0, 0, 0), State(np.zeros(1, np.float32), record))
+        curves = series(accuracy=list(acc), loss=list(acc))
+        record = {"fold": 0, "seed": 0, "rotation": 0, "series": curves}
+        checkpoints.save(Repeat(0, 0, 0), State({"weights": np.zeros(1, np.float32)}, record, len(acc)))
 
     rounds(0.5)
     page = page_of()

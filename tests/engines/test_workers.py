@@ -1,6 +1,7 @@
 """Worker processes: results in order, whoever dies is replaced, nobody outlives the parent."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,68 +15,137 @@ import pytest
 from tests.conftest import ROOT
 from utils.engines import EngineError
 from utils.engines.workers import Workers
-from utils.federated.update import Failure, JudgeJob, TrainJob, Update
+from utils.federated.update import Answer, Failure, JudgeJob, Question, Reply, TrainJob, Work
+from utils.nets.build import build
 from utils.nets.layout import read_weights
-from utils.nets.resnet import build
 
 
-def _jobs(conf, photos, clients, **changes):
-    weights = read_weights(build(conf, 0))
-    for client in clients:
-        mine = np.arange(client * 5, client * 5 + 5)
-        yield TrainJob(
-            **{
-                "conf": conf, "seed": 0, "round": 0, "client": client, "lr": conf.lr, "weights": weights,
-                "store": str(photos.path), "photos": mine, "labels": photos.labels[mine], **changes,
-            }
-        )  # fmt: skip
+def _jobs(clients, **changes):
+    return [
+        TrainJob(
+            **{"round": 0, "client": client, "lr": 0.02, "reads": ("weights",), "writes": "w", **changes}
+        )
+        for client in clients
+    ]
+
+
+def _work(conf, photos, clients=8, name="work"):
+    shares = {f"client/{client}": np.arange(client * 5, client * 5 + 5) for client in range(clients)}
+    return Work(name, conf, 0, str(photos.store), photos.targets, shares)
+
+
+def _buffers(conf):
+    return {"weights": read_weights(build(conf, 0)).tobytes()}
 
 
 def test_outcomes_come_in_order_and_a_failing_client_is_a_value(tiny, photos):
     conf = tiny()
-    jobs = list(_jobs(conf, photos, range(6)))
-    jobs[3] = next(_jobs(conf, photos, [3], store="/nowhere.npy"))
+    work, buffers = _work(conf, photos, clients=5), _buffers(conf)
     with Workers(2) as engine:
-        outcomes = list(engine.train(jobs))
-        assert [outcome.client for outcome in outcomes] == list(range(6))
-        assert isinstance(outcomes[3], Failure) and "FileNotFoundError" in outcomes[3].reason
-        assert sum(isinstance(outcome, Update) for outcome in outcomes) == 5
+        outcomes = list(engine.train(work, _jobs([0, 1, 2, 9, 4, 3]), buffers))
+        assert [outcome.client for outcome in outcomes] == [0, 1, 2, 9, 4, 3]
+        assert isinstance(outcomes[3], Failure) and "KeyError" in outcomes[3].reason
+        assert sum(isinstance(outcome, Reply) for outcome in outcomes) == 5
         with pytest.raises(EngineError, match="could not be judged"):
-            engine.judge([JudgeJob(conf, jobs[0].weights, "/nowhere.npy", np.arange(3))])
+            engine.judge(work, [JudgeJob("nobody", 0, 1, ("weights",))], buffers)
 
 
 def test_jobs_are_taken_no_faster_than_workers_finish(tiny, photos):
-    taken = []
+    conf, taken = tiny(), []
 
     def jobs():
-        for job in _jobs(tiny(), photos, range(8)):
+        for job in _jobs(range(8)):
             taken.append(job.client)
             yield job
 
     with Workers(2) as engine:
-        for outcome in engine.train(jobs()):
+        for outcome in engine.train(_work(conf, photos), jobs(), _buffers(conf)):
             assert len(taken) <= outcome.client + 1 + 3
+
+
+def test_more_repeats_than_a_worker_remembers_are_handed_over_again(tiny, photos):
+    conf = tiny()
+    works = [_work(conf, photos, name=f"work{number}") for number in range(12)]
+    with Workers(1) as engine:
+        for work in [*works, *works[:3], works[-1]]:
+            (outcome,) = engine.train(work, _jobs([2]), _buffers(conf))
+            assert isinstance(outcome, Reply), outcome
+
+
+def test_a_repeat_is_handed_over_once_and_jobs_are_small(tiny, photos):
+    conf, sizes = tiny(), []
+    with Workers(1) as engine:
+        list(engine.train(_work(conf, photos), _jobs([0]), _buffers(conf)))
+        connection = engine._places[0].connection
+        engine._places[0].connection = _Measured(connection, sizes)
+        list(engine.train(_work(conf, photos), _jobs([1, 2]), _buffers(conf)))
+    small = [size for kind, size in sizes if kind == "send"]
+    assert len(small) == 2 and max(small) < 400
+    assert [size for kind, size in sizes if kind == "send_bytes"] == [len(_buffers(conf)["weights"])] * 2
+
+
+class _Measured:
+    """A connection that notes how much goes through it."""
+
+    def __init__(self, connection, sizes):
+        self._connection, self._sizes = connection, sizes
+
+    def send(self, value):
+        self._sizes.append(("send", len(pickle.dumps(value))))
+        self._connection.send(value)
+
+    def send_bytes(self, value):
+        self._sizes.append(("send_bytes", memoryview(value).nbytes))
+        self._connection.send_bytes(value)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+def test_questions_are_answered_in_order(tiny, photos, tmp_path, monkeypatch):
+    part = tmp_path / "selection" / "asking.py"
+    part.parent.mkdir()
+    part.write_text(
+        "import numpy as np\n"
+        "ABOUT = ('asks', 'x')\n"
+        "def counts(asked):\n"
+        "    return np.bincount(asked.targets, minlength=2).astype('<i8').tobytes()\n"
+        "ANSWERS = {'counts': counts}\n"
+    )
+    monkeypatch.setenv("SKYFED_PARTS", str(tmp_path))
+    conf = tiny()
+    work = _work(conf, photos, clients=4)
+    with Workers(2) as engine:
+        questions = [Question("selection", "asking", "counts", client, 0) for client in (0, 3, 7, 1)]
+        found = list(engine.ask(work, questions, {}))
+    assert [one.client for one in found] == [0, 3, 7, 1] and isinstance(found[2], Failure)
+    for one in (found[0], found[1], found[3]):
+        assert isinstance(one, Answer)
+        expected = np.bincount(photos.targets[work.shares[f"client/{one.client}"]], minlength=2)
+        assert np.frombuffer(one.payload, "<i8").tolist() == expected.tolist()
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_job_done_again(tiny, photos):
     conf = tiny(local_epochs=100)
+    work, buffers = _work(conf, photos), _buffers(conf)
     with Workers(1) as engine:
-        expected = list(engine.train(_jobs(conf, photos, [0])))[0]
+        expected = next(engine.train(work, _jobs([0]), buffers))
         with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(lambda: list(engine.train(_jobs(conf, photos, [0]))))
+            future = pool.submit(lambda: list(engine.train(work, _jobs([0]), buffers)))
             time.sleep(0.3)
             assert not future.done()
             (victim,) = engine.pids()
             os.kill(victim, signal.SIGKILL)
             again = future.result(timeout=120)[0]
         assert engine.pids() != [victim]
-    assert isinstance(again, Update) and np.array_equal(again.weights, expected.weights)
+    assert isinstance(again, Reply) and again.payload == expected.payload
 
 
 def test_a_job_that_kills_every_worker_is_a_failure(tiny, photos):
     conf = tiny(local_epochs=1000)
     with Workers(1) as engine:
-        list(engine.train(_jobs(tiny(), photos, [0])))
+        few, many = (_work(one, photos, name=str(one.local_epochs)) for one in (tiny(), conf))
+        list(engine.train(few, _jobs([0]), _buffers(conf)))
         stop = threading.Event()
 
         def kill():
@@ -88,17 +158,18 @@ def test_a_job_that_kills_every_worker_is_a_failure(tiny, photos):
 
         killer = threading.Thread(target=kill)
         killer.start()
-        outcome = list(engine.train(_jobs(conf, photos, [0])))[0]
+        outcome = next(engine.train(many, _jobs([0]), _buffers(conf)))
         stop.set()
         killer.join()
         assert isinstance(outcome, Failure) and "died 2 times" in outcome.reason
-        assert isinstance(list(engine.train(_jobs(tiny(), photos, [1])))[0], Update)
+        assert isinstance(next(engine.train(few, _jobs([1]), _buffers(conf))), Reply)
 
 
 def test_closing_ends_those_who_wait(tiny, photos):
-    engine = Workers(1)
+    conf, engine = tiny(local_epochs=1000), Workers(1)
+    work, buffers = _work(conf, photos), _buffers(conf)
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(lambda: list(engine.train(_jobs(tiny(local_epochs=1000), photos, range(3)))))
+        future = pool.submit(lambda: list(engine.train(work, _jobs(range(3)), buffers)))
         while not engine.pids():
             time.sleep(0.05)
         pids = engine.pids()
@@ -107,17 +178,19 @@ def test_closing_ends_those_who_wait(tiny, photos):
             future.result(timeout=60)
     assert not any(_alive(pid) for pid in pids)
     with pytest.raises(EngineError):
-        list(engine.train(_jobs(tiny(), photos, [0])))
+        list(engine.train(work, _jobs([0]), buffers))
 
 
 def test_ctrl_c_at_a_starting_worker_says_nothing():
     code = (
         "import os, signal, time\n"
         "from utils.engines.workers import Workers\n"
+        "from utils.federated.update import Question, Work\n"
+        "asked = Work('w', None, 0, '', None, {}), Question('strategy', 'none', 'x', 0, 0), {}\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, lambda *_: None)\n"
         "    with Workers(1) as engine:\n"
-        "        future = engine._submit(None)\n"
+        "        future = engine._submit(*asked)\n"
         "        while not engine.pids(): time.sleep(0.001)\n"
         "        for _ in range(300):\n"
         "            os.killpg(0, signal.SIGINT)\n"
@@ -134,10 +207,11 @@ def test_workers_end_when_the_parent_is_killed():
     code = (
         "import time\n"
         "from utils.engines.workers import Workers\n"
-        "from utils.federated.update import TrainJob\n"
+        "from utils.federated.update import Question, Work\n"
+        "asked = Work('w', None, 0, '', None, {}), Question('strategy', 'none', 'x', 0, 0), {}\n"
         "if __name__ == '__main__':\n"
         "    engine = Workers(2)\n"
-        "    [engine._submit(None) for _ in range(2)]\n"
+        "    [engine._submit(*asked) for _ in range(2)]\n"
         "    while len(engine.pids()) < 2: time.sleep(0.05)\n"
         "    print(*engine.pids(), flush=True)\n"
         "    time.sleep(600)\n"

@@ -24,7 +24,12 @@ def _result(logits, labels, folds):
         here = folds == fold
         said = 1 / (1 + np.exp(-logits[here]))
         names = [f"{i}" for i in np.flatnonzero(here)]
-        test = {"hash": names, "label": labels[here].tolist(), "probability": said.tolist()}
+        sure = np.maximum(said, 1 - said)
+        of_truth = np.where(labels[here] == 1, said, 1 - said)
+        test = {
+            "id": names, "scene": names, "truth": labels[here].tolist(), "said": (said > 0.5).astype(int).tolist(),
+            "probability": sure.tolist(), "probability_of_truth": of_truth.tolist(),
+        }  # fmt: skip
         repeats.append({"fold": int(fold), "test": test})
     return {"repeats": repeats}
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.forecast.non_skies import screenshot
 from utils.federated.client import judge
-from utils.federated.update import JudgeJob
+from utils.federated.update import JudgeJob, Work
 from utils.forecast.__main__ import main
 from utils.forecast.pixels import SIDE, square_of
 from utils.forecast.predictor import Predictor, read_photo
@@ -36,8 +36,9 @@ def test_it_answers_as_the_laboratory_judges(predictor, tmp_path):
     _, conf, net = load_model(ROOT / "cache", "conf_f10")
     stored = np.random.default_rng(0).integers(0, 256, (4, 3, SIDE, SIDE), dtype=np.uint8)
     np.save(tmp_path / "store.npy", stored)
-    job = JudgeJob(conf, read_weights(net), str(tmp_path / "store.npy"), np.arange(4))
-    logits = judge(job, torch.device("cpu"))
+    work = Work("test", conf, 0, str(tmp_path / "store.npy"), np.zeros(4, np.int64), {"all": np.arange(4)})
+    buffers = {"weights": read_weights(net).tobytes()}
+    logits = judge(JudgeJob("all", 0, 1, ("weights",)), work, buffers, torch.device("cpu"))
     for pixels, (cloudy, sunny) in zip(stored, logits, strict=True):
         said = predictor.judge(pixels.astype(np.float32) / 255)
         assert said.probability == pytest.approx(predictor.calibration.probability(sunny - cloudy), abs=1e-4)

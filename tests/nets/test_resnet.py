@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from utils.conf import MODELS, ConfError
+from utils.conf import ConfError
+from utils.nets.build import build
 from utils.nets.layout import Layout, read_weights, write_weights
-from utils.nets.resnet import build
+from utils.nets.networks.resnet import MODELS
 from utils.nets.vision import torchvision_models
 
 

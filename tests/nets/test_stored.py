@@ -22,11 +22,15 @@ def cache(tmp_path):
 
 def test_a_model_as_onnx_answers_as_the_network_does(cache):
     _, conf, net = load_model(cache, "conf_f10")
-    side = conf.judged_side
+    side = conf.task.keys.judged_side
     photos = np.random.default_rng(0).integers(0, 256, (5, 3, side, side), dtype=np.uint8)
     with torch.inference_mode():
         inputs = for_judging(photos, side)
-        expected = torch.stack([net(v) for v in views(inputs, conf.image_size, conf.judging)]).mean(0).numpy()
+        expected = (
+            torch.stack([net(v) for v in views(inputs, conf.task.keys.image_size, conf.task.keys.judging)])
+            .mean(0)
+            .numpy()
+        )
     session = onnxruntime.InferenceSession(as_onnx(net, conf, "conf_f10"))
     for count in (1, 5):
         pixels = photos[:count].astype(np.float32) / 255

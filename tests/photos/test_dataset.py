@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,12 +17,13 @@ import pytest
 from PIL import Image
 
 from tests.photos.conftest import ROOT, encoded, gather, make_few, sky
+from utils.data.examples import DataError
+from utils.data.split import deck_of, scene_of, split_of
 from utils.photos import dataset
 from utils.photos.cleaning import SIDE
 from utils.photos.dataset import (
     COLUMNS,
     Build,
-    DataError,
     PhotoRow,
     build,
     locked,
@@ -31,9 +33,9 @@ from utils.photos.dataset import (
 )
 from utils.photos.duplicates import Bytes, Pair
 from utils.photos.simulator import simulate
+from utils.photos.sources import Candidate
 from utils.photos.sources.folder import from_folder
 from utils.photos.sources.simulated import from_simulator
-from utils.photos.split import deck_of, split_of
 
 Tree = Callable[[Path], dict[str, bytes]]
 
@@ -409,3 +411,68 @@ def test_a_broken_manifest_is_one_line_that_names_it(tmp_path: Path) -> None:
 def test_a_missing_manifest_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"i0down_training_resource\.py"):
         read_manifest(tmp_path / "nothing")
+
+
+def _outings(count: int, per_outing: int) -> list[Candidate]:
+    """Drawn skies of several outings each."""
+    return [
+        replace(one, scene=f"outing {index // per_outing}")
+        for index, one in enumerate(from_simulator(count * per_outing, 5))
+    ]
+
+
+def test_what_belongs_together_at_its_source_is_never_split(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        rows = build(tmp_path, "simulated", _outings(8, 4)).rows
+    assert rows == read_manifest(tmp_path)
+    together: dict[str, set[int]] = {}
+    for row in rows:
+        together.setdefault(row.scene, set()).add(row.deck)
+    assert set(together) == {scene_of("simulated", f"outing {number}") for number in range(8)}
+    assert all(len(decks) == 1 for decks in together.values())
+    for scene, (deck,) in together.items():
+        assert deck == deck_of(scene)
+
+
+def test_the_scene_of_a_group_of_near_duplicates_is_that_of_its_kept_photo(few: Path, tmp_path: Path) -> None:
+    image = Image.open(next((few / "cloudy").iterdir()))
+    (few / "cloudy" / "smaller.jpg").write_bytes(encoded(image.resize((180, 135))))
+    taken = [replace(one, scene=one.name) for one in from_folder(few)]
+    with locked(tmp_path / "set"):
+        rows = build(tmp_path / "set", "folder", taken).rows
+    by_photo = {row.sha256: row for row in rows}
+    (copy,) = [row for row in rows if row.duplicate_of]
+    assert copy.scene == by_photo[copy.duplicate_of].scene and copy.deck == by_photo[copy.duplicate_of].deck
+    assert len({row.scene for row in rows}) == len(rows) - 1
+
+
+def test_where_nothing_is_known_of_scenes_the_group_is_one_and_the_fold_is_what_it_was(
+    built: tuple[Path, Build],
+) -> None:
+    _, result = built
+    for row in result.rows:
+        assert row.scene == row.group and row.deck == deck_of(row.group)
+
+
+def test_a_manifest_from_before_there_were_scenes_is_read_and_completed(few: Path, tmp_path: Path) -> None:
+    rows = gather(tmp_path / "set", few).rows
+    path = tmp_path / "set" / "manifest.csv"
+    place = COLUMNS.index("scene")
+    with path.open(newline="", encoding="utf-8") as file:
+        cells = [line[:place] + line[place + 1 :] for line in csv.reader(file)]
+    path.write_text("\n".join(map(",".join, cells)) + "\n")
+    assert read_manifest(tmp_path / "set") == rows
+    assert gather(tmp_path / "set", few).rows == rows and b",scene," in path.read_bytes()
+
+
+def test_photos_of_one_picture_with_two_scenes_are_refused_by_the_reader(few: Path, tmp_path: Path) -> None:
+    image = Image.open(next((few / "cloudy").iterdir()))
+    (few / "cloudy" / "smaller.jpg").write_bytes(encoded(image.resize((180, 135))))
+    rows = gather(tmp_path / "set", few).rows
+    (copy,) = [row for row in rows if row.duplicate_of]
+    other = photo_row(
+        copy.sha256, copy.label, copy.group, copy.duplicate_of, copy.source, copy.name, scene_of("x", "y")
+    )
+    write_manifest(tmp_path / "set", [other if row is copy else row for row in rows])
+    with pytest.raises(DataError, match="scene differs within group"):
+        read_manifest(tmp_path / "set")

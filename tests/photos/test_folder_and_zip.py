@@ -13,8 +13,9 @@ from PIL import Image
 
 from tests.photos.conftest import ROOT, encoded, make_few, sky
 from tests.photos.test_cleaning import png_header
+from utils.data.examples import DataError
 from utils.photos.cleaning import Refused
-from utils.photos.dataset import DataError, read_manifest
+from utils.photos.dataset import read_manifest
 from utils.photos.sources import archive as archives
 from utils.photos.sources.archive import from_zip, open_zip
 from utils.photos.sources.folder import from_folder

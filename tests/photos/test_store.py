@@ -10,7 +10,8 @@ from PIL import Image
 
 import i2main
 from tests.conftest import draw_set
-from utils.photos.dataset import DataError, read_manifest
+from utils.data.examples import DataError
+from utils.photos.dataset import read_manifest
 from utils.photos.store import open_photos
 
 
@@ -18,13 +19,13 @@ def test_pixels_labels_and_hashes_belong_together(tmp_path):
     folder = draw_set(tmp_path / "drawn", count=20)
     photos = open_photos(folder, 48, tmp_path / "store")
     rows = {row.sha256: row for row in read_manifest(folder)}
-    assert list(photos.hashes) == sorted(rows) and photos.pixels.shape == (20, 3, 48, 48)
-    for index, photo in enumerate(photos.hashes):
-        assert photos.labels[index] == (rows[photo].label == "sunny")
+    assert list(photos.ids) == sorted(rows) and photos.inputs.shape == (20, 3, 48, 48)
+    for index, photo in enumerate(photos.ids):
+        assert photos.targets[index] == (rows[photo].label == "sunny")
         with Image.open(folder / rows[photo].file) as image:
             expected = np.asarray(image.resize((48, 48), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
-        assert np.array_equal(photos.pixels[index], expected)
-        assert photos.file_bytes[index] == (folder / rows[photo].file).stat().st_size
+        assert np.array_equal(photos.inputs[index], expected)
+        assert photos.sizes[index] == (folder / rows[photo].file).stat().st_size
 
 
 def test_a_second_opening_reads_what_the_first_wrote(tmp_path):
@@ -33,7 +34,7 @@ def test_a_second_opening_reads_what_the_first_wrote(tmp_path):
     before = first.path.stat().st_mtime_ns
     again = open_photos(folder, 48, tmp_path / "store")
     assert again.path == first.path and again.path.stat().st_mtime_ns == before
-    assert again.fingerprint == first.fingerprint and np.array_equal(again.pixels, first.pixels)
+    assert again.fingerprint == first.fingerprint and np.array_equal(again.inputs, first.inputs)
 
 
 def _contents(folder):
@@ -48,7 +49,7 @@ def test_a_truncated_store_is_built_anew(tmp_path, suffix, keep):
     whole = _contents(tmp_path / "store")
     path.write_bytes(path.read_bytes()[:keep])
     photos = open_photos(folder, 48, tmp_path / "store")
-    assert photos.readable.all() and _contents(tmp_path / "store") == whole
+    assert photos.usable.all() and _contents(tmp_path / "store") == whole
 
 
 def test_a_full_disk_is_one_line_and_status_1(tmp_path, conf_file, monkeypatch, capsys):
@@ -80,8 +81,8 @@ def test_pixels_that_change_are_seen_even_where_the_size_stays(tmp_path):
     os.utime(file, ns=times)
     assert file.stat().st_size == size
     second = open_photos(folder, 48, tmp_path / "store")
-    assert second.pixels[3, :, 0, 0].tolist() == [0, 0, 255]
-    assert first.pixels[3, :, 0, 0].tolist() == [255, 0, 0], "an open store stays as it was"
+    assert second.inputs[3, :, 0, 0].tolist() == [0, 0, 255]
+    assert first.inputs[3, :, 0, 0].tolist() == [255, 0, 0], "an open store stays as it was"
     assert second.fingerprint == first.fingerprint
 
 
@@ -110,15 +111,15 @@ def test_an_unreadable_photo_is_named_and_the_others_stay(tmp_path):
     (folder / rows[7].file).unlink()
     photos = open_photos(folder, 48, tmp_path / "store")
     assert set(photos.unreadable) == {rows[3].file, rows[7].file}
-    assert photos.hashes == whole.hashes and photos.fingerprint != whole.fingerprint
+    assert photos.ids == whole.ids and photos.fingerprint != whole.fingerprint
     keep = [i for i in range(20) if i not in (3, 7)]
-    assert np.flatnonzero(photos.readable).tolist() == keep
-    assert np.array_equal(photos.pixels[keep], whole.pixels[keep])
+    assert np.flatnonzero(photos.usable).tolist() == keep
+    assert np.array_equal(photos.inputs[keep], whole.inputs[keep])
 
 
 def test_folds_hold_out_every_photo_once(photos):
     seen = np.concatenate([photos.split(fold, "test") for fold in range(5)])
-    assert sorted(seen) == list(range(len(photos.labels)))
+    assert sorted(seen) == list(range(len(photos.targets)))
 
 
 def test_no_set_or_no_photo_is_one_line(tmp_path):

@@ -1,11 +1,11 @@
-"""What a client does with a job, wherever it runs. It sees its own photos only and keeps nothing."""
+"""What a client does with a job, wherever it runs. It sees its own examples only and keeps nothing."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,91 +14,140 @@ from numpy.typing import NDArray
 from torch import nn
 
 from utils.conf import Conf
-from utils.federated.update import JudgeJob, TrainJob, Update
-from utils.nets.layout import read_weights, write_weights
-from utils.nets.resnet import build
-from utils.photos.transforms import for_judging, for_training, views
+from utils.federated.links import Way
+from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
+from utils.nets.build import shape_of
+from utils.nets.layout import Layout, Vector, read_weights, write_weights
+from utils.parts import load
+from utils.tasks import classes_of
 
 CLIENT_STREAM = 1  # keeps the clients' random numbers apart from the server's
-JUDGE_BATCH = 64  # fixed, so that a photo's logits do not depend on how many workers share the judging
+JUDGE_BATCH = 64  # fixed, so that an example's logits do not depend on how many workers share the judging
 
 
-def train(job: TrainJob, device: torch.device) -> Update:
+def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> Reply:
     """Local training: `conf.local_epochs` passes of SGD with a fresh optimizer (McMahan et al. 2017, alg. 1).
 
-    The photos of a pass are cut into batches as equal as possible and none larger than `conf.batch_size`, so
-    no batch is a lone remainder. Where a batch is of one photo after all, batch norm uses its running
-    statistics. The result depends on the job alone. Raises FloatingPointError when the loss is not finite,
-    ValueError when there is no photo.
+    The examples of a pass are cut into batches as equal as possible and none larger than `conf.batch_size`, so
+    no batch is a lone remainder. Where a batch is of one example after all, batch norm uses its running
+    statistics. The result depends on job, work and buffers alone. Raises FloatingPointError when the loss is not
+    finite, ValueError when there is no example.
     """
-    conf = job.conf
-    if not len(job.photos):
-        raise ValueError("it has no readable photo")
-    rng = np.random.default_rng([CLIENT_STREAM, job.seed, job.round, job.client])
-    pixels, net = _pixels(job.store), _net(conf, str(device))
-    write_weights(net, job.weights)
+    conf, mine = work.conf, work.shares[share_of(job.client)]
+    if not len(mine):
+        raise ValueError("it has no readable example")
+    rng = np.random.default_rng([CLIENT_STREAM, work.seed, job.round, job.client])
+    inputs_of, net = _inputs(work.store), _net(conf, str(device))
+    sent, targets = vector(buffers[job.reads[0]]), work.targets[mine]
+    attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None
+    if attack and not attack.is_hostile(job.client, conf):
+        attack = None
+    if attack:
+        targets = attack.targets(targets, len(classes_of(conf)))
+    write_weights(net, sent)
+    local = conf.local.module.Local(conf.local.keys, sent)
     optimizer = torch.optim.SGD(
         net.parameters(), lr=job.lr, momentum=conf.momentum, weight_decay=conf.weight_decay
     )
     started = time.perf_counter()
     steps, loss_sum, correct = 0, 0.0, 0
     for _ in range(conf.local_epochs):
-        order = rng.permutation(len(job.photos))
+        order = rng.permutation(len(mine))
         for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
             net.train(len(batch) > 1)
-            inputs = for_training(
-                pixels[job.photos[batch]], conf.image_size, conf.augment, conf.min_crop, rng
-            )
-            targets = torch.from_numpy(job.labels[batch]).to(device)
+            inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
+            wanted = torch.from_numpy(targets[batch]).to(device)
             logits = _forward(net, inputs, device)
-            loss = F.cross_entropy(logits, targets)
+            loss = F.cross_entropy(logits, wanted)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            local.gradients(net)
             optimizer.step()
             steps += 1
             loss_sum += loss.item() * len(batch)
-            correct += int((logits.argmax(1) == targets).sum())
+            correct += int((logits.argmax(1) == wanted).sum())
         if not math.isfinite(loss_sum):
             raise FloatingPointError(f"training loss is not finite at learning rate {job.lr:g}")
-    seen = conf.local_epochs * len(job.photos)
+    seen = conf.local_epochs * len(mine)
+    weights = read_weights(net)
+    if attack:
+        weights = attack.weights(weights, sent, rng)
+    way = Way(conf, Layout.of(net))
     metrics = {
         "loss": loss_sum / seen,
         "acc": correct / seen,
         "steps": float(steps),
         "seconds": time.perf_counter() - started,
     }
-    return Update(job.client, read_weights(net), len(job.photos), metrics)
+    return Reply(job.client, way.pack(weights, sent, len(mine), rng), len(mine), metrics)
 
 
-def judge(job: JudgeJob, device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, 2) of the job's photos, deterministic: the mean over the views that `conf.judging` asks for."""
-    conf = job.conf
-    pixels, net = _pixels(job.store), _net(conf, str(device))
-    write_weights(net, job.weights)
+def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:
+    """Logits (n, outputs) of a piece of a share, deterministic: the mean over what the task shows of an example."""
+    conf = work.conf
+    inputs_of, net = _inputs(work.store), _net(conf, str(device))
+    write_weights(net, vector(buffers[job.reads[0]]))
     net.eval()
+    judged = np.array_split(work.shares[job.share], job.pieces)[job.piece]
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(job.photos), JUDGE_BATCH):
-            inputs = for_judging(pixels[job.photos[start : start + JUDGE_BATCH]], conf.judged_side, job.grey)
-            seen = views(inputs, conf.image_size, conf.judging)
+        for start in range(0, len(judged), JUDGE_BATCH):
+            seen = conf.task.module.for_judging(
+                inputs_of[judged[start : start + JUDGE_BATCH]], conf, job.view
+            )
             parts.append(torch.stack([_forward(net, view, device) for view in seen]).mean(0))
     return torch.cat(parts).float().cpu().numpy()
 
 
+def answer(question: Question, work: Work, buffers: Buffers, device: torch.device) -> Answer:
+    """What the part that asks makes of the client's examples: `ANSWERS[name](Asked) -> bytes` of its file."""
+    how = load(question.family, question.part).ANSWERS[question.name]
+    mine = work.shares[share_of(question.client)]
+    read = {name: buffers[name] for name in question.reads}
+    asked = Asked(question, work, _inputs(work.store)[mine], work.targets[mine], read, device)
+    return Answer(question.client, how(asked))
+
+
+class Asked:
+    """A question where it is answered: the client's inputs (n, ...) and targets (n,), and the buffers it reads."""
+
+    def __init__(
+        self,
+        question: Question,
+        work: Work,
+        inputs: Any,
+        targets: Any,
+        buffers: Buffers,
+        device: torch.device,
+    ) -> None:
+        self.question, self.work, self.buffers = question, work, buffers
+        self.inputs, self.targets, self.device = inputs, targets, device
+
+    def logits(self, weights: Bytes) -> NDArray[np.float32]:
+        """Logits (n, outputs) of the client's examples by the network with these weights."""
+        job = JudgeJob(share_of(self.question.client), 0, 1, ("weights",))
+        return judge(job, self.work, {"weights": weights}, self.device)
+
+
+def vector(buffer: Bytes) -> Vector:
+    """A buffer of weights as a vector, not copied."""
+    return np.frombuffer(buffer, np.float32)
+
+
 def _forward(net: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
     on_gpu = device.type == "cuda"
+    inputs = inputs.to(device, memory_format=torch.channels_last) if inputs.dim() == 4 else inputs.to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu):
-        logits: torch.Tensor = net(inputs.to(device, memory_format=torch.channels_last))
+        logits: torch.Tensor = net(inputs)
     return logits.float()
 
 
 @lru_cache(maxsize=4)
 def _net(conf: Conf, device: str) -> nn.Module:
     """A network of this shape, reused from job to job; every job writes all of its weights first."""
-    net = build(replace(conf, pretrained=False), seed=0)
-    return net.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return shape_of(conf).to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 @lru_cache(maxsize=4)
-def _pixels(store: str) -> NDArray[np.uint8]:
+def _inputs(store: str) -> NDArray[np.uint8]:
     return np.load(store, mmap_mode="r")  # type: ignore[no-any-return]

@@ -1,45 +1,99 @@
-"""What travels between server and clients, on any engine: jobs out, updates or failures back."""
+"""What travels between server and clients, on any engine: jobs and questions out, replies, answers or failures back.
+
+A job names what it reads and writes and carries no examples: which are a client's is handed over once a repeat
+(`Work`), and a client on another machine has its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.conf import Conf
-from utils.nets.layout import Vector
+
+if TYPE_CHECKING:
+    from utils.nets.layout import Vector
+
+Bytes = bytes | bytearray | memoryview
+Buffers = Mapping[str, Bytes]
+"""What jobs read, by name: bytes with a length, of which nobody but reader and writer knows the meaning."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What everybody at work on a repeat knows: its conf and seed, where the inputs lie, and whose examples are which.
+
+    `targets` (n,) are those of all examples of the store; `shares` has indices by name: `client/0` and so on, `held`
+    (what all clients have), `test`, `val`.
+    """
+
+    id: str
+    conf: Conf
+    seed: int
+    store: str
+    targets: NDArray[np.int64]
+    shares: Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One client's part in one round: start from `weights` (layout.size,), train on `photos` (n,)."""
+    """One client's part in one round: from the buffers it `reads` (the first: the weights) to the one it `writes`."""
 
-    conf: Conf
-    seed: int
     round: int
     client: int
     lr: float
-    weights: Vector
-    store: str
-    photos: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    reads: tuple[str, ...]
+    writes: str
 
 
 @dataclass(frozen=True)
 class JudgeJob:
-    """Judge `photos` (n,) with `weights`, with their colours or turned `grey`."""
+    """Judge one of the `pieces` into which a share is cut, with the weights it `reads`, in a `view` of the task's."""
 
-    conf: Conf
-    weights: Vector
-    store: str
-    photos: NDArray[np.int64]
-    grey: bool = False
+    share: str
+    piece: int
+    pieces: int
+    reads: tuple[str, ...]
+    view: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a server asks a client beside training: question `name` of the part `family`, `part`; see its `ANSWERS`."""
+
+    family: str
+    part: str
+    name: str
+    client: int
+    round: int
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client sends after local training: the buffer it wrote, from how many examples, and what it measured."""
+
+    client: int
+    payload: Bytes
+    samples: int
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client answers to a question."""
+
+    client: int
+    payload: Bytes
 
 
 @dataclass(frozen=True)
 class Update:
-    """A client's weights after local training, how many photos made them, and what it measured."""
+    """A client's weights after local training, as the server has them once they are decoded."""
 
     client: int
     weights: Vector
@@ -49,7 +103,12 @@ class Update:
 
 @dataclass(frozen=True)
 class Failure:
-    """A client that gave no update this round, and why, in one line."""
+    """A client that gave nothing this round, and why, in one line."""
 
     client: int
     reason: str
+
+
+def share_of(client: int) -> str:
+    """The name of a client's share."""
+    return f"client/{client}"

@@ -43,7 +43,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well probabilities hold, with 95 % bootstrap intervals over photos; `bins`: said, found, photos."""
+    """How well probabilities hold, with 95 % bootstrap intervals over scenes; `bins`: said, found, photos."""
 
     brier: Estimate
     log_loss: Estimate
@@ -53,25 +53,31 @@ class Quality:
 
 @dataclass(frozen=True)
 class Answers:
-    """Cross-validated answers: logit of sunny, label (1 sunny), fold and photo of each."""
+    """Cross-validated answers: logit of sunny, label (1 sunny), fold and scene of each."""
 
     logits: Numbers
     labels: Numbers
     folds: NDArray[np.int64]
-    photos: NDArray[np.int64]
+    scenes: NDArray[np.int64]
 
 
 def answers_of(result: Mapping[str, Any]) -> Answers:
     """The answers after the last round in a checked result."""
     logits, labels, folds, names = [], [], [], []
     for repeat in result["repeats"]:
-        said = np.clip(np.array(repeat["test"]["probability"], float), 1e-7, 1 - 1e-7)
+        said = np.clip(sunny_of(repeat["test"]), 1e-7, 1 - 1e-7)
         logits.append(np.log(said) - np.log1p(-said))
-        labels += repeat["test"]["label"]
-        names += repeat["test"]["hash"]
+        labels += repeat["test"]["truth"]
+        names += repeat["test"]["scene"]
         folds += [repeat["fold"]] * len(said)
-    _, photos = np.unique(names, return_inverse=True)
-    return Answers(np.concatenate(logits), np.array(labels, float), np.array(folds), photos)
+    _, scenes = np.unique(names, return_inverse=True)
+    return Answers(np.concatenate(logits), np.array(labels, float), np.array(folds), scenes)
+
+
+def sunny_of(test: Mapping[str, Any]) -> Numbers:
+    """Probabilities of sunny (class 1 of two), as the networks said them."""
+    told = zip(test["said"], test["probability"], test["truth"], test["probability_of_truth"], strict=True)
+    return np.array([p if said else q if truth else 1 - p for said, p, truth, q in told], float)
 
 
 def fit_temperature(logits: Numbers, labels: Numbers) -> float:
@@ -140,12 +146,12 @@ def cross_fitted(result: Mapping[str, Any]) -> tuple[Answers, Numbers]:
 def quality(said: Numbers, given: Answers, seed: int = 0) -> Quality:
     """Brier score, log loss and reliability of the probabilities `said`; calibration error in ten equal bins."""
     brier, loss = (said - given.labels) ** 2, _log_losses(said, given.labels)
-    count = int(given.photos.max()) + 1
-    weight = np.bincount(given.photos, minlength=count).astype(float)
+    count = int(given.scenes.max()) + 1
+    weight = np.bincount(given.scenes, minlength=count).astype(float)
     draws = np.random.default_rng(seed).integers(0, count, (_RESAMPLES, count))
 
     def estimate(values: Numbers) -> Estimate:
-        total = np.bincount(given.photos, values, minlength=count)
+        total = np.bincount(given.scenes, values, minlength=count)
         means = total[draws].sum(1) / weight[draws].sum(1)
         return Estimate(float(values.mean()), *(float(v) for v in np.quantile(means, [0.025, 0.975])))
 

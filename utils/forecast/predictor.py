@@ -15,9 +15,10 @@ from utils.conf import Conf
 from utils.forecast.calibration import Calibration, calibrate
 from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
-from utils.nets.resnet import CLASSES
-from utils.nets.stored import AsJudged, load_model
+from utils.nets.stored import load_model
 from utils.photos.cleaning import decode
+from utils.photos.judged import AsJudged
+from utils.tasks.weather import CLASSES
 
 DARK = 0.12
 """Mean light (0..1) below which a picture is taken at night, as far as its pixels tell."""
@@ -95,7 +96,7 @@ class Predictor:
 
     def _margins(self, squares: Pixels) -> NDArray[np.float64]:
         """Logit of sunny against cloudy of pictures (n, 3, SIDE, SIDE)."""
-        side = self.conf.judged_side
+        side = self.conf.task.keys.judged_side
         small = squares if side == SIDE else np.stack([resize(square, side) for square in squares])
         with torch.inference_mode():
             logits = self._net(torch.from_numpy(small)).double().numpy()

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.data.examples import DataError, Examples
 from utils.files import atomic_write
 from utils.forecast.pixels import SIDE, Pixels
-from utils.photos.dataset import DataError
-from utils.photos.store import PhotoSet, open_photos
+from utils.photos.store import open_photos
 
 FILE = Path(__file__).with_name("sky.json")
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -115,9 +115,9 @@ def shipped() -> SkyCheck:
     return SkyCheck(mean, spread, precision, float(kept["threshold"]))
 
 
-def measure(photos: PhotoSet) -> dict[str, Any]:
+def measure(photos: Examples) -> dict[str, Any]:
     """The check fitted on the training skies of fold 0, and how many test skies the checks of all folds accept."""
-    values = np.array([statistics(pixels.astype(np.float32) / 255) for pixels in photos.pixels])
+    values = np.array([statistics(pixels.astype(np.float32) / 255) for pixels in photos.inputs])
     accepted = []
     for fold in range(5):
         train, test = photos.split(fold, "train"), photos.split(fold, "test")

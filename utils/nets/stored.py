@@ -20,10 +20,10 @@ from torch import nn
 
 from utils.conf import Conf, ConfError, make_conf
 from utils.files import atomic_write
+from utils.nets.build import shape_of
 from utils.nets.layout import Layout, write_weights
-from utils.nets.resnet import CLASSES, build
-from utils.photos.transforms import MEAN, STD, views
 from utils.results import ResultError, read_result, result_path
+from utils.tasks import classes_of
 
 OPSET = 18
 ONNX_FORMAT = 3
@@ -52,51 +52,27 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
         raise ModelError(f"{path}: not the file that its result speaks of")
     try:
         conf = make_conf(result["conf"], str(path))
-        net = build(conf, conf.seed)
+        net = shape_of(conf)
         write_weights(net, Layout.of(net).flat(safetensors.numpy.load(raw)))
     except (safetensors.SafetensorError, ConfError, ValueError) as error:
         raise ModelError(f"{path}: does not fit its conf ({str(error).splitlines()[0][:100]})") from None
     return result, conf, net.eval()
 
 
-class AsJudged(nn.Module):
-    """A network as the laboratory judges with it: pixels (n, 3, s, s), RGB in 0..1, to logits (n, 2).
-
-    s is `conf.judged_side`. Normalised by the fixed constants, and the mean over `transforms.views`.
-    """
-
-    def __init__(self, net: nn.Module, conf: Conf) -> None:
-        super().__init__()
-        self.net, self.conf = net, conf
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """See `nn.Module`."""
-        inputs = (pixels - self.get_buffer("mean")) / self.get_buffer("std")
-        seen = views(inputs, self.conf.image_size, self.conf.judging)
-        logits: torch.Tensor = self.net(torch.cat(seen))  # at once, so that ONNX holds the network once
-        return logits.view(len(seen), -1, len(CLASSES)).mean(0)
-
-
 def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
-    """`net` as it is judged, as an ONNX model: `pixels` (n, 3, conf.judged_side, ...) to `logits` (n, 2)."""
-    side = conf.judged_side
+    """`net` as its task judges with it, as an ONNX model, from the task's input to `logits` (n, outputs)."""
+    task = conf.task.module
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
-            AsJudged(net, conf).eval(), (torch.zeros(2, 3, side, side),), dynamo=True, verbose=False,
-            input_names=["pixels"], output_names=["logits"], opset_version=OPSET,
-            dynamic_shapes={"pixels": {0: torch.export.Dim("photos")}},
+            task.as_judged(net, conf).eval(), (torch.zeros(2, *task.judged_shape(conf)),), dynamo=True, verbose=False,
+            input_names=[task.INPUT], output_names=["logits"], opset_version=OPSET,
+            dynamic_shapes={task.INPUT: {0: torch.export.Dim("examples")}},
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    model.producer_name, model.doc_string = "SkyFed", f"{name}: sunny or cloudy?"
-    for key, value in (
-        ("run", name),
-        ("classes", ",".join(CLASSES)),
-        ("input", "RGB in 0..1, centre square"),
-    ):
+    model.producer_name, model.doc_string = "SkyFed", f"{name}: {task.ABOUT[0]}"
+    for key, value in (("run", name), ("classes", ",".join(classes_of(conf))), ("input", task.INPUT_SAYS)):
         model.metadata_props.add(key=key, value=value)
     written = io.BytesIO()
     written.write(model.SerializeToString(deterministic=True))

@@ -1,1 +1,1 @@
-"""How photos fall to owners, and how unequal that is."""
+"""How examples fall to owners, and how unequal that is."""

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 def degree_of_non_iid(counts: Sequence[Sequence[int]]) -> dict[str, float]:
-    """Degree of non-IID of owners whose photos per class are `counts` (shape (owners, classes)).
+    """Degree of non-IID of owners whose examples per class are `counts` (shape (owners, classes)).
 
     Returns `jensen_shannon` (bits, 0 for equal label shares, at most log2(classes)), `hellinger` (0..1,
-    mean distance of an owner's label shares from the pool's, weighted by photos) and `gini` (0 for equal
+    mean distance of an owner's label shares from the pool's, weighted by examples) and `gini` (0 for equal
     sizes, towards 1 when one owner has all).
     """
     table = np.asarray(counts, dtype=np.float64)

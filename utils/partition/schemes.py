@@ -1,4 +1,4 @@
-"""The ways photos fall to owners. Every scheme gives each photo to exactly one owner and none to nobody."""
+"""The ways examples fall to owners. Every scheme gives each example to exactly one owner and none to nobody."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.conf import Conf
+from utils.refusal import Refusal
 
 PARTITION_STREAM = 3  # keeps these random numbers apart from those of training
 Indices = NDArray[np.int64]
 
 
-class PartitionError(ValueError):
-    """The photos cannot be shared out as asked; the text is one line."""
+class PartitionError(Refusal):
+    """The examples cannot be shared out as asked; the text is one line."""
 
 
 def partition(labels: NDArray[np.int64], conf: Conf, partition_seed: int) -> list[Indices]:
-    """Share out the photos `0 .. len(labels) - 1` among `conf.pool` owners.
+    """Share out the examples `0 .. len(labels) - 1` among `conf.pool` owners.
 
-    `labels` (shape (n,), values 0 cloudy and 1 sunny) must come in an order that does not depend on the
-    machine (SkyFed sorts photos by SHA-256). Returns one sorted index array per owner; together they hold
-    every photo exactly once. Raises PartitionError when an owner would get nothing.
+    `labels` (shape (n,), class numbers; `dirichlet` knows two classes) must come in an order that does not depend on
+    the machine (SkyFed sorts examples by id). Returns one sorted index array per owner; together they hold
+    every example exactly once. Raises PartitionError when an owner would get nothing.
     """
     owners = conf.pool
     if len(labels) < owners:
-        raise PartitionError(f"{len(labels)} training photos cannot fall to {owners} owners")
+        raise PartitionError("", "too_few_examples", count=len(labels), owners=owners)
     rng = np.random.default_rng([PARTITION_STREAM, partition_seed, owners])
     parts = SCHEMES[conf.partition](np.asarray(labels), owners, conf, rng)
     return [np.sort(part) for part in parts]
@@ -40,7 +41,7 @@ def _equal(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Ge
 def _dirichlet(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:
     """Equal sizes, label shares drawn from Dirichlet(alpha * overall shares), after Hsu et al. 2019.
 
-    https://arxiv.org/abs/1909.06335. A photo whose class has run out is replaced by one of the other class,
+    https://arxiv.org/abs/1909.06335. An example whose class has run out is replaced by one of the other class,
     so the owners served last are less skewed than drawn; the degree recorded is that of the real outcome.
     """
     sizes = [len(part) for part in np.array_split(np.arange(len(labels)), owners)]
@@ -48,15 +49,15 @@ def _dirichlet(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.rando
     shares = np.array([len(pool) for pool in left]) / len(labels)
     parts = []
     for size in sizes:
-        sunny_share = rng.dirichlet(np.maximum(conf.alpha * shares, 1e-9))[1]
-        sunny = int(np.clip(rng.binomial(size, sunny_share), size - len(left[0]), len(left[1])))
-        taken = [left[1].pop() for _ in range(sunny)] + [left[0].pop() for _ in range(size - sunny)]
+        share = rng.dirichlet(np.maximum(conf.alpha * shares, 1e-9))[1]
+        second = int(np.clip(rng.binomial(size, share), size - len(left[0]), len(left[1])))
+        taken = [left[1].pop() for _ in range(second)] + [left[0].pop() for _ in range(size - second)]
         parts.append(np.array(taken, dtype=np.int64))
     return parts
 
 
 def _quantity(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:
-    """Sizes drawn from Dirichlet(alpha) with at least one photo each, labels left to chance."""
+    """Sizes drawn from Dirichlet(alpha) with at least one example each, labels left to chance."""
     shares = rng.dirichlet(np.full(owners, conf.alpha))
     spare = len(labels) - owners
     cuts = np.floor(np.cumsum(shares) * spare + 1e-9).astype(np.int64)[:-1] + np.arange(1, owners)
@@ -64,12 +65,12 @@ def _quantity(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random
 
 
 def _shards(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:
-    """Photos sorted by label, cut into shards, `shards_per_owner` dealt to each (McMahan et al. 2017)."""
+    """Examples sorted by label, cut into shards, `shards_per_owner` dealt to each (McMahan et al. 2017)."""
     shuffled = rng.permutation(len(labels))
     by_label = shuffled[np.argsort(labels[shuffled], kind="stable")]
     total = owners * conf.shards_per_owner
     if total > len(labels):
-        raise PartitionError(f"{len(labels)} training photos cannot be cut into {total} shards")
+        raise PartitionError("", "too_many_shards", count=len(labels), shards=total)
     shards = np.array_split(by_label, total)
     dealt = rng.permutation(total).reshape(owners, conf.shards_per_owner)
     return [np.concatenate([shards[shard] for shard in hand]) for hand in dealt]

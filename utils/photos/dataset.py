@@ -20,12 +20,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
+from utils.data.examples import DataError, NoSetError
+from utils.data.split import SPLITS, deck_of, fold_of, scene_of, split_of
 from utils.files import DRAFTS, atomic_write
 from utils.photos.cleaning import Refused, clean, decode, png_bytes
 from utils.photos.duplicates import Bytes, find_pairs, look_of
 from utils.photos.labels import LABELS
 from utils.photos.sources import Candidate
-from utils.photos.split import SPLITS, deck_of, fold_of, split_of
 
 MANIFEST = "manifest.csv"
 COLUMNS = (
@@ -33,6 +34,7 @@ COLUMNS = (
     "sha256",
     "label",
     "group",
+    "scene",
     "deck",
     "fold",
     "split",
@@ -40,6 +42,9 @@ COLUMNS = (
     "source",
     "name",
 )
+WITHOUT_SCENES = tuple(column for column in COLUMNS if column != "scene")
+"""The columns of manifests that were written before there were scenes: each group was one."""
+
 SIMULATED = "simulated"
 WORK = ".work"
 """Inside a set: what builds need again. Deleting it costs time, and the looks of duplicates."""
@@ -52,10 +57,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIXELS = "pixels"
 
 
-class DataError(ValueError):
-    """What is wrong with a set of photos, in one line that names file and place."""
-
-
 @dataclass(frozen=True)
 class PhotoRow:
     """One photo of the manifest.
@@ -66,7 +67,8 @@ class PhotoRow:
     sha256 : of the source file's bytes, the photo's identity.
     label : "sunny" or "cloudy".
     group : id of its group of near-duplicates.
-    deck, fold, split : follow from the group; split is that of fold 0.
+    scene : id of what belongs together where it comes from; the group where that is not known.
+    deck, fold, split : follow from the scene; split is that of fold 0.
     duplicate_of : sha256 of the kept photo of the group; empty for that photo itself.
     source, name : where it came from and what it was called there.
     provenance : further columns (author, licence, page).
@@ -76,6 +78,7 @@ class PhotoRow:
     sha256: str
     label: str
     group: str
+    scene: str
     deck: int
     fold: int
     split: str
@@ -92,16 +95,21 @@ def photo_row(
     kept: str,
     source: str,
     name: str,
+    scene: str = "",
     provenance: Mapping[str, str] | None = None,
 ) -> PhotoRow:
-    """The row of a photo, with all that follows from its group; `kept` is the sha256 of the group's kept photo."""
-    deck = deck_of(group)
+    """The row of a photo, with all that follows; `kept` is the sha256 of the group's kept photo, and an empty `scene`
+    means the group.
+    """
+    scene = scene or group
+    deck = deck_of(scene)
     split = split_of(deck, 0)
     return PhotoRow(
         file=f"{split}/{label}/{sha256}.png" if sha256 == kept else "",
         sha256=sha256,
         label=label,
         group=group,
+        scene=scene,
         deck=deck,
         fold=fold_of(deck),
         split=split,
@@ -124,7 +132,7 @@ def read_manifest(folder: Path) -> list[PhotoRow]:
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file; i0down_training_resource.py makes it") from None
+        raise NoSetError("", "no_set", file=path) from None
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -134,11 +142,17 @@ def read_manifest(folder: Path) -> list[PhotoRow]:
     lines: dict[str, int] = {}
     try:
         header = next(reader, [])
-        if tuple(header[: len(COLUMNS)]) != COLUMNS or len(set(header)) != len(header):
+        if tuple(header[: len(WITHOUT_SCENES)]) == WITHOUT_SCENES:
+            columns = WITHOUT_SCENES
+        elif tuple(header[: len(COLUMNS)]) == COLUMNS:
+            columns = COLUMNS
+        else:
+            raise DataError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}")
+        if len(set(header)) != len(header):
             raise DataError(f"{path}, line 1: expected the columns {','.join(COLUMNS)}")
         for cells in reader:
             place = f"{path}, line {reader.line_num}"
-            row = _row(cells, header, place)
+            row = _row(cells, header, columns, place)
             if row.sha256 in rows:
                 raise DataError(f"{place}: photo {row.sha256} stands here twice")
             rows[row.sha256], lines[row.sha256] = row, reader.line_num
@@ -151,21 +165,24 @@ def read_manifest(folder: Path) -> list[PhotoRow]:
     for row in rows.values():
         if kept.get(row.group) != (row.duplicate_of or row.sha256):
             raise DataError(f"{path}, line {lines[row.sha256]}: duplicate_of is not its group's kept photo")
-        if rows[kept[row.group]].label != row.label:
-            raise DataError(f"{path}, line {lines[row.sha256]}: label differs within group {row.group}")
+        for column in ("label", "scene"):
+            if getattr(rows[kept[row.group]], column) != getattr(row, column):
+                raise DataError(
+                    f"{path}, line {lines[row.sha256]}: {column} differs within group {row.group}"
+                )
     return [rows[sha256] for sha256 in sorted(rows)]
 
 
-def _row(cells: list[str], header: list[str], place: str) -> PhotoRow:
+def _row(cells: list[str], header: list[str], columns: tuple[str, ...], place: str) -> PhotoRow:
     if len(cells) != len(header):
         raise DataError(f"{place}: {len(cells)} cells, expected {len(header)}")
     cell = dict(zip(header, cells, strict=True))
-    for column in ("sha256", "group", "duplicate_of"):
+    for column in ("sha256", "group", "duplicate_of", *(["scene"] if "scene" in columns else [])):
         if not (_SHA256.fullmatch(cell[column]) or (column == "duplicate_of" and not cell[column])):
             raise DataError(f"{place}: {column} {cell[column][:70]!r} is not a sha256")
     if cell["label"] not in LABELS:
         raise DataError(f"{place}: label {cell['label'][:70]!r} is neither sunny nor cloudy")
-    provenance = {name: cell[name] for name in header[len(COLUMNS) :]}
+    provenance = {name: cell[name] for name in header[len(columns) :]}
     row = photo_row(
         cell["sha256"],
         cell["label"],
@@ -173,9 +190,10 @@ def _row(cells: list[str], header: list[str], place: str) -> PhotoRow:
         cell["duplicate_of"] or cell["sha256"],
         cell["source"],
         cell["name"],
+        cell.get("scene", ""),
         provenance,
     )
-    for column in COLUMNS:
+    for column in columns:
         expected = str(getattr(row, column))
         if cell[column] != expected:
             raise DataError(f"{place}: {column} is {cell[column][:70]!r}, expected {expected!r}")
@@ -225,6 +243,7 @@ class _Fresh:
     pixels: int
     look: Bytes
     provenance: Mapping[str, str]
+    scene: str
 
 
 def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
@@ -234,7 +253,8 @@ def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
     shows the picture of one of them becomes its duplicate; one that does so with the other label is refused. Of
     newcomers among each other, the one with most pixels (then the smallest sha256) is kept of each group, and a
     group with both labels is refused whole. A newcomer that shows the pictures of several groups of the set joins
-    the one with the smallest id; duplicates are not used, so it carries no scene across a split.
+    the one with the smallest id; duplicates are not used, so it carries no scene across a split. A group has the scene
+    of its kept photo.
 
     Raises
     ------
@@ -335,7 +355,9 @@ def _cleaned(
             file.write(_look_file(look, pixels))
     if row:
         return None
-    return _Fresh(sha256, candidate.label, candidate.name, pixels, look, candidate.provenance)
+    return _Fresh(
+        sha256, candidate.label, candidate.name, pixels, look, candidate.provenance, candidate.scene
+    )
 
 
 def _look_file(look: Bytes, pixels: int) -> bytes:
@@ -403,12 +425,15 @@ def _grouped(
             continue
         if hosts:
             host = min(hosts, key=lambda row: row.group)
-            group, kept = host.group, host.duplicate_of or host.sha256
+            group, kept, scene = host.group, host.duplicate_of or host.sha256, host.scene
         else:
             group = min(one.sha256 for one in members)
-            kept = min(members, key=lambda one: (-one.pixels, one.sha256)).sha256
+            best = min(members, key=lambda one: (-one.pixels, one.sha256))
+            kept, scene = best.sha256, scene_of(source, best.scene) if best.scene else ""
         for one in members:
-            rows[one.sha256] = photo_row(one.sha256, one.label, group, kept, source, one.name, one.provenance)
+            rows[one.sha256] = photo_row(
+                one.sha256, one.label, group, kept, source, one.name, scene, one.provenance
+            )
     result.added = set(rows)
     return rows
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from utils.data.split import FOLDS, SPLITS
 from utils.files import atomic_write
 from utils.photos.dataset import LOOKS, Build, PhotoRow
 from utils.photos.labels import LABELS
-from utils.photos.split import FOLDS, SPLITS
 
 MOST_SHOWN = 1200
 """Photos on the contact sheet; a larger set shows the first ones by sha256."""

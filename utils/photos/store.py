@@ -12,47 +12,21 @@ import io
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from utils.data.examples import DataError, Examples
 from utils.files import atomic_write
-from utils.photos.dataset import DataError, PhotoRow, read_manifest
-from utils.photos.split import split_of
+from utils.photos.dataset import PhotoRow, read_manifest
+from utils.photos.sources import licence_of
 
 STORE_VERSION = 2
 
 
-@dataclass(frozen=True)
-class PhotoSet:
-    """The photos of one set, in the order of their SHA-256.
-
-    `pixels` is a read-only memory map of shape (n, 3, side, side), uint8; `labels` is (n,) with 0 cloudy
-    and 1 sunny; `file_bytes` (n,) is the size of each cleaned file. `readable` (n,) is False for photos that are in
-    the manifest but could not be decoded (`unreadable` names their files): they still have their place, so
-    that the others fall to the same folds and owners, but nothing may be trained or judged on them.
-    """
-
-    name: str
-    path: Path
-    hashes: tuple[str, ...]
-    labels: NDArray[np.int64]
-    decks: NDArray[np.int64]
-    file_bytes: NDArray[np.int64]
-    pixels: NDArray[np.uint8]
-    readable: NDArray[np.bool_]
-    fingerprint: str
-    unreadable: tuple[str, ...]
-
-    def split(self, fold: int, part: str) -> NDArray[np.int64]:
-        """Indices of all photos in `part` ("train", "val" or "test") while `fold` is held out."""
-        return np.flatnonzero([split_of(int(deck), fold) == part for deck in self.decks])
-
-
-def open_photos(folder: Path, side: int, store_folder: Path) -> PhotoSet:
+def open_photos(folder: Path, side: int, store_folder: Path) -> Examples:
     """Open the set in `folder` at `side` pixels, decoding it into `store_folder` if that was not done before.
 
     Raises DataError, one line, when there is no usable set or none of its photos can be decoded, and OSError that
@@ -76,17 +50,20 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> PhotoSet:
     pixels, readable = store
     if not readable.any():
         raise DataError(f"{folder}: none of its {len(rows)} photos can be decoded")
-    return PhotoSet(
+    return Examples(
         folder.name,
         path,
         tuple(row.sha256 for row in rows),
         np.array([row.label == "sunny" for row in rows], dtype=np.int64),
+        tuple(row.scene for row in rows),
+        tuple(row.source for row in rows),
         np.array([row.deck for row in rows], dtype=np.int64),
         np.array(sizes, dtype=np.int64),
         pixels,
         readable,
         _fingerprint([row for row, good in zip(rows, readable, strict=True) if good]),
         tuple(row.file for row, good in zip(rows, readable, strict=True) if not good),
+        {source: licence_of(source, rows) for source in sorted({row.source for row in rows})},
     )
 
 
@@ -100,8 +77,11 @@ def _size_and_digest(file: Path) -> tuple[int, str]:
 
 
 def _fingerprint(rows: list[PhotoRow]) -> str:
-    """What a result was measured on: source hash, label and deck of every photo used."""
-    lines = "".join(f"{row.sha256} {row.label} {row.deck}\n" for row in rows)
+    """What a result was measured on: source hash, label and deck of every photo used, and a scene of its own if any."""
+    lines = "".join(
+        f"{row.sha256} {row.label} {row.deck}{f' {row.scene}' if row.scene != row.group else ''}\n"
+        for row in rows
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

@@ -1,12 +1,18 @@
 """Where photos come from, one module a source. Each gives candidates; none decides whether one is fit for use."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from utils.photos.cleaning import Refused
 from utils.photos.labels import label_of
+
+if TYPE_CHECKING:
+    from utils.photos.dataset import PhotoRow
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class Candidate:
     label : "sunny" or "cloudy"; empty where `refused`.
     read : gives the file's bytes, or raises Refused.
     provenance : what the manifest keeps of it besides (author, licence, page).
+    scene : what it belongs together with at its source (an outing, a day of a webcam); empty where that is not known.
     refused : why the source itself turns the file down.
     """
 
@@ -27,6 +34,16 @@ class Candidate:
     read: Callable[[], bytes]
     provenance: Mapping[str, str] = field(default_factory=dict)
     refused: Refused | None = None
+    scene: str = ""
+
+
+LICENCES = {"mwd": "CC BY 4.0", "simulated": "drawn by SkyFed"}
+
+
+def licence_of(source: str, rows: Iterable[PhotoRow]) -> str:
+    """Under which licence a source's photos are, as far as it or their rows say; empty where nobody does."""
+    said = {row.provenance.get("licence", "") for row in rows if row.source == source} - {""}
+    return LICENCES.get(source) or ", ".join(sorted(said))
 
 
 def candidate(path: PurePosixPath, read: Callable[[], bytes]) -> Candidate:

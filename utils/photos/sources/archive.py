@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from utils.data.examples import DataError
 from utils.photos.cleaning import MAX_BYTES, Refused
-from utils.photos.dataset import DataError
 from utils.photos.sources import Candidate, candidate
 from utils.photos.sources.folder import is_litter
 

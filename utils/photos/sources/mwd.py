@@ -9,8 +9,8 @@ import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from utils.data.examples import DataError
 from utils.files import atomic_write
-from utils.photos.dataset import DataError
 from utils.photos.sources import Candidate, printable
 from utils.photos.sources.archive import DAMAGED, from_zip, open_zip
 from utils.photos.sources.fetch import FetchError, Web

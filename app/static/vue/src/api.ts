@@ -1,4 +1,6 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import type { Axis } from "./view";
+
 export interface Run {
   name: string;
   title: string;
@@ -10,10 +12,11 @@ export interface Run {
   accuracy_high: number;
   balanced: number;
   loss: number;
+  classes: string[];
   rounds: number;
   repeats: number;
-  photos: number;
-  megabytes: number;
+  examples: number;
+  bytes: number;
   seconds: number;
   jensen_shannon: number;
   finished: string;
@@ -21,19 +24,18 @@ export interface Run {
   tags?: string;
 }
 
+export interface Series {
+  name: string;
+  unit: string;
+  better: "higher" | "lower" | "none";
+  mean: number[];
+  p10: number[];
+  p90: number[];
+}
+
 export interface Curves {
-  round: number[];
-  passes: number[];
-  steps: number[];
-  photos_seen: number[];
-  seconds: number[];
-  megabytes: number[];
-  acc: number[];
-  acc_p10: number[];
-  acc_p90: number[];
-  loss: number[];
-  loss_p10: number[];
-  loss_p90: number[];
+  costs: Record<Axis, number[]>;
+  series: Series[];
 }
 
 export interface Comparison {
@@ -48,9 +50,9 @@ export interface Comparison {
 
 export interface Owner {
   name: string;
-  photos: number;
-  cloudy: number;
-  sunny: number;
+  examples: number;
+  counts: number[];
+  sources?: Record<string, number>;
 }
 
 export interface Quality {
@@ -64,14 +66,16 @@ export interface Quality {
   bins: [said: number, found: number, answers: number][];
 }
 
+export type Calibration = Record<"plain" | "scaled", Quality> & { temperature: number };
+
 export interface Details extends Run {
   owners: Owner[];
-  clients: { fold: number; seed: number; rotation: number; client: number; photos: number; accuracy: number | null }[];
-  confusion: [[number, number], [number, number]];
-  misjudged: { hash: string; label: number; judged: number; wrong: number; probability: number }[];
+  clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy: number | null }[];
+  confusion: number[][];
+  misjudged: { id: string; truth: number; judged: number; wrong: number; probability: number }[];
   conf_says: Record<string, string>;
   failures: number;
-  grey_shift: number;
+  shifts: Record<string, number>;
   degree: Record<string, number>;
   layers: [string, number[]][];
   parameters: number;
@@ -79,10 +83,10 @@ export interface Details extends Run {
   data: Record<string, unknown>;
   model: { file: string; bytes: number } | null;
   citation: string;
-  calibration: Record<"plain" | "scaled", Quality> & { temperature: number; cloudy_to: number; sunny_from: number };
+  task: { calibration?: Calibration };
 }
 
-async function get<T>(path: string): Promise<T> {
+export async function get<T>(path: string): Promise<T> {
   const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`${answer.status}`);
   return (await answer.json()) as T;
@@ -91,9 +95,6 @@ async function get<T>(path: string): Promise<T> {
 export const getRuns = async (): Promise<Run[]> => (await get<{ runs: Run[] }>("/runs")).runs;
 export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeURIComponent(name)}/curves`);
 export const getDetails = (name: string): Promise<Details> => get(`/runs/${encodeURIComponent(name)}`);
-/** Which photos of a run's set are on the site's machine; for researchers. */
-export const getPhotos = async (name: string): Promise<string[]> =>
-  (await get<{ photos: string[] }>(`/runs/${encodeURIComponent(name)}/photos`)).photos;
 export const getComparison = async (a: string, b: string): Promise<Comparison | null> =>
   (await get<{ comparison: Comparison | null }>(`/comparison?${new URLSearchParams({ a, b })}`)).comparison;
 
@@ -117,54 +118,8 @@ export async function putLabel(name: string, label: Label): Promise<Label> {
   return (await answer.json()) as Label;
 }
 
-export interface Saying {
-  answer: "sunny" | "cloudy" | "unsure" | "night" | "no sky";
-  probability: number;
-  strangeness: number;
-  light: number;
-  role: string;
-  run: string;
-}
-
-export interface Judged {
-  file: string;
-  error?: { code: number; message: string };
-  forecast?: Saying;
-  others?: Saying[];
-  heat?: number[][];
-}
-
-export interface Model {
-  role: string;
-  run: string;
-  image_size: number;
-  bytes: number;
-  parameters: number;
-  temperature: number;
-  cloudy_to: number;
-  sunny_from: number;
-  onnx: string;
-}
-
-export interface Sky {
-  mean: number[];
-  spread: number[];
-  precision: number[][];
-  threshold: number;
-}
-
-export interface Kept {
-  id: number;
-  at: string;
-  file: string;
-  answer: Saying["answer"];
-  run: string;
-  probability: number;
-  correction: "" | "sunny" | "cloudy" | "neither";
-}
-
 /** Ask for a change; what went wrong comes as an error whose message is the site's sentence. */
-async function change<T>(method: string, path: string, body?: FormData | object): Promise<T> {
+export async function change<T>(method: string, path: string, body?: FormData | object): Promise<T> {
   const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
   const form = body instanceof FormData;
   const answer = await fetch(`/api/v1${path}`, {
@@ -177,32 +132,24 @@ async function change<T>(method: string, path: string, body?: FormData | object)
   throw new Error(said?.error?.message ?? `${answer.status}`);
 }
 
-function photoForm(file: File): FormData {
-  const form = new FormData();
-  form.append("photo", file, file.name);
-  return form;
+export type Value = string | number | boolean | null | unknown[] | { [key: string]: unknown };
+
+/** A part that a key may name, with the keys it has. */
+export interface PartChoice {
+  name: string;
+  about: string;
+  keys: Key[];
 }
-
-export const getModels = (): Promise<{ models: Model[]; sky: Sky }> => get("/forecast/models");
-export const postForecast = async (file: File, asked: { model: string; compare: boolean; place: boolean }): Promise<Judged> => {
-  const query = new URLSearchParams({ model: asked.model, explain: "true", compare: `${asked.compare}`, place: `${asked.place}` });
-  const [judged] = (await change<{ forecasts: Judged[] }>("POST", `/forecast?${query}`, photoForm(file))).forecasts;
-  return judged!;
-};
-export const getHistory = async (): Promise<Kept[]> => (await get<{ forecasts: Kept[] }>("/forecasts")).forecasts;
-export const keepForecast = (file: File, model: string): Promise<Kept> => change("POST", `/forecasts?model=${model}`, photoForm(file));
-export const correctForecast = (id: number, correction: Kept["correction"]): Promise<Kept> => change("PUT", `/forecasts/${id}`, { correction });
-export const forgetForecast = (id: number): Promise<unknown> => change("DELETE", `/forecasts/${id}`);
-
-export type Value = string | number | boolean | number[][];
 
 export interface Key {
   key: string;
   doc: string;
-  kind: "text" | "number" | "whole" | "switch" | "lists";
+  kind: "text" | "number" | "whole" | "switch" | "lists" | "part" | "parts";
+  of: string;
   required: boolean;
   default: Value | null;
   choices?: string[];
+  parts?: PartChoice[];
   low?: number;
   high?: number;
   above_low?: boolean;
@@ -212,16 +159,23 @@ export interface Key {
 
 export interface Preview {
   conf: Record<string, Value>;
+  classes: string[];
   owners: Owner[] | null;
   degree: Record<string, number> | null;
   steps: number | null;
-  photos_seen: number | null;
-  photos_per_second: number | null;
+  examples: number | null;
+  examples_per_second: number | null;
   measured_by: number | null;
   reason: string;
 }
 
-export const getConfs = (): Promise<{ keys: Key[]; confs: Record<string, Record<string, Value>> }> => get("/confs");
+export interface Confs {
+  keys: Key[];
+  confs: Record<string, Record<string, Value>>;
+  tasks: Record<string, string>; // the network of each task
+}
+
+export const getConfs = (): Promise<Confs> => get("/confs");
 export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf);
 
 export type JobState = "queued" | "running" | "paused" | "stopped" | "done" | "failed";
@@ -244,9 +198,9 @@ export interface Job {
   started: string | null;
   ended: string | null;
   seconds: number;
-  photos: number | null;
-  photos_done: number | null;
-  photos_per_second: number | null;
+  examples: number | null;
+  examples_done: number | null;
+  examples_per_second: number | null;
   seconds_left: number | null;
 }
 
@@ -264,7 +218,7 @@ export interface Machine {
 export interface Work {
   client: number;
   state: "waiting" | "training" | "done" | "failed";
-  photos?: number;
+  examples?: number;
   seconds?: number;
   reason?: string;
 }

@@ -1,7 +1,7 @@
 // Plotly's basic bundle, which needs no eval, as the page's policy demands; only pages with charts fetch it.
 // It stays the plain script it comes as: bundled as a module it takes twice as long to start.
 import address from "plotly.js-basic-dist-min/plotly-basic.min.js?url";
-import type { Run, Curves } from "./api";
+import type { Curves, Run, Series } from "./api";
 import { smoothed, type View } from "./view";
 import { t } from "./texts";
 
@@ -42,23 +42,48 @@ export const axisTitle = (axis: View["axis"]): string =>
     round: t("round"),
     passes: t("passes over the data held by the clients"),
     steps: t("gradient steps, one after the other"),
-    photos_seen: t("photos trained on"),
+    examples: t("examples trained on"),
     seconds: t("seconds"),
-    megabytes: t("megabytes sent"),
+    bytes: t("bytes sent"),
   })[axis];
 
+/** A series as people call it; one that a part brought goes by its own name. */
+export const seriesTitle = (name: string, unit = ""): string =>
+  ({
+    accuracy: t("Accuracy on test examples"),
+    balanced_accuracy: t("Balanced accuracy on test examples"),
+    loss: t("Loss (cross-entropy, nats)"),
+    validation_accuracy: t("Accuracy on validation examples"),
+    validation_loss: t("Loss on validation examples (nats)"),
+    training_loss: t("Loss in training (nats)"),
+    seconds: t("Seconds a round"),
+    training_seconds: t("Seconds of training a round"),
+    bytes_up: t("Bytes sent to the server, a round"),
+    bytes_down: t("Bytes sent to clients, a round"),
+    steps: t("Gradient steps a round"),
+    examples: t("Examples trained on, a round"),
+  })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
+
+/** The series that at least one of the runs has, in the order of the first that has it. */
+export function seriesOf(runs: Run[], curves: Map<string, Curves>): Series[] {
+  const found = new Map<string, Series>();
+  for (const run of runs) for (const one of curves.get(run.name)?.series ?? []) if (!found.has(one.name)) found.set(one.name, one);
+  return [...found.values()];
+}
+
 /** The traces of one panel: per run a band over its repeats, the raw line, and the smoothed one above it. */
-export function panel(key: "acc" | "loss", runs: Run[], curves: Map<string, Curves>, view: View): Trace[] {
+export function panel(key: string, runs: Run[], curves: Map<string, Curves>, view: View): Trace[] {
   return runs.flatMap((run) => {
     const curve = curves.get(run.name);
-    if (!curve) return [];
-    const x = curve[view.axis];
+    const one = curve?.series.find((series) => series.name === key);
+    if (!curve || !one) return [];
+    const x = curve.costs[view.axis];
     const colour = run.colour;
     const traces: Trace[] = [];
     if (view.band) {
       traces.push({
         x: [...x, ...[...x].reverse()],
-        y: [...curve[`${key}_p90`], ...[...curve[`${key}_p10`]].reverse()],
+        y: [...one.p90, ...[...one.p10].reverse()],
         fill: "toself",
         fillcolor: colour,
         opacity: 0.12,
@@ -70,13 +95,13 @@ export function panel(key: "acc" | "loss", runs: Run[], curves: Map<string, Curv
     }
     const line = { x, name: run.title, legendgroup: run.name, mode: "lines" };
     if (view.smooth) {
-      traces.push({ ...line, y: curve[key], line: { color: colour, width: 1 }, opacity: 0.4, showlegend: false, hoverinfo: "skip" });
+      traces.push({ ...line, y: one.mean, line: { color: colour, width: 1 }, opacity: 0.4, showlegend: false, hoverinfo: "skip" });
     }
     traces.push({
       ...line,
-      y: view.smooth ? smoothed(curve[key], view.smooth) : curve[key],
+      y: view.smooth ? smoothed(one.mean, view.smooth) : one.mean,
       line: { color: colour, width: 2 },
-      hovertemplate: `%{y:.3f}<extra>${run.title.replace(/[<>&]/g, "")}</extra>`,
+      hovertemplate: `%{y:.4~g}<extra>${run.title.replace(/[<>&]/g, "")}</extra>`,
     });
     return traces;
   });

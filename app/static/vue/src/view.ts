@@ -1,10 +1,12 @@
 // What one sees of the runs, kept in the address so that a link shows the same.
-export const AXES = ["round", "passes", "steps", "photos_seen", "seconds", "megabytes"] as const;
+export const AXES = ["round", "passes", "steps", "examples", "seconds", "bytes"] as const;
 export type Axis = (typeof AXES)[number];
+const FORMER: Record<string, Axis> = { photos_seen: "examples", megabytes: "bytes" }; // in links made before
 
 export interface View {
   runs: string[] | null; // null: the ones shown at first
   axis: Axis;
+  y: [string, string]; // the series of the two charts
   smooth: number; // 0 none, up to 0.95
   band: boolean;
   logX: boolean;
@@ -20,6 +22,7 @@ export interface View {
 export const PLAIN: View = {
   runs: null,
   axis: "round",
+  y: ["accuracy", "loss"],
   smooth: 0,
   band: true,
   logX: false,
@@ -35,10 +38,13 @@ export const PLAIN: View = {
 export function readView(address: string): View {
   const asked = new URLSearchParams(address);
   const smooth = Number(asked.get("smooth"));
+  const x = asked.get("x") ?? "";
+  const y = (asked.get("y")?.split(",") ?? []).map((name) => (/^[\w./ -]{1,60}$/.test(name) ? name : ""));
   const pair = asked.get("pair")?.split(",") ?? [];
   return {
     runs: asked.has("runs") ? (asked.get("runs") ?? "").split(",").filter(Boolean) : null,
-    axis: AXES.find((axis) => axis === asked.get("x")) ?? PLAIN.axis,
+    axis: AXES.find((axis) => axis === (FORMER[x] ?? x)) ?? PLAIN.axis,
+    y: [y[0] || PLAIN.y[0], y[1] || PLAIN.y[1]],
     smooth: smooth > 0 && smooth <= 0.95 ? smooth : 0,
     band: asked.get("band") !== "no",
     logX: asked.get("logx") === "yes",
@@ -56,6 +62,7 @@ export function writeView(view: View): string {
   const said = new URLSearchParams();
   if (view.runs) said.set("runs", view.runs.join(","));
   if (view.axis !== PLAIN.axis) said.set("x", view.axis);
+  if (view.y.join() !== PLAIN.y.join()) said.set("y", view.y.join(","));
   if (view.smooth) said.set("smooth", String(view.smooth));
   if (!view.band) said.set("band", "no");
   if (view.logX) said.set("logx", "yes");

@@ -65,9 +65,11 @@ export function soFar(curves: Record<string, { acc: number[]; loss: number[] }>)
   const low = (values: number[]): number => Math.min(...values);
   const high = (values: number[]): number => Math.max(...values);
   return {
-    round: numbers, passes: numbers, steps: numbers, photos_seen: numbers, seconds: numbers, megabytes: numbers,
-    acc: drawn(mean, "acc"), acc_p10: drawn(low, "acc"), acc_p90: drawn(high, "acc"),
-    loss: drawn(mean, "loss"), loss_p10: drawn(low, "loss"), loss_p90: drawn(high, "loss"),
+    costs: { round: numbers, passes: numbers, steps: numbers, examples: numbers, seconds: numbers, bytes: numbers },
+    series: [
+      { name: "accuracy", unit: "fraction", better: "higher", mean: drawn(mean, "acc"), p10: drawn(low, "acc"), p90: drawn(high, "acc") },
+      { name: "loss", unit: "nats", better: "lower", mean: drawn(mean, "loss"), p10: drawn(low, "loss"), p90: drawn(high, "loss") },
+    ],
   };
 }
 

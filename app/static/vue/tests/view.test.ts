@@ -10,7 +10,8 @@ describe("the view in the address", () => {
   it("comes back as it was written", () => {
     const view: View = {
       runs: ["conf_f10", "conf_f10@2"],
-      axis: "megabytes",
+      axis: "bytes",
+      y: ["balanced_accuracy", "seconds"],
       smooth: 0.6,
       band: false,
       logX: true,
@@ -27,6 +28,10 @@ describe("the view in the address", () => {
   it("is empty for the plain view, and plain for a nonsensical address", () => {
     expect(writeView(PLAIN)).toBe("");
     expect(readView("?x=<script>&smooth=7&pair=one&band=maybe")).toEqual(PLAIN);
+  });
+  it("understands the names that axes had in links made before", () => {
+    expect(readView("?x=megabytes").axis).toBe("bytes");
+    expect(readView("?x=photos_seen").axis).toBe("examples");
   });
   it("tells no runs at all from the first ones", () => {
     expect(readView(writeView({ ...PLAIN, runs: [] })).runs).toEqual([]);
@@ -74,15 +79,18 @@ describe("the table", () => {
 });
 
 describe("a panel", () => {
-  const curve = { round: [1, 2], acc: [0.5, 0.75], acc_p10: [0.4, 0.7], acc_p90: [0.6, 0.8] };
+  const curve = { costs: { round: [1, 2] }, series: [{ name: "accuracy", mean: [0.5, 0.75], p10: [0.4, 0.7], p90: [0.6, 0.8] }] };
   const curves = new Map([["conf_a", curve as never]]);
   it("keeps the raw line visible beside the smoothed one", () => {
-    expect(panel("acc", [run("conf_a")], curves, { ...PLAIN, band: false })).toHaveLength(1);
-    const traces = panel("acc", [run("conf_a")], curves, { ...PLAIN, smooth: 0.5 });
+    expect(panel("accuracy", [run("conf_a")], curves, { ...PLAIN, band: false })).toHaveLength(1);
+    const traces = panel("accuracy", [run("conf_a")], curves, { ...PLAIN, smooth: 0.5 });
     expect(traces.map((trace) => trace.y)).toEqual([[0.6, 0.8, 0.7, 0.4], [0.5, 0.75], smoothed([0.5, 0.75], 0.5)]);
   });
+  it("leaves out runs that do not have the series", () => {
+    expect(panel("epsilon", [run("conf_a")], curves, PLAIN)).toEqual([]);
+  });
   it("escapes what a run is called", () => {
-    const [trace] = panel("acc", [run("conf_a", { title: "<img src=x>" })], curves, { ...PLAIN, band: false });
+    const [trace] = panel("accuracy", [run("conf_a", { title: "<img src=x>" })], curves, { ...PLAIN, band: false });
     expect(trace?.hovertemplate).not.toContain("<img");
   });
 });

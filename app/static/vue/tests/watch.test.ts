@@ -12,10 +12,11 @@ describe("trainings while one watches", () => {
   });
   it("have the mean curve of the repeats that have got so far", () => {
     const curve = soFar({ a: { acc: [0.5, 0.7], loss: [1, 0.5] }, b: { acc: [0.7], loss: [2] } });
-    expect(curve.round).toEqual([1, 2]);
-    expect(curve.acc.map((value) => value.toFixed(2))).toEqual(["0.60", "0.70"]);
-    expect([curve.loss_p10, curve.loss_p90]).toEqual([[1, 0.5], [2, 0.5]]);
-    expect(soFar({}).acc).toEqual([]);
+    const [accuracy, loss] = curve.series;
+    expect(curve.costs.round).toEqual([1, 2]);
+    expect(accuracy?.mean.map((value) => value.toFixed(2))).toEqual(["0.60", "0.70"]);
+    expect([loss?.p10, loss?.p90]).toEqual([[1, 0.5], [2, 0.5]]);
+    expect(soFar({}).series[0]?.mean).toEqual([]);
   });
   it("say how long it takes as people do", () => {
     expect([12.4, 600, 7200].map(duration)).toEqual(["12 s", "10 min", "2.0 h"]);

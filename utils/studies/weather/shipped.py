@@ -1,33 +1,27 @@
-"""The photos behind the shipped results: their hashes, folds and owners, and which are ambiguous by nature.
+"""The photos behind the shipped results: their hashes, folds and owners.
 
-Both lists were committed before the first training. No photo is shipped; whoever has the data set rebuilds the
-same set with the first list (README, "Repeat the shipped results").
+The list was committed before the first training. No photo is shipped; whoever has the data set rebuilds the
+same set with it (README, "Repeat the shipped results").
+
+    python3 -m utils.studies.weather.shipped data/mwd
 """
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from utils.conf import Conf, load_conf, owner_name
+from utils.data.split import split_of
 from utils.files import atomic_write
 from utils.partition.schemes import partition
 from utils.photos.dataset import PhotoRow, read_manifest
-from utils.photos.split import split_of
 
-HERE = Path(__file__).resolve().parent
-PHOTOS = HERE / "photos" / "mwd_photos.csv"
-AMBIGUOUS = HERE / "photos" / "mwd_ambiguous.csv"
+UTILS = Path(__file__).resolve().parents[2]
+PHOTOS = UTILS / "photos" / "mwd_photos.csv"
 FOLDS, SEEDS = 5, 3
-
-
-def ambiguous_hashes() -> frozenset[str]:
-    """SHA-256 of the photos judged ambiguous by eye before any training."""
-    with AMBIGUOUS.open(newline="", encoding="utf-8") as file:
-        return frozenset(row["sha256"] for row in csv.DictReader(file))
 
 
 def owner_letters(rows: list[PhotoRow], conf: Conf) -> dict[str, str]:
@@ -52,7 +46,7 @@ def photo_list(rows: list[PhotoRow]) -> list[dict[str, str]]:
     """The committed list for a manifest's `rows`: every photo, duplicates with an empty owner."""
     kept = [row for row in rows if row.file]
     equal, skewed = (
-        owner_letters(kept, load_conf(HERE / f"conf_{name}.json")) for name in ("f10", "f10_noniid")
+        owner_letters(kept, load_conf(UTILS / f"conf_{name}.json")) for name in ("f10", "f10_noniid")
     )
     return [
         {

@@ -2,7 +2,7 @@
 
 What a conf says of `min_crop` and `judging` is tried as it stands: run again with other values to compare them.
 
-    python3 -m utils.tuning utils/conf_f10.json ...
+    python3 -m utils.studies.weather.tuning utils/conf_f10.json ...
 
 For every conf and grid point, three folds (one for the full networks, which take ten times as long) are trained
 with the first seed; the point with the lowest mean validation loss after the last round wins. Test photos are never
@@ -23,13 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from utils.conf import Conf, load_conf
+from utils.data.examples import Examples
 from utils.engines import Engine
 from utils.engines.workers import Workers, usable_workers
-from utils.experiment import Repeat, share_out, train_only
+from utils.experiment import train_only
+from utils.federated.bench import Repeat, share_out
 from utils.files import atomic_write
-from utils.photos.store import PhotoSet, open_photos
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 LOG = ROOT / "cache" / "tuning.csv"
 GRID = [(10, 0.05), (10, 0.1), (20, 0.05), (20, 0.15)]  # batch size, learning rate
 FOLDS = 3
@@ -38,13 +39,15 @@ KEYS = ("conf", "photos", *TUNED, "fold")
 COLUMNS = (*KEYS, "seed", "val_photos", "val_loss", "val_acc", "val_balanced_acc")
 
 
-def trial(conf: Conf, fold: int, photos: PhotoSet, engine: Engine) -> dict[str, float]:
+def trial(conf: Conf, fold: int, examples: Examples, engine: Engine) -> dict[str, float]:
     """Train one fold and judge its validation photos after the last round."""
     repeat = Repeat(fold, 0, 0)
-    found = train_only(conf, repeat, photos, engine)
+    found = train_only(conf, repeat, examples, engine)
     return {
-        "val_photos": len(share_out(conf, repeat, photos).val),
-        **{f"val_{k}": v for k, v in found.items()},
+        "val_photos": len(share_out(conf, repeat, examples).val),
+        "val_loss": found["loss"],
+        "val_acc": found["accuracy"],
+        "val_balanced_acc": found["balanced_accuracy"],
     }
 
 
@@ -56,15 +59,16 @@ def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
         waiting = {}
         for path in paths:
             conf = load_conf(path)
-            photos = open_photos(ROOT / "data" / conf.data, conf.store_side, ROOT / "data" / ".store")
-            folds = 1 if conf.width == 64 else FOLDS  # the full networks take ten times as long
+            examples = conf.task.module.open_examples(conf, ROOT / "data")
+            folds = 1 if conf.network.keys.width == 64 else FOLDS  # the full networks take ten times as long
             for batch_size, lr in GRID:
                 for fold in range(folds):
-                    recipe = (str(conf.min_crop), conf.judging, str(batch_size), str(lr))
-                    key = (path.stem, photos.fingerprint[:16], *recipe, str(fold))
+                    own = conf.task.keys
+                    recipe = (str(own.min_crop), own.judging, str(batch_size), str(lr))
+                    key = (path.stem, examples.fingerprint[:16], *recipe, str(fold))
                     if key not in known:
                         tried = dataclasses.replace(conf, batch_size=batch_size, lr=lr)
-                        waiting[pool.submit(trial, tried, fold, photos, engine)] = key
+                        waiting[pool.submit(trial, tried, fold, examples, engine)] = key
         for future in as_completed(waiting):
             values = dict(zip(KEYS, waiting[future], strict=True))
             rows.append({**values, "seed": "0", **{k: f"{v:.6g}" for k, v in future.result().items()}})

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from utils.photos.split import DECKS, FOLDS, deck_of, fold_of, split_of
+from utils.data.split import DECKS, FOLDS, deck_of, fold_of, split_of
 
 
 def test_decks_are_as_they_were_when_the_first_results_were_made() -> None:

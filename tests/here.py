@@ -1,0 +1,50 @@
+"""An engine in the test's own process, the plainest there can be, and work for it made of a few examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from utils.federated import client
+from utils.federated.update import JudgeJob, Reply, TrainJob, Work
+
+CPU = torch.device("cpu")
+
+
+class Here:
+    """Carries jobs out one after the other."""
+
+    def train(self, work, jobs, buffers):
+        torch.set_num_threads(1)
+        for job in jobs:
+            yield client.train(job, work, buffers, CPU)
+
+    def judge(self, work, jobs, buffers):
+        torch.set_num_threads(1)
+        return [client.judge(job, work, buffers, CPU) for job in jobs]
+
+    def ask(self, work, questions, buffers):
+        for question in questions:
+            yield client.answer(question, work, buffers, CPU)
+
+
+def work_of(conf, photos, indices, seed=0, number=0, store=None):
+    """Work in which the examples at `indices` are those of client `number`."""
+    shares = {f"client/{number}": np.array(indices)}
+    return Work("test", conf, seed, str(store or photos.store), photos.targets, shares)
+
+
+def trained(conf, photos, indices, weights, *, seed=0, round=0, number=0, lr=None) -> Reply:
+    """What a client with these examples replies, trained from `weights`."""
+    torch.set_num_threads(1)
+    job = TrainJob(round, number, lr or conf.lr, ("weights",), "update")
+    return client.train(
+        job, work_of(conf, photos, indices, seed, number), {"weights": weights.tobytes()}, CPU
+    )
+
+
+def judged(conf, photos, indices, weights, view="", store=None):
+    """Logits of these examples."""
+    torch.set_num_threads(1)
+    job = JudgeJob("client/0", 0, 1, ("weights",), view)
+    return client.judge(job, work_of(conf, photos, indices, store=store), {"weights": weights.tobytes()}, CPU)

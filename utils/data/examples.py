@@ -1,0 +1,54 @@
+"""A set of examples of any task as trainings see it: arrays in one order, and a store that all processes share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.data.split import split_of
+from utils.refusal import Refusal
+
+
+class DataError(ValueError):
+    """What is wrong with a set of examples, in one line that names file and place."""
+
+
+class NoSetError(Refusal, DataError):
+    """There is no such set on this machine."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The examples of one set, n of them, in the order of their ids, which no machine changes.
+
+    Attributes
+    ----------
+    name : of the set. store : the file that holds the inputs, from which every process reads them (`inputs`).
+    ids, scenes, sources : of each example; what belongs together shares a scene, and with it fold and deck.
+    targets : (n,) class numbers. sizes : (n,) bytes of each example's file.
+    usable : (n,) False for what stands in the set and cannot be read (`unreadable` names the files): it keeps its
+        place, so that the others fall to the same folds and owners, but nothing may be trained or judged on it.
+    fingerprint : of ids, targets and decks of what is usable. licences : of each source, as far as they are known.
+    """
+
+    name: str
+    store: Path
+    ids: tuple[str, ...]
+    targets: NDArray[np.int64]
+    scenes: tuple[str, ...]
+    sources: tuple[str, ...]
+    decks: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    inputs: NDArray[Any]
+    usable: NDArray[np.bool_]
+    fingerprint: str
+    unreadable: tuple[str, ...]
+    licences: dict[str, str]
+
+    def split(self, fold: int, part: str) -> NDArray[np.int64]:
+        """Indices of all examples in `part` ("train", "val" or "test") while `fold` is held out."""
+        return np.flatnonzero([split_of(int(deck), fold) == part for deck in self.decks])

@@ -1,0 +1,207 @@
+"""What a repeat works with: who has which examples, the parts its conf names, and where it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.conf import Conf
+from utils.data.examples import DataError, Examples
+from utils.engines import Engine
+from utils.federated.client import JUDGE_BATCH
+from utils.federated.links import Way
+from utils.federated.schedule import round_lr
+from utils.federated.strategies import make_strategy
+from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Work, share_of
+from utils.nets.build import shape_of
+from utils.nets.layout import Layout, Vector
+from utils.partition.schemes import partition
+
+Indices = NDArray[np.int64]
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on; the text is one line."""
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One of the runs a conf stands for: held-out fold, seed (added to the conf's) and rotation of owners."""
+
+    fold: int
+    seed: int
+    rotation: int
+
+    def __str__(self) -> str:
+        return f"fold{self.fold}-seed{self.seed}-rotation{self.rotation}"
+
+
+@dataclass
+class State:
+    """Where a repeat stands between rounds: all that is needed to go on as if nothing had happened.
+
+    `vectors` by name: `weights` is the model; what a part remembers stands under its family, as `strategy/velocity`.
+    `round` is the number of rounds done.
+    """
+
+    vectors: dict[str, NDArray[Any]]
+    record: dict[str, Any] = field(default_factory=dict)
+    round: int = 0
+    resumed: bool = False  # just read from its checkpoint, nothing done since
+
+    @property
+    def weights(self) -> Vector:
+        """The model that is judged (layout.size,)."""
+        return self.vectors["weights"]
+
+    def of(self, family: str) -> dict[str, NDArray[Any]]:
+        """What the part of this family remembers."""
+        return {
+            name.removeprefix(f"{family}/"): value
+            for name, value in self.vectors.items()
+            if name.startswith(f"{family}/")
+        }
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which examples (indices into the set) serve a repeat for what."""
+
+    clients: list[Indices]
+    owners: list[Indices]
+    val: Indices
+    test: Indices
+
+    def named(self) -> dict[str, Indices]:
+        """By the names that jobs know them by; `held` is what all clients have, one after the other."""
+        of_clients = {share_of(client): mine for client, mine in enumerate(self.clients)}
+        return {**of_clients, "held": np.concatenate(self.clients), "test": self.test, "val": self.val}
+
+
+def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
+    """How the examples fall to test, validation, owners and clients in this repeat.
+
+    Raises DataError or PartitionError, one line, when there are too few for it.
+    """
+    train, val, test = (examples.split(repeat.fold, part) for part in ("train", "val", "test"))
+    parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed)
+    # Only now unreadable examples drop out: their owner goes on without them, the others keep what they have.
+    owners = [_usable(examples, train[part]) for part in parts]
+    val, test = _usable(examples, val), _usable(examples, test)
+    if not len(test):
+        raise DataError(f"{examples.name}: fold {repeat.fold} has no test examples")
+    if conf.early_stop and not len(val):
+        raise DataError(f"{examples.name}: early_stop needs validation examples, fold {repeat.fold} has none")
+    clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
+    return Shares(clients, owners, val, test)
+
+
+def _usable(examples: Examples, indices: Indices) -> Indices:
+    return indices[examples.usable[indices]]
+
+
+class Bench:
+    """The bench of one repeat."""
+
+    def __init__(self, conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -> None:
+        self.conf, self.repeat, self.examples, self.engine = conf, repeat, examples, engine
+        self.seed = conf.seed + repeat.seed
+        self.shares = share_out(conf, repeat, examples)
+        named = self.shares.named()
+        self.work = Work(uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named)
+        layout = Layout.of(shape_of(conf))
+        self.strategy, self.way = make_strategy(conf), Way(conf, layout)
+        self.rounds = conf.rounds.module.Rounds()
+        self.selection = conf.selection.module.Selection(conf)
+        self.lr = partial(round_lr, conf)
+        self._asked_down = self._asked_up = 0
+
+    def restore(self, state: State) -> None:
+        """Let the parts go on from what they remembered when `state` was kept."""
+        for family, part in self._keepers().items():
+            part.restore(state.of(family))
+
+    def remembered(self) -> dict[str, NDArray[Any]]:
+        """What the parts keep between rounds, under the names by which a state has it."""
+        kept = {family: part.state() for family, part in self._keepers().items()}
+        return {f"{family}/{name}": value for family, of in kept.items() for name, value in of.items()}
+
+    def _keepers(self) -> dict[str, Any]:
+        """The parts that remember something."""
+        parts = {"strategy": self.strategy, "selection": self.selection, "rounds": self.rounds}
+        return {family: part for family, part in parts.items() if hasattr(part, "state")}
+
+    def cohort(self, round_: int, buffers: Buffers) -> list[int]:
+        """The clients of a round, in ascending order."""
+
+        def ask(name: str, clients: Iterable[int], reads: Sequence[str]) -> Iterator[Answer | Failure]:
+            return self.ask("selection", self.conf.selection.name, name, round_, clients, reads, buffers)
+
+        chosen: list[int] = self.selection.select(self.seed, round_, ask)
+        return chosen
+
+    def ask(
+        self,
+        family: str,
+        part: str,
+        name: str,
+        round_: int,
+        clients: Iterable[int],
+        reads: Sequence[str],
+        buffers: Buffers,
+    ) -> Iterator[Answer | Failure]:
+        """Put a question of a part to clients; answers or failures in order, what is sent counted in bytes."""
+        questions = [Question(family, part, name, client, round_, tuple(reads)) for client in clients]
+        self._asked_down += len(questions) * sum(memoryview(buffers[name]).nbytes for name in reads)
+        for outcome in self.engine.ask(self.work, questions, buffers):
+            if isinstance(outcome, Answer):
+                self._asked_up += memoryview(outcome.payload).nbytes
+            yield outcome
+
+    def asked(self) -> tuple[int, int]:
+        """Bytes of questions and of answers since this was last asked, down and up."""
+        found, self._asked_down, self._asked_up = (self._asked_down, self._asked_up), 0, 0
+        return found
+
+    def judge(self, share: str, weights: Vector, view: str = "") -> NDArray[np.float64]:
+        """Probabilities (n, classes) of the examples of a share, in a view of the task's.
+
+        Raises RunError when the model's outputs are not finite.
+        """
+        count = len(self.work.shares[share])
+        if not count:
+            return np.zeros((0, len(self.conf.task.module.CLASSES)))
+        pieces = math.ceil(count / JUDGE_BATCH)
+        jobs = [JudgeJob(share, piece, pieces, ("weights",), view) for piece in range(pieces)]
+        buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}
+        logits = np.concatenate(self.engine.judge(self.work, jobs, buffers)).astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise RunError("the model's outputs are not finite: training diverged, a smaller lr may help")
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def targets(self, share: str) -> Indices:
+        """Class numbers (n,) of the examples of a share."""
+        return self.examples.targets[self.work.shares[share]]
+
+
+def scores(probabilities: NDArray[np.float64], targets: Indices) -> dict[str, float]:
+    """Accuracy, balanced accuracy (mean recall of the classes present) and mean cross-entropy in nats.
+
+    `probabilities` (n, classes), `targets` (n,), n > 0.
+    """
+    right = probabilities.argmax(axis=1) == targets
+    recalls = [right[targets == label].mean() for label in np.unique(targets)]
+    chosen = np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean(recalls)),
+        "loss": float(-np.log(chosen).mean()),
+    }

@@ -1,0 +1,33 @@
+"""Who trains when and from what, one way a file: a class `Rounds()` with
+
+- `play(bench, state) -> Played`: one round, from the vectors in `state` to new ones. `weights` is the model that is
+  judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from utils.federated.update import Failure
+from utils.parts import extended
+
+__path__ = extended("rounds", __path__)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a round: vectors by name; client, examples and metrics of each update; failures; bytes both ways.
+
+    `series` is what else was measured, by name: value, unit and better direction (higher, lower, none).
+    """
+
+    vectors: dict[str, NDArray[Any]]
+    updates: list[tuple[int, int, dict[str, float]]]
+    failures: list[Failure]
+    bytes_down: int
+    bytes_up: int
+    series: Mapping[str, tuple[float, str, str]] = field(default_factory=dict)

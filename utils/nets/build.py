@@ -1,0 +1,34 @@
+"""The network that a conf describes, with weights that follow from a seed alone."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from utils.conf import Conf
+from utils.tasks import outputs_of
+
+_GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
+
+
+def build(conf: Conf, seed: int) -> nn.Module:
+    """A fresh network for `conf`: inputs of its task to logits (n, classes), or to one number each (n, 1).
+
+    The weights follow from `seed` alone; torch's global generator is left as it was. Raises ConfError when
+    pretrained weights are asked for and cannot be had.
+    """
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net: nn.Module = conf.network.module.build(conf.network.keys, outputs_of(conf))
+        return net
+
+
+def shape_of(conf: Conf) -> nn.Module:
+    """A network of the same layers with weights of no meaning; nothing is fetched for it."""
+    keys = conf.network.keys
+    if getattr(keys, "pretrained", False):
+        conf = replace(conf, network=replace(conf.network, keys=replace(keys, pretrained=False)))
+    return build(conf, seed=0)

@@ -1,0 +1,148 @@
+"""torchvision's ResNets with a head of their own, and their narrow, group-normalised relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from utils.parts import AtLeast, ConfError, key
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ABOUT = ("torchvision's ResNets", "torchvision 的 ResNet")
+MODELS = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+)
+_GROUPS = {
+    "resnext50_32x4d": {"groups": 32, "width_per_group": 4},
+    "resnext101_32x8d": {"groups": 32, "width_per_group": 8},
+    "resnext101_64x4d": {"groups": 64, "width_per_group": 4},
+    "wide_resnet50_2": {"width_per_group": 128},
+    "wide_resnet101_2": {"width_per_group": 128},
+}
+_LAYERS = {
+    "18": (2, 2, 2, 2),
+    "34": (3, 4, 6, 3),
+    "50": (3, 4, 6, 3),
+    "101": (3, 4, 23, 3),
+    "152": (3, 8, 36, 3),
+}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Which ResNet."""
+
+    model_name: str = key(
+        "network: one of torchvision's ResNets",
+        choices=MODELS,
+        cost=True,
+        needs={name: {"width": AtLeast(16)} for name in MODELS if name.startswith("resnext")},
+    )
+    width: int = key(
+        "channels of the first stage; 64 is torchvision's own",
+        default=64,
+        low=4,
+        high=256,
+        multiple=4,
+        cost=True,
+    )
+    norm: str = key(
+        "normalisation layers: `batch` (torchvision's own; buffers are averaged like weights) or `group`",
+        default="batch",
+        choices=("batch", "group"),
+        cost=True,
+    )
+    pretrained: bool = key(
+        "start from torchvision's ImageNet weights (width 64 and norm `batch` only)",
+        default=False,
+        needs={True: {"width": (64,), "norm": ("batch",)}},
+    )
+
+
+def build(keys: Keys, outputs: int) -> nn.Module:
+    """A fresh network: float32 pictures (n, 3, s, s) to `outputs` numbers each (n, outputs).
+
+    Weights come from torch's global generator. Raises ConfError when pretrained weights are asked for and cannot be
+    had.
+    """
+    if keys.pretrained:
+        return _pretrained(keys.model_name, outputs)
+    return _resnet(keys.model_name, keys.width, keys.norm, outputs)
+
+
+def _resnet(name: str, width: int, norm: str, outputs: int) -> nn.Module:
+    from torch import nn
+
+    from utils.nets.vision import torchvision_models
+
+    models = torchvision_models()
+    depth = name.removeprefix("wide_").removeprefix("resnext").removeprefix("resnet").split("_")[0]
+    block = models.resnet.BasicBlock if depth in ("18", "34") else models.resnet.Bottleneck
+    norm_layer = nn.BatchNorm2d if norm == "batch" else _group_norm
+    net: nn.Module = _narrow(models.resnet.ResNet, width)(
+        block, _LAYERS[depth], num_classes=outputs, norm_layer=norm_layer, **_GROUPS.get(name, {})
+    )
+    return net
+
+
+def _narrow(resnet: type[nn.Module], width: int) -> Callable[..., nn.Module]:
+    """torchvision's ResNet class with `width` channels in the first stage instead of 64."""
+    from torch import nn
+
+    if width == 64:
+        return resnet
+
+    class NarrowResNet(resnet):  # type: ignore[valid-type,misc]
+        def _make_layer(self, block: Any, planes: int, *args: Any, **kwargs: Any) -> nn.Module:
+            if planes == 64:
+                self.inplanes = width
+                self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+                self.bn1 = self._norm_layer(width)
+            layer: nn.Module = super()._make_layer(block, planes * width // 64, *args, **kwargs)
+            if planes == 512:
+                self.narrow_features = planes * width // 64 * block.expansion
+            return layer
+
+    def make(*args: Any, num_classes: int, **kwargs: Any) -> nn.Module:
+        net = NarrowResNet(*args, num_classes=num_classes, **kwargs)
+        net.fc = nn.Linear(net.narrow_features, num_classes)
+        return net
+
+    return make
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    """Group norm with at least four channels a group and at most 32 groups of one size (Wu and He 2018)."""
+    from torch import nn
+
+    groups = next(n for n in range(min(32, channels // 4), 0, -1) if channels % n == 0)
+    return nn.GroupNorm(groups, channels)
+
+
+def _pretrained(name: str, outputs: int) -> nn.Module:
+    from torch import nn
+
+    from utils.nets.vision import torchvision_models
+
+    models = torchvision_models()
+    try:
+        net: nn.Module = models.get_model(name, weights="DEFAULT")
+    except Exception as error:  # the hub raises many kinds: no network, no disk, a broken file
+        said = str(error).splitlines()[0][:80] if str(error) else "no reason given"
+        raise ConfError(
+            "", "weights_unavailable", key="pretrained", name=name, why=f"{type(error).__name__}: {said}"
+        ) from None
+    net.fc = nn.Linear(net.fc.in_features, outputs)  # type: ignore[arg-type,union-attr]
+    return net

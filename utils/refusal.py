@@ -1,0 +1,94 @@
+"""What is said to a person whose input cannot be used: a code with values, and its sentence in English.
+
+The English sentence is also the key under which the site's catalogue has it in other languages, so that nobody has to
+recognise a sentence by its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SENTENCES: dict[str, str] = {
+    # a conf as a whole
+    "unreadable": "cannot be read (%(why)s)",
+    "too_large": "larger than %(most)s bytes, not a conf",
+    "not_utf8": "not a text file in UTF-8",
+    "not_json": "not valid JSON (%(why)s)",
+    "twice": "key %(name)s stands twice",
+    "not_object": "expected a JSON object of keys, found %(found)s",
+    "unknown_key": "unknown key %(name)s",
+    "foreign_key": "%(name)s: a key of %(whose)s, which this conf does not use",
+    "missing": "key %(name)s is missing (%(doc)s)",
+    "same_name": "two of the confs are called %(name)s; results are named after them",
+    "no_name": "name the conf in letters, digits, _ and - (and .json)",
+    # a value
+    "expected_found": "%(key)s: expected %(what)s, found %(found)s",
+    "expected": "%(key)s: expected %(what)s",
+    "held_twice": "%(key)s: what an owner has is held twice",
+    "needs": "%(key)s: %(part)s needs %(other)s %(what)s, found %(found)s",
+    "refuses": "%(key)s: %(part)s does not go with %(other)s %(found)s",
+    "weights_unavailable": "%(key)s: torchvision's weights for %(name)s cannot be had (%(why)s)",
+    # what was expected or found
+    "bool": "true or false",
+    "text": "a text",
+    "number": "a number",
+    "object": "an object",
+    "list": "a list",
+    "null": "null",
+    "whole": "a whole number",
+    "finite": "a finite number",
+    "one_of": "one of %(all)s",
+    "no_part": "nothing, for there is none yet",
+    "part": "a name, or an object with a name and keys",
+    "parts": "a list of names, or of objects with a name and keys",
+    "range": "a value in %(range)s",
+    "multiple": "a multiple of %(number)s",
+    "name": "a name of letters, digits, _ and -",
+    "at_most": "at most %(most)s",
+    "at_most_key": "at most %(key)s (%(most)s)",
+    "less_than_key": "less than %(key)s (%(most)s)",
+    "at_least": "at least %(least)s",
+    "at_least_key": "at least %(key)s (%(least)s)",
+    "lists": "%(count)s lists",
+    "lists_of_owners": "a list with, for each client, a list of owner numbers",
+    "owners_below": "owner numbers below %(number)s",
+    "turns": "at most %(most)s, after which the clients hold the same examples again",
+    # data
+    "no_set": "%(file)s: no such file; i0down_training_resource.py makes it",
+    "too_few_examples": "%(count)s training examples cannot fall to %(owners)s owners",
+    "too_many_shards": "%(count)s training examples cannot be cut into %(shards)s shards",
+    "too_many_owners": "more than %(most)s owners are not drawn",
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence of `SENTENCES` by its code; a value may be a sentence itself."""
+
+    code: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return SENTENCES[self.code] % {name: str(value) for name, value in self.values.items()}
+
+
+def said(code: str, **values: Any) -> Said:
+    """Short for `Said(code, values)`."""
+    return Said(code, values)
+
+
+class Refusal(ValueError):  # noqa: N818  # what it is to the person who gets it
+    """Input that cannot be used. Its text is one line: where, then the sentence; `said` is that sentence as a code."""
+
+    def __init__(self, where: str, code: str, **values: Any) -> None:
+        self.where, self.said = where, Said(code, values)
+        super().__init__(f"{where}: {self.said}" if where else str(self.said))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.where, self.said)
+
+
+def _again(kind: type[Refusal], where: str, what: Said) -> Refusal:
+    return kind(where, what.code, **what.values)

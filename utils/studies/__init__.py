@@ -1,0 +1,149 @@
+"""Studies: questions, and the runs that answer them, one folder each with a `study.json`.
+
+A study is the one place that knows runs by name: what each is (English, Chinese), its colour, its part in the story,
+which pairs are asked about, where the examples are from and what to cite. Nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+OTHER_COLOURS = ("#d6336c", "#0ca678", "#f08c00", "#7048e8", "#1098ad", "#e03131", "#74b816", "#ae3ec9")
+Texts = Mapping[str, str]
+"""A text by language: `en`, `zh`."""
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """A run of a study: what it is, its colour, and where it has them its role and a short name for headlines."""
+
+    run: str
+    colour: str
+    what: Texts
+    role: str = ""
+    headline: Texts | None = None
+
+
+@dataclass(frozen=True)
+class SetAbout:
+    """A set of examples: where they are from, what limits models made of them, and what to cite or be allowed."""
+
+    about: str
+    limits: str
+    rights: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file says it.
+
+    `headlines` and `models` list roles: whose figures stand first, and who is asked for forecasts. `doubtful` is a CSV
+    file with a column `sha256`, of examples whose truth was judged doubtful before any training; `without_doubtful`
+    heads the column of figures without them. `views` names, for a view of the task, the class whose change is told and
+    by which runs.
+    """
+
+    name: str
+    task: str
+    runs: tuple[StudyRun, ...]
+    headlines: tuple[str, ...]
+    models: tuple[str, ...]
+    questions: tuple[tuple[str, str], ...]
+    doubtful: str
+    without_doubtful: str
+    sets: Mapping[str, SetAbout]
+    views: Mapping[str, Mapping[str, Any]]
+
+    def by_role(self, role: str) -> StudyRun:
+        """The run that plays a role. Raises KeyError."""
+        return {run.role: run for run in self.runs if run.role}[role]
+
+    def doubtful_ids(self) -> frozenset[str]:
+        """Ids of the examples whose truth is doubtful."""
+        return _ids(self.doubtful)
+
+
+@cache
+def studies() -> dict[str, Study]:
+    """All of them, by name."""
+    return {path.parent.name: _read(path) for path in sorted(HERE.glob("*/study.json"))}
+
+
+def _read(path: Path) -> Study:
+    said = json.loads(path.read_text(encoding="utf-8"))
+    return Study(
+        path.parent.name,
+        said["task"],
+        tuple(StudyRun(**run) for run in said["runs"]),
+        tuple(said["headlines"]),
+        tuple(said["models"]),
+        tuple((a, b) for a, b in said["questions"]),
+        said.get("doubtful", ""),
+        said.get("without_doubtful", "without doubtful ones"),
+        {name: SetAbout(**about) for name, about in said["sets"].items()},
+        said.get("views", {}),
+    )
+
+
+def first() -> Study:
+    """The study that the first page tells."""
+    return studies()["weather"]
+
+
+@cache
+def study_runs() -> dict[str, StudyRun]:
+    """The runs of all studies, by name."""
+    return {run.run: run for study in studies().values() for run in study.runs}
+
+
+def colour(name: str) -> str:
+    """The colour of a run: always the same for the same name."""
+    if name in study_runs():
+        return study_runs()[name].colour
+    return OTHER_COLOURS[zlib.crc32(name.encode()) % len(OTHER_COLOURS)]
+
+
+def title(name: str) -> str:
+    """A run's name as figures show it."""
+    return name.removeprefix("conf_")
+
+
+def about_set(name: str) -> SetAbout:
+    """What is known of a set of examples."""
+    for study in studies().values():
+        if name in study.sets:
+            return study.sets[name]
+    return SetAbout(
+        f"Examples of the set `{name}`, gathered on the machine that trained this.",
+        "How far it carries beyond those examples was not measured.",
+        "What may be done with the examples, and with models made from them, is for whoever gathered them to say.",
+    )
+
+
+@cache
+def doubtful_ids() -> frozenset[str]:
+    """Ids of all examples that some study calls doubtful."""
+    return frozenset[str]().union(*(study.doubtful_ids() for study in studies().values()))
+
+
+def texts() -> dict[str, str]:
+    """English text to Chinese, of everything that studies say in both."""
+    pairs = [text for run in study_runs().values() for text in (run.what, run.headline) if text]
+    return {text["en"]: text["zh"] for text in pairs}
+
+
+@cache
+def _ids(file: str) -> frozenset[str]:
+    if not file:
+        return frozenset()
+    with (ROOT / file).open(newline="", encoding="utf-8") as table:
+        return frozenset(row["sha256"] for row in csv.DictReader(table))

@@ -1,0 +1,1 @@
+"""The weather story: sunny or cloudy, from ten owners' photos."""

@@ -1,0 +1,36 @@
+"""Tasks: what is learnt, one file each.
+
+A task's file says in `CLASSES` what is told apart, in `NETWORK` which family of networks it uses, in `Keys` which flat
+keys a conf of it may have, and offers
+
+- `open_examples(conf, data) -> Examples`: the set `conf.data` in the folder `data`; DataError where there is none,
+- `outline(conf, data) -> (targets, decks)`: of the same set in the same order, without its inputs,
+- `for_training(inputs, conf, rng) -> Tensor`: what a network sees of stored inputs (n, ...) to learn from them,
+- `for_judging(inputs, conf, view) -> [Tensor]`: what it sees to judge them; the mean of its answers counts. `view` is
+  one of `VIEWS`, other ways of looking that are recorded beside the answers, or "" for the plain one,
+- `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
+  they are) to logits: the same judging in one piece, for ONNX,
+- `LEARNS`: a sentence for model cards, and `card(result)`: their input, output, limits and further sections,
+- `told(result)`: what else the page of a run shows, as plain JSON by topic.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from utils.parts import extended
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
+
+__path__ = extended("task", __path__)
+
+
+def classes_of(conf: Conf) -> tuple[str, ...]:
+    """The names of what the task of `conf` tells apart, in the order of their numbers."""
+    return tuple(conf.task.module.CLASSES)
+
+
+def outputs_of(conf: Conf) -> int:
+    """How many numbers a network of the task gives an example."""
+    return len(classes_of(conf))
