@@ -1,6 +1,6 @@
 # make run     install, open the site on the shipped results
 # make try     install, train a small federation on simulated skies, draw its figures
-# make test    install, run every test
+# make test    install, run every test but the long ones (make soak)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,14 +47,17 @@ try: install
 	$(BIN)/python i3experiment_drawing.py --out figures
 	@echo "Open figures/index.html in a browser."
 
+# Two processes share the tests; what depends on time runs by itself, after them.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not serial and not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "serial and not long"
 
 benchmark: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
 
-# Long: fifty readers and a run in training for two minutes.
+# Long: the tests that take more than a minute; then fifty readers and a run in training for two minutes.
 soak: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 	$(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks/soak.py
 
 pictures: install

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from xdist.scheduler import LoadScopeScheduling
 
 from utils.conf import Conf, make_conf
 from utils.data.examples import Examples
@@ -49,6 +50,30 @@ TINY = {
     "width": 4,
     "norm": "group",
 }
+
+# Tests below these share what is slow to make, so when several processes share the tests, each group stays in one.
+# Trainings keep two processors busy by themselves; so that no two run side by side, they are a group too.
+GROUPS = {
+    "tests/app/test_queue.py": "trainings",
+    "tests/app/test_serving.py": "nginx",
+    "tests/e2e/": "browser",
+    "tests/forecast/test_sky_check.py": "skies",
+    "tests/photos/test_dataset.py": "photos",
+    "tests/photos/test_duplicates.py": "photos",
+    "tests/test_resume.py": "trainings",
+}
+
+
+class Groups(LoadScopeScheduling):
+    """Hands out groups, the largest first, then test by test; pytest-xdist's own groups need an older pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((group for place, group in GROUPS.items() if nodeid.startswith(place)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Have tests handed out so."""
+    return Groups(config, log)
 
 
 def draw_set(folder: Path, count: int = 60) -> Path:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import GROUPS, ROOT
 
 SCRIPTS = ("i0down_training_resource.py", "i2main.py", "i3experiment_drawing.py", "i4wsgi.py")
 
@@ -59,6 +59,10 @@ def test_every_requirement_is_pinned_and_says_what_it_is_for():
     assert all(
         re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+(\s+#.*)?", line) for line in tests.split("\n")[1:] if line
     )
+
+
+def test_tests_that_share_something_are_where_they_are_looked_for():
+    assert [place for place in GROUPS if not (ROOT / place).exists()] == []
 
 
 def test_no_photo_and_nothing_large_is_committed():

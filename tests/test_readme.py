@@ -45,7 +45,7 @@ def sandbox(tmp_path_factory):
     """A copy of the project with a few drawn photos where the README expects the reader's own."""
     folder = tmp_path_factory.mktemp("newcomer") / "skyfed"
     ignored = shutil.ignore_patterns(
-        ".git", ".venv", "data", ".*_cache", "__pycache__", "figures", "node_modules"
+        ".git", ".venv", ".hypothesis", "data", ".*_cache", "__pycache__", "figures", "node_modules"
     )
     shutil.copytree(ROOT, folder, ignore=ignored)
     shutil.copytree(ROOT / "cache", folder / "cache", dirs_exist_ok=True)

@@ -296,6 +296,7 @@ def start(folder: Path, data: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
+@pytest.mark.serial
 def test_killed_at_any_moment_a_run_again_ends_as_an_undisturbed_one(tmp_path: Path, tree: Tree) -> None:
     source = make_few(tmp_path / "few", each=20)
     data = tmp_path / "data"

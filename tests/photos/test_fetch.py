@@ -54,6 +54,7 @@ def test_a_lasting_fault_ends_in_one_line_after_all_tries(server: PretendWeb) ->
     assert server.count("/file") == 4
 
 
+@pytest.mark.serial
 def test_waits_double_and_a_servers_wish_to_wait_is_obeyed(server: PretendWeb) -> None:
     server.fail("/file", Answer(503), Answer(503), Answer(429, headers={"Retry-After": "1"}))
     client(first_wait=0.1).content(server.address + "/file", 1 << 20)
@@ -62,6 +63,7 @@ def test_waits_double_and_a_servers_wish_to_wait_is_obeyed(server: PretendWeb) -
     assert 0.1 <= waits[0] < 0.2 <= waits[1] < 0.4 < 1.0 <= waits[2] < 1.4
 
 
+@pytest.mark.serial
 def test_a_date_to_come_back_at_is_understood(server: PretendWeb) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     server.fail("/file", Answer(503, headers={"Retry-After": date}))

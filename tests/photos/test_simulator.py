@@ -135,6 +135,7 @@ def test_some_photos_of_either_class_are_black_and_white() -> None:
     assert max(grey.values()) <= 30
 
 
+@pytest.mark.serial
 def test_twenty_photos_take_less_than_a_second() -> None:
     simulate(0, 0)
     fastest = math.inf
