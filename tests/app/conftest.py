@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+from argon2 import PasswordHasher
 
 from app import create_app
 from app.auth import service
@@ -61,8 +62,16 @@ def cache(tmp_path):
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes():
+    """Passwords are hashed as the site does it, but in no time: what it spends on one is a large part of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
+def migrated(tmp_path_factory, quick_hashes):
     """A database file at the present schema with one person per role; copied for every test."""
     folder = tmp_path_factory.mktemp("database")
     site = create_app({**demo({"SKYFED_INSTANCE": str(folder)}), "DEMO": False})
