@@ -44,9 +44,13 @@ def test_make_has_the_targets_it_names():
 def sandbox(tmp_path_factory):
     """A copy of the project with a few drawn photos where the README expects the reader's own."""
     folder = tmp_path_factory.mktemp("newcomer") / "skyfed"
-    ignored = shutil.ignore_patterns(
-        ".git", ".venv", ".hypothesis", "data", ".*_cache", "__pycache__", "figures", "node_modules"
+    anywhere = shutil.ignore_patterns(
+        ".git", ".venv", ".hypothesis", ".*_cache", "__pycache__", "figures", "node_modules"
     )
+
+    def ignored(place, names):
+        return anywhere(place, names) | ({"data"} if place == str(ROOT) else set())
+
     shutil.copytree(ROOT, folder, ignore=ignored)
     shutil.copytree(ROOT / "cache", folder / "cache", dirs_exist_ok=True)
     _run(folder, "python3 i0down_training_resource.py simulate 40 --set drawn")

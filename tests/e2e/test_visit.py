@@ -43,16 +43,19 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     page.wait_for_function("() => document.querySelector('.chart').data?.length >= 8")
     before = _traces(page)
-    page.get_by_label("Across").select_option("megabytes")
+    page.get_by_label("Across").select_option("bytes")
+    page.wait_for_function("() => document.querySelector('.chart').layout.xaxis.title.text === 'bytes sent'")
+    page.get_by_label("What the chart shows").first.select_option("balanced_accuracy")
     page.wait_for_function(
-        "() => document.querySelector('.chart').layout.xaxis.title.text === 'megabytes sent'"
+        "y => document.querySelector('.chart').data.filter(t => t.mode === 'lines')[0].y.at(-1) !== y",
+        arg=before[0][2],
     )
     page.get_by_role("button", name="Hide alone").click()
     page.wait_for_function("() => !document.querySelector('.chart').data.some(t => t.name === 'alone')")
     assert "alone" in [name for name, *_ in before]
     page.get_by_role("button", name="Copy the link to this view").click()
     link = page.evaluate("() => navigator.clipboard.readText()")
-    assert "x=megabytes" in link and "conf_alone" not in link
+    assert "x=bytes" in link and "y=balanced_accuracy,loss" in link and "conf_alone" not in link
 
     other = page_of()
     other.goto(link)
@@ -135,7 +138,7 @@ def test_a_run_in_training_grows_while_one_watches(page_of, cache):
     rounds(0.5, 0.75, 0.875)
     expect(page.get_by_text("75.0 % done; accuracy so far 87.5 %")).to_be_visible()
     checkpoints.remove()
-    expect(page.get_by_text("In training")).to_have_count(0)
+    expect(page.get_by_role("heading", name="In training")).to_have_count(0)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
