@@ -71,7 +71,7 @@ def _of_parts() -> dict[str, str]:
     """
     told = {one.field.metadata["doc"]: one.field.metadata["zh"] for one in all_keys()}
     for family in parts.FAMILIES:
-        for name in parts.names(family):
+        for name in parts.usable(family):
             module = parts.load(family, name)
             told |= dict([module.ABOUT]) | getattr(module, "TEXTS", {})
             told |= {field.metadata["doc"]: field.metadata["zh"] for field in parts.declared(family, name)}

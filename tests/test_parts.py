@@ -206,6 +206,39 @@ def test_what_a_dropped_part_declares_is_held_and_stands_in_form_and_catalogue(o
     ]
 
 
+BROKEN_PARTS = {
+    "no Python": "def Strategy(:",
+    "an import that is not there": "import nowhere_to_be_found",
+    "no word of what it is": "class Strategy: pass",
+    "a key without limits": "from dataclasses import dataclass\nfrom utils.parts import key\nABOUT = ('x', 'x')\n"
+    "@dataclass(frozen=True)\nclass Keys:\n    a: float = key('x', default=1.0)\n",
+    "a key that is none": "from dataclasses import dataclass\nABOUT = ('x', 'x')\n"
+    "@dataclass(frozen=True)\nclass Keys:\n    a: int = 3\n",
+}
+
+
+def test_a_broken_part_is_one_line_and_takes_nothing_down(own_parts, tmp_path):
+    for number, text in enumerate(BROKEN_PARTS.values()):
+        (tmp_path / "own" / "strategy" / f"broken{number}.py").write_text(text)
+    code = (
+        "import logging\nfrom utils import parts\nfrom utils.conf import ConfError, all_keys, make_conf\n"
+        "from app.confs.api import _key\n"
+        f"tiny = {TINY!r}\n"
+        f"for number in range({len(BROKEN_PARTS)}):\n"
+        "    try: make_conf({**tiny, 'strategy': f'broken{number}'}, 'x.json')\n"
+        "    except ConfError as error: print(error)\n"
+        "logging.disable()\n"
+        "told = [_key(one.field) for one in all_keys() if one.name == 'strategy'][0]\n"
+        "print([part['name'] for part in told['parts']])\n"
+        "from utils.readme import parts_table\nassert 'lingering' in parts_table()\n"
+    )
+    *refused, listed = _python(["-c", code], own_parts).stdout.splitlines()
+    assert len(refused) == len(BROKEN_PARTS)
+    for number, line in enumerate(refused):
+        assert line.startswith(f"x.json: strategy: the part broken{number} cannot be used ("), line
+    assert listed == "['fedavg', 'fedavgm', 'lingering']"
+
+
 def test_every_part_says_what_it_is_in_both_languages_and_imports_no_torch():
     every = [(family, name) for family in parts.FAMILIES for name in parts.names(family)]
     assert {family for family, _ in every} >= {"task", "network", "strategy", "rounds", "selection", "local"}

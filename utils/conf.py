@@ -252,13 +252,13 @@ def all_keys() -> list[Declared]:
     """Every flat key there is: those of the networks, the general ones, those of the tasks."""
     found = [
         Declared("network", name, field)
-        for name in parts.names("network")
+        for name in parts.usable("network")
         for field in parts.declared("network", name)
     ]
     found += [Declared("", "", field) for field in _general()]
     return found + [
         Declared("task", name, field)
-        for name in parts.names("task")
+        for name in parts.usable("task")
         for field in parts.declared("task", name)
     ]
 
@@ -315,7 +315,7 @@ def make_conf(values: Any, where: str) -> Conf:
         _refuse_unknown(values, {declared.name for declared in all_keys()}, where)
         raise ConfError(where, "missing", name="type", doc=kind.metadata["doc"])
     task = parts.checked(values["type"], kind, where, "type")
-    network = parts.load("task", task).NETWORK
+    network = _network_of(task, where)
     own = {json_name(field): field for field in parts.declared("task", task)}
     nets = {json_name(field): field for field in parts.declared("network", network)}
     _refuse_unknown(values, {*general, *own, *nets}, where)
@@ -331,6 +331,18 @@ def make_conf(values: Any, where: str) -> Conf:
     _check_owners(conf, where)
     parts.check_parts(conf.parts(), found, where)
     return conf
+
+
+def _network_of(task: str, where: str) -> str:
+    """The family of networks that a task uses."""
+    try:
+        named: str = parts.load("task", task).NETWORK
+        parts.load("network", named)
+    except ConfError as error:
+        raise ConfError(where, error.said.code, **error.said.values) from None
+    except AttributeError:
+        raise ConfError(where, "broken_part", key="type", name=task, why="it names no NETWORK") from None
+    return named
 
 
 def _each(

@@ -13,12 +13,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import logging
 import math
 import os
 import pkgutil
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -82,9 +84,44 @@ def names(family: str) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
 
 
+@cache
 def load(family: str, name: str) -> ModuleType:
-    """The module of a part. Raises ImportError when there is none."""
-    return importlib.import_module(f"{FAMILIES[family]}.{name}")
+    """The module of a part. Raises ConfError, one line, when its file cannot be imported or does not say what it is."""
+    try:
+        module = importlib.import_module(f"{FAMILIES[family]}.{name}")
+        english, chinese = module.ABOUT
+        if not (isinstance(english, str) and isinstance(chinese, str)):
+            raise TypeError("ABOUT is not two texts")
+        for field in fields_of(getattr(module, "Keys", None)):
+            checked_declaration(field)
+    except Exception as error:  # whatever a file of somebody's own may raise
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        raise ConfError("", "broken_part", key=family, name=name, why=why) from error
+    return module
+
+
+def checked_declaration(field: dataclasses.Field[Any]) -> None:
+    """Raises TypeError when a key of a part is not declared with `key`, or without the limits of its type."""
+    kind = getattr(field.type, "__name__", field.type)
+    if "doc" not in field.metadata:
+        raise TypeError(f"{field.name} is not declared with key()")
+    if kind in ("int", "float") and not {"low", "high"} <= set(field.metadata):
+        raise TypeError(f"{field.name} is a number without low and high")
+    if kind not in ("int", "float", "str", "bool") and "check" not in field.metadata:
+        raise TypeError(f"{field.name} is neither int, float, str nor bool")
+
+
+def usable(family: str) -> tuple[str, ...]:
+    """The parts of a family that can be imported; of others the log has a line."""
+    found = []
+    for name in names(family):
+        try:
+            load(family, name)
+        except ConfError as error:
+            logging.getLogger(__name__).warning("%s", error)
+        else:
+            found.append(name)
+    return tuple(found)
 
 
 def fields_of(keys: Any) -> tuple[dataclasses.Field[Any], ...]:
@@ -138,12 +175,19 @@ def checked_part(family: str, value: Any, where: str, name: str | None = None) -
     if called not in known:
         what = said("one_of", all=", ".join(known)) if known else said("no_part")
         raise ConfError(where, "expected_found", key=place, what=what, found=shown(called))
-    kind = getattr(load(family, called), "Keys", None)
+    kind = getattr(_loaded(family, called, where), "Keys", None)
     allowed = {json_name(field) for field in fields_of(kind)}
     for one in asked:
         if one not in allowed | {"name"}:
             raise ConfError(where, "unknown_key", name=shown(f"{place}.{one}"))
     return Part(family, called, checked_keys(kind, asked, where, f"{place}.") if kind else None)
+
+
+def _loaded(family: str, name: str, where: str) -> ModuleType:
+    try:
+        return load(family, name)
+    except ConfError as error:
+        raise ConfError(where, error.said.code, **error.said.values) from None
 
 
 def checked(value: Any, field: dataclasses.Field[Any], where: str, name: str) -> Any:

@@ -38,7 +38,7 @@ def parts_table() -> str:
     lines = ["| family | part | keys | says |", "|---|---|---|---|"]
     for one in all_keys():
         family: str = one.field.metadata.get("part", "")
-        for name in parts.names(family) if family else ():
+        for name in parts.usable(family) if family else ():
             keys = [
                 f"`{json_name(field)}` ({_default(field)}; {_range(field)}): {field.metadata['doc']}"
                 for field in parts.declared(family, name)
@@ -136,7 +136,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
 def _range(field: dataclasses.Field[Any]) -> str:
     limits = field.metadata
     if family := limits.get("part"):
-        known = ", ".join(parts.names(family)) or "none yet"
+        known = ", ".join(parts.usable(family)) or "none yet"
         return f"list of parts: {known}" if field.default == () else f"part: {known}"
     if choices := parts.choices_of(field):
         return ", ".join(choices)

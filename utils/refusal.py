@@ -40,6 +40,7 @@ SENTENCES: dict[str, str] = {
     "whole": "a whole number",
     "finite": "a finite number",
     "one_of": "one of %(all)s",
+    "broken_part": "%(key)s: the part %(name)s cannot be used (%(why)s)",
     "no_part": "nothing, for there is none yet",
     "part": "a name, or an object with a name and keys",
     "parts": "a list of names, or of objects with a name and keys",

@@ -38,7 +38,7 @@ def confs() -> dict[str, Any]:
     return {
         "keys": [{**_key(one.field), "of": one.part} for one in all_keys()],
         "confs": shipped,
-        "tasks": {name: parts.load("task", name).NETWORK for name in parts.names("task")},
+        "tasks": {name: getattr(parts.load("task", name), "NETWORK", "") for name in parts.usable("task")},
     }
 
 
@@ -82,7 +82,7 @@ def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
         told["parts"] = [
             {"name": name, "about": parts.load(family, name).ABOUT[0],
              "keys": [{**_key(own), "of": name} for own in parts.declared(family, name)]}
-            for name in parts.names(family)
+            for name in parts.usable(family)
         ]  # fmt: skip
     if choices := parts.choices_of(field):
         told["choices"] = list(choices)

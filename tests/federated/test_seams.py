@@ -116,6 +116,7 @@ def dropped(tmp_path, monkeypatch):
         (folder / f"{name}.py").write_text(text)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
         monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
+        parts.load.cache_clear()
         assert name in parts.names(family)
 
     yield drop
