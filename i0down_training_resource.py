@@ -81,7 +81,7 @@ def _default_set(options: argparse.Namespace) -> str:
 def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> "list[Candidate]":
     from utils.data.examples import DataError
     from utils.photos.dataset import FETCHED
-    from utils.photos.sources import archive, commons, fetch, mwd, simulated
+    from utils.photos.sources import archive, commons, fetch, mwd, opensky, simulated
     from utils.photos.sources import folder as folders
 
     if options.source == "simulate":
@@ -95,7 +95,15 @@ def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> 
         if not options.path.exists():
             raise DataError(f"{options.path}: no such folder or zip file")
         return archive.from_zip(stack.enter_context(archive.open_zip(options.path)))
+    if options.source == "opensky" and options.path:
+        if not options.path.exists():
+            raise DataError(f"{options.path}: no such folder or zip file")
+        return opensky.opensky_in(options.path)
     web = fetch.Web(contact=options.contact)
+    if options.source == "opensky":
+        target = folder / FETCHED / "opensky.zip"
+        archive_ = stack.enter_context(opensky.fetch_opensky(web, options.url or opensky.URL, target))
+        return opensky.from_opensky(archive.files_in_zip(archive_))
     if options.source == "mwd":
         target = folder / FETCHED / "mwd.zip"
         return mwd.from_mwd(stack.enter_context(mwd.fetch_mwd(web, options.url or mwd.URL, target)))
@@ -121,6 +129,12 @@ def _parser() -> argparse.ArgumentParser:
     mwd = _source(sources, "mwd", "the public Multi-class Weather Dataset (CC BY 4.0), from its publisher")
     mwd.add_argument("--url", help="where its zip lies; the default address is unverified")
 
+    opensky = _source(sources, "opensky", "skies taken straight up with a phone, by outings (public domain)")
+    opensky.add_argument(
+        "path", type=Path, nargs="?", help="a folder or zip of it that you have; else it is downloaded"
+    )
+    opensky.add_argument("--url", help="where its zip lies; the default address is unverified")
+
     commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
     chosen = commons.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--category", metavar="NAME", help="a category of Commons")
@@ -130,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         "--count", type=_positive, default=200, metavar="N", help="at most N photos (default %(default)s)"
     )
     commons.add_argument("--api", help="another MediaWiki's api.php")
-    for network in (mwd, commons):
+    for network in (mwd, opensky, commons):
         network.add_argument(
             "--contact",
             type=_contact,

@@ -1,4 +1,4 @@
-"""Photos to test on: real ones where they are at hand, else simulated ones with the same faults."""
+"""Photos to test on: simulated ones with the faults of real ones, or real ones where one names them."""
 
 import os
 from collections.abc import Callable
@@ -36,11 +36,11 @@ def gather(folder: Path, source: Path, kind: str = "folder") -> Build:
 
 @pytest.fixture(scope="session")
 def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folders `shine` and `cloudy`; some cloudy files carry a stale orientation, as in the real data set."""
-    wanted = os.environ.get("SKYFED_PHOTOS")
-    real = Path(wanted) if wanted else ROOT.parent / "shared" / "photos" / "mwd"
-    if real.is_dir():
-        return real
+    """Folders `shine` and `cloudy`; some cloudy files carry a stale orientation, as in the real data set, which stands
+    here where SKYFED_PHOTOS names its folder.
+    """
+    if wanted := os.environ.get("SKYFED_PHOTOS"):
+        return Path(wanted)
     folder = tmp_path_factory.mktemp("photos")
     for name in ("shine", "cloudy"):
         (folder / name).mkdir()

@@ -37,7 +37,7 @@ class Candidate:
     scene: str = ""
 
 
-LICENCES = {"mwd": "CC BY 4.0", "simulated": "drawn by SkyFed"}
+LICENCES = {"mwd": "CC BY 4.0", "opensky": "public domain (Unlicense)", "simulated": "drawn by SkyFed"}
 
 
 def licence_of(source: str, rows: Iterable[PhotoRow]) -> str:

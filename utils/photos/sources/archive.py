@@ -44,13 +44,18 @@ def open_zip(path: Path) -> zipfile.ZipFile:
 def from_zip(
     archive: zipfile.ZipFile, wanted: Callable[[PurePosixPath], bool] = lambda path: True
 ) -> list[Candidate]:
-    """All wanted files of an open archive in order of name, a system's litter left out."""
-    found = []
+    """All wanted files of an open archive in order of name, labelled by their names, a system's litter left out."""
+    return [candidate(path, read) for path, read in files_in_zip(archive) if wanted(path)]
+
+
+def files_in_zip(archive: zipfile.ZipFile) -> list[tuple[PurePosixPath, Callable[[], bytes]]]:
+    """All files of an open archive in order of name with what reads them, a system's litter left out."""
+    found: list[tuple[PurePosixPath, Callable[[], bytes]]] = []
     for member in sorted(archive.infolist(), key=lambda member: member.filename):
         path = PurePosixPath(member.filename.replace("\\", "/"))
         litter = any(is_litter(part) for part in path.parts if part != "..")
-        if not member.is_dir() and not litter and wanted(path):
-            found.append(candidate(path, partial(_read, archive, member)))
+        if not member.is_dir() and not litter:
+            found.append((path, partial(_read, archive, member)))
     return found
 
 

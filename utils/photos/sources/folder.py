@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -13,12 +13,17 @@ _LITTER = {"__macosx", "thumbs.db", "desktop.ini"}
 
 
 def from_folder(root: Path) -> list[Candidate]:
-    """All files below `root` in order of name, hidden ones and a system's litter left out.
+    """All files below `root` in order of name, labelled by their names."""
+    return [candidate(path, read) for path, read in files_in_folder(root)]
+
+
+def files_in_folder(root: Path) -> list[tuple[PurePosixPath, Callable[[], bytes]]]:
+    """All files below `root` in order of name with what reads them, hidden ones and a system's litter left out.
 
     Links to folders are not followed, so a loop ends nowhere.
     """
     return [
-        candidate(PurePosixPath(path.relative_to(root).as_posix()), partial(_read, path))
+        (PurePosixPath(path.relative_to(root).as_posix()), partial(_read, path))
         for path in sorted(_files(root))
     ]
 
