@@ -101,12 +101,15 @@ class Comparison:
         return f"{better} is better than {worse}"
 
 
-def answers(result: Mapping[str, Any], without: Collection[str] = ()) -> Answers:
-    """Collect the answers of a checked result, leaving out the examples whose id is in `without`."""
+def answers(result: Mapping[str, Any], without: Collection[str] = (), source: str | None = None) -> Answers:
+    """Collect the answers of a checked result, leaving out the examples whose id is in `without`; of one source only
+    where that is named.
+    """
     found: dict[str, tuple[int, str]] = {}
     for repeat in result["repeats"]:
         test = repeat["test"]
-        found.update(zip(test["id"], zip(test["truth"], test["scene"], strict=True), strict=True))
+        told = zip(test["id"], test["truth"], test["scene"], test["source"], strict=True)
+        found.update((one, (truth, scene)) for one, truth, scene, whose in told if source in (None, whose))
     for left_out in without:
         found.pop(left_out, None)
     ids = tuple(sorted(found))
@@ -123,6 +126,11 @@ def answers(result: Mapping[str, Any], without: Collection[str] = ()) -> Answers
     names = {scene: number for number, scene in enumerate(sorted({found[one][1] for one in ids}))}
     scenes = np.fromiter((names[found[one][1]] for one in ids), np.int64, len(ids))
     return Answers(ids, scenes, np.fromiter((found[one][0] for one in ids), np.int64, len(ids)), right)
+
+
+def sources(result: Mapping[str, Any]) -> list[str]:
+    """The sources of the examples that a result was judged on, sorted."""
+    return sorted({one for repeat in result["repeats"] for one in repeat["test"]["source"]})
 
 
 def sums(given: Answers) -> Sums:

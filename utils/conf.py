@@ -52,6 +52,17 @@ def _checked_holds(value: Any, where: str, name: str) -> Holds:
     return tuple(tuple(owners) for owners in value)
 
 
+def _checked_sources(value: Any, where: str, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ConfError(where, "expected_found", key=name, what=said("list_of_sources"), found=kind_of(value))
+    for one in value:
+        if not (isinstance(one, str) and parts.is_plain_name(one)):
+            raise ConfError(where, "expected_found", key=name, what=said("list_of_sources"), found=shown(one))
+    if len(set(value)) != len(value):
+        raise ConfError(where, "expected_found", key=name, what=said("each_once"), found=shown(value))
+    return tuple(value)
+
+
 def _part(family: str) -> Any:
     def check(value: Any, where: str, name: str) -> Part:
         return parts.checked_part(family, value, where, name)
@@ -106,6 +117,17 @@ class Conf:
         above_low=True,
     )
     data: str = key("name of the set of examples, a folder of `data/`", default="mwd", name=True)
+    train_on: tuple[str, ...] = key(
+        "names of the sources whose examples are trained on, all but one deck for validation; every example of "
+        "`judge_on` is then judged, in one repeat a seed. Empty: all sources, held out in folds",
+        default=(),
+        check=_checked_sources,
+    )
+    judge_on: tuple[str, ...] = key(
+        "names of the sources that are judged with `train_on`; none of these may be trained on",
+        default=(),
+        check=_checked_sources,
+    )
     owners: int = key(
         "number of owners the examples fall to; 0 means `no_models`", default=0, low=0, high=100_000
     )
@@ -124,9 +146,9 @@ class Conf:
     )
     partition: str = key(
         "how examples fall to owners: `equal` shuffled parts, `dirichlet` label skew at equal sizes, "
-        "`quantity` skew of sizes, `shards` sorted by label",
+        "`quantity` skew of sizes, `shards` sorted by label, `source` each owner the examples of one source",
         default="equal",
-        choices=("equal", "dirichlet", "quantity", "shards"),
+        choices=("equal", "dirichlet", "quantity", "shards", "source"),
     )
     alpha: float = key(
         "concentration of the Dirichlet draw of `dirichlet` and `quantity`; smaller is more unequal",
@@ -329,6 +351,7 @@ def make_conf(values: Any, where: str) -> Conf:
         found |= {name: getattr(part.keys, field.name) for name, field in keys.items()}
     parts.check_together(found, {**nets, **general, **own}, where)
     _check_owners(conf, where)
+    _check_sources(conf, where)
     parts.check_parts(conf.parts(), found, where)
     return conf
 
@@ -388,6 +411,16 @@ def _check_owners(conf: Conf, where: str) -> None:
     period = conf.pool // math.gcd(conf.pool, len(held))
     if conf.rotations > period:
         raise refuse("rotations", said("turns", most=period), conf.rotations)
+
+
+def _check_sources(conf: Conf, where: str) -> None:
+    """What is judged was never trained on."""
+    if bool(conf.train_on) != bool(conf.judge_on):
+        missing = "judge_on" if conf.train_on else "train_on"
+        raise ConfError(where, "expected_found", key=missing, what=said("list_of_sources"), found="[]")
+    for source in conf.judge_on:
+        if source in conf.train_on:
+            raise ConfError(where, "both", key="judge_on", name=source)
 
 
 class _TwiceError(ValueError):

@@ -27,13 +27,18 @@ from utils.tasks import classes_of
 Hook = Callable[[Repeat, State], None]
 
 
+def folds_of(conf: Conf, folds: int) -> int:
+    """How many folds are held out in turn: one with `train_on`, where all that is judged is held out anyway."""
+    return 1 if conf.train_on else folds
+
+
 def plan_repeats(conf: Conf, folds: int, seeds: int) -> list[Repeat]:
     """All repeats of a conf; the first is the one whose model is kept."""
     return [
         Repeat(fold, seed, rotation)
         for rotation in range(conf.rotations)
         for seed in range(seeds)
-        for fold in range(folds)
+        for fold in range(folds_of(conf, folds))
     ]
 
 

@@ -26,6 +26,7 @@ SENTENCES: dict[str, str] = {
     # a value
     "expected_found": "%(key)s: expected %(what)s, found %(found)s",
     "expected": "%(key)s: expected %(what)s",
+    "both": "%(key)s: %(name)s is trained on as well",
     "held_twice": "%(key)s: what an owner has is held twice",
     "needs": "%(key)s: %(part)s needs %(other)s %(what)s, found %(found)s",
     "refuses": "%(key)s: %(part)s does not go with %(other)s %(found)s",
@@ -53,6 +54,8 @@ SENTENCES: dict[str, str] = {
     "at_least": "at least %(least)s",
     "at_least_key": "at least %(key)s (%(least)s)",
     "lists": "%(count)s lists",
+    "list_of_sources": "a list of names of sources",
+    "each_once": "each name once",
     "lists_of_owners": "a list with, for each client, a list of owner numbers",
     "owners_below": "owner numbers below %(number)s",
     "turns": "at most %(most)s, after which the clients hold the same examples again",
@@ -60,6 +63,8 @@ SENTENCES: dict[str, str] = {
     "no_set": "%(file)s: no such file; i0down_training_resource.py makes it",
     "too_few_examples": "%(count)s training examples cannot fall to %(owners)s owners",
     "too_many_shards": "%(count)s training examples cannot be cut into %(shards)s shards",
+    "other_sources": "the training examples come from %(count)s sources (%(names)s), so there must be %(count)s "
+    "owners, not %(owners)s",
     "too_many_owners": "more than %(most)s owners are not drawn",
 }
 

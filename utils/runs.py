@@ -22,7 +22,7 @@ from utils.checkpoints import Checkpoints
 from utils.conf import Conf, ConfError, make_conf
 from utils.data.examples import Examples
 from utils.engines import Engine, EngineError
-from utils.experiment import plan_repeats, run_repeat
+from utils.experiment import folds_of, plan_repeats, run_repeat
 from utils.federated.bench import Bench, Repeat, RunError, State, scores, share_out
 from utils.files import atomic_write
 from utils.model_card import model_card
@@ -71,6 +71,7 @@ def prepare(
     Raises DataError or PartitionError when the examples do not suffice for every repeat, ResultError when the
     unfinished run cannot be resumed.
     """
+    folds = folds_of(conf, folds)
     repeats = plan_repeats(conf, folds, seeds)
     for repeat in repeats:
         share_out(conf, repeat, examples)

@@ -101,12 +101,20 @@ def _as_json(value: Any) -> Any:
 def _outcome(conf: Conf) -> dict[str, Any]:
     if conf.pool > MAX_OWNERS:
         raise PartitionError("", "too_many_owners", most=MAX_OWNERS)
-    every, decks = conf.task.module.outline(conf, current_app.config["DATA"])
-    targets = every[np.array([split_of(int(deck), 0) == "train" for deck in decks], dtype=bool)]
-    fallen = partition(targets, conf, conf.partition_seed)
+    every, decks, sources = conf.task.module.outline(conf, current_app.config["DATA"])
+    if conf.train_on:
+        held = [
+            source in conf.train_on and split_of(int(d), 0) != "val"
+            for source, d in zip(sources, decks, strict=True)
+        ]
+    else:
+        held = [split_of(int(deck), 0) == "train" for deck in decks]
+    train = np.flatnonzero(held)
+    targets = every[train]
+    fallen = partition(targets, conf, conf.partition_seed, [sources[index] for index in train])
     counts = [np.bincount(targets[part], minlength=len(classes_of(conf))).tolist() for part in fallen]
-    held = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
-    steps = max(math.ceil(examples / conf.batch_size) for examples in held) * conf.local_epochs
+    shares = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
+    steps = max(math.ceil(examples / conf.batch_size) for examples in shares) * conf.local_epochs
     return {
         "owners": [
             {"name": owner_name(number), "examples": sum(count), "counts": count}
@@ -114,5 +122,5 @@ def _outcome(conf: Conf) -> dict[str, Any]:
         ],
         "degree": degree_of_non_iid(counts),
         "steps": steps * conf.global_epochs,
-        "examples": round(sum(held) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
+        "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
     }  # fmt: skip

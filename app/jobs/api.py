@@ -84,6 +84,7 @@ def job(number: int) -> dict[str, Any]:
     """One of one's own trainings (for admins: any) as it stands, with the curves so far."""
     one = _own(number)
     conf = json.loads(one.conf)
+    folds = 1 if conf.get("train_on") else one.folds
     status = service.status_of(number) or {}
     unfinished = live().unfinished().get(one.run, {})
     at_work = [
@@ -95,7 +96,7 @@ def job(number: int) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         **_told(one, positions()), "conf": conf, "at_work": at_work, "curves": unfinished.get("begun", {}),
-        "rounds": conf["global_epochs"], "repeats": one.folds * one.seeds * conf["rotations"],
+        "rounds": conf["global_epochs"], "repeats": folds * one.seeds * conf["rotations"],
     }  # fmt: skip
 
 

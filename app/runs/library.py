@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare
+from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series, shifts
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
@@ -261,6 +261,7 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
             {**client, "fold": r["fold"], "seed": r["seed"], "rotation": r["rotation"], "client": number}
             for r in repeats for number, client in enumerate(r["clients"])
         ],
+        "by_source": [by_source(result, source) for source in sources(result)],
         "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
         "misjudged": misjudged(result),
         "citation": citation(name, result),
@@ -276,6 +277,17 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "model": result.get("model"),
         "machine": result.get("machine"),
         "axes": COSTS,
+    }  # fmt: skip
+
+
+def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """How a run did on the test examples of one source, pooled over folds and seeds."""
+    given = answers(result, source=source)
+    return {
+        "source": source, "examples": len(given.ids),
+        **estimate("accuracy", accuracy(given, resamples=1000)),
+        **estimate("balanced", accuracy(given, balanced=True, resamples=1000)),
+        "scenes": int(given.scenes.max()) + 1,
     }  # fmt: skip
 
 

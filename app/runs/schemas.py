@@ -55,11 +55,21 @@ class MisjudgedSchema(Schema):
     probability = _number()
 
 
+class SourceSchema(Schema):
+    """How a run did on the test examples of one source, with 95 % intervals over scenes."""
+
+    source = _text()
+    examples, scenes = (fields.Integer(required=True) for _ in range(2))
+    accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
+    balanced, balanced_low, balanced_high = _number(), _number(), _number()
+
+
 class DetailsSchema(RunSchema):
     """One run."""
 
     owners = fields.List(fields.Dict(keys=fields.String()), required=True)
     clients = fields.List(fields.Dict(keys=fields.String()), required=True)
+    by_source = fields.List(fields.Nested(SourceSchema), required=True)
     confusion = fields.List(
         fields.List(fields.Integer()),
         required=True,

@@ -90,17 +90,36 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
 
     Raises DataError or PartitionError, one line, when there are too few for it.
     """
-    train, val, test = (examples.split(repeat.fold, part) for part in ("train", "val", "test"))
-    parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed)
+    train, val, test = split(conf, repeat.fold, examples)
+    if not len(train):
+        raise DataError(f"{examples.name}: no training examples{_of(conf.train_on)}")
+    sources = [examples.sources[index] for index in train]
+    parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed, sources)
     # Only now unreadable examples drop out: their owner goes on without them, the others keep what they have.
     owners = [_usable(examples, train[part]) for part in parts]
     val, test = _usable(examples, val), _usable(examples, test)
     if not len(test):
-        raise DataError(f"{examples.name}: fold {repeat.fold} has no test examples")
+        raise DataError(f"{examples.name}: fold {repeat.fold} has no test examples{_of(conf.judge_on)}")
     if conf.early_stop and not len(val):
         raise DataError(f"{examples.name}: early_stop needs validation examples, fold {repeat.fold} has none")
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
     return Shares(clients, owners, val, test)
+
+
+def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, Indices]:
+    """Indices of training, validation and test examples. With `train_on` these are of different sources: every example
+    of `judge_on` is a test example, and the deck that `fold` would validate on is left out of the training.
+    """
+    parts = [examples.split(fold, part) for part in ("train", "val", "test")]
+    if not conf.train_on:
+        return parts[0], parts[1], parts[2]
+    sources = np.array(examples.sources)
+    trained, judged = (np.flatnonzero(np.isin(sources, names)) for names in (conf.train_on, conf.judge_on))
+    return np.setdiff1d(trained, parts[1]), np.intersect1d(trained, parts[1]), judged
+
+
+def _of(sources: Sequence[str]) -> str:
+    return f" of {' and '.join(sources)}" if sources else ""
 
 
 def _usable(examples: Examples, indices: Indices) -> Indices:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,32 @@ class PartitionError(Refusal):
     """The examples cannot be shared out as asked; the text is one line."""
 
 
-def partition(labels: NDArray[np.int64], conf: Conf, partition_seed: int) -> list[Indices]:
+def partition(
+    labels: NDArray[np.int64], conf: Conf, partition_seed: int, sources: Sequence[str] = ()
+) -> list[Indices]:
     """Share out the examples `0 .. len(labels) - 1` among `conf.pool` owners.
 
     `labels` (shape (n,), class numbers; `dirichlet` knows two classes) must come in an order that does not depend on
-    the machine (SkyFed sorts examples by id). Returns one sorted index array per owner; together they hold
-    every example exactly once. Raises PartitionError when an owner would get nothing.
+    the machine (SkyFed sorts examples by id). `sources` (n,) are needed by the scheme `source` only. Returns one sorted
+    index array per owner; together they hold every example exactly once. Raises PartitionError when an owner would get
+    nothing.
     """
     owners = conf.pool
     if len(labels) < owners:
         raise PartitionError("", "too_few_examples", count=len(labels), owners=owners)
+    if conf.partition == "source":
+        return _by_source(np.array(sources), owners)
     rng = np.random.default_rng([PARTITION_STREAM, partition_seed, owners])
     parts = SCHEMES[conf.partition](np.asarray(labels), owners, conf, rng)
     return [np.sort(part) for part in parts]
+
+
+def _by_source(sources: NDArray[np.str_], owners: int) -> list[Indices]:
+    """Each owner has the examples of one source, in the order of their names: who holds what camera."""
+    names = np.unique(sources)
+    if len(names) != owners:
+        raise PartitionError("", "other_sources", count=len(names), names=", ".join(names), owners=owners)
+    return [np.flatnonzero(sources == name) for name in names]
 
 
 def _equal(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:

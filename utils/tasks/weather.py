@@ -68,7 +68,7 @@ def open_examples(conf: Conf, data: Path) -> Examples:
     return open_photos(data / conf.data, conf.task.keys.store_side, data / ".store")
 
 
-def outline(conf: Conf, data: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def outline(conf: Conf, data: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
     """See `utils.tasks`."""
     import numpy as np
 
@@ -76,7 +76,7 @@ def outline(conf: Conf, data: Path) -> tuple[NDArray[np.int64], NDArray[np.int64
 
     rows = [row for row in read_manifest(data / conf.data) if row.file]
     targets = np.array([CLASSES.index(row.label) for row in rows], dtype=np.int64)
-    return targets, np.array([row.deck for row in rows], dtype=np.int64)
+    return targets, np.array([row.deck for row in rows], dtype=np.int64), [row.source for row in rows]
 
 
 def for_training(inputs: NDArray[np.uint8], conf: Conf, rng: np.random.Generator) -> torch.Tensor:

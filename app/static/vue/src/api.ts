@@ -68,7 +68,18 @@ export interface Quality {
 
 export type Calibration = Record<"plain" | "scaled", Quality> & { temperature: number };
 
+export interface BySource {
+  source: string;
+  examples: number;
+  scenes: number;
+  accuracy: number;
+  accuracy_low: number;
+  accuracy_high: number;
+  balanced: number;
+}
+
 export interface Details extends Run {
+  by_source: BySource[];
   owners: Owner[];
   clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy: number | null }[];
   confusion: number[][];
