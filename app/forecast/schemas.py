@@ -11,7 +11,7 @@ class SayingSchema(Schema):
     """What one model says: answer, calibrated probability of sunny, how unlike skies (above 1: none), mean light."""
 
     answer = fields.String(
-        required=True, validate=validate.OneOf(("sunny", "cloudy", "unsure", "night", "no sky"))
+        required=True, validate=validate.OneOf(("sunny", "cloudy", "unsure", "night", "no colour", "no sky"))
     )
     probability, strangeness, light = (fields.Float(required=True) for _ in range(3))
     role, run = fields.String(required=True), fields.String(required=True)

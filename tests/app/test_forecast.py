@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from app.forecast.api import MAX_KEPT, MAX_PHOTO_BYTES, MAX_PHOTOS
-from app.forecast.service import is_night
+from app.forecast.service import is_night, sample
 from tests.conftest import ROOT
 from tests.forecast.non_skies import screenshot
 from utils.forecast.predictor import Predictor, read_photo
@@ -159,6 +159,16 @@ def test_kinds_of_photos_that_are_welcome(browse, kind):
 def test_what_is_no_sky_is_said_to_be_none(browse):
     window = as_file(screenshot(np.random.default_rng(0)))
     assert send(browse(), window).json["forecasts"][0]["forecast"]["answer"] == "no sky"
+
+
+def test_a_photo_without_colour_is_told_so_and_kept_so(browse):
+    grey = io.BytesIO()
+    Image.open(io.BytesIO(sample(4))).convert("L").save(grey, "PNG")
+    browser = browse("user")
+    said = send(browser, grey.getvalue(), path="/api/v1/forecast?compare=true").json["forecasts"][0]
+    assert {said["forecast"]["answer"], *(other["answer"] for other in said["others"])} == {"no colour"}
+    kept = send(browser, grey.getvalue(), path="/api/v1/forecasts?model=federated")
+    assert kept.status_code == 200 and kept.json["answer"] == "no colour"
 
 
 def test_nothing_of_a_photo_touches_the_disk(browse, site, tmp_path, monkeypatch):

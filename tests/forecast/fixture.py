@@ -42,6 +42,7 @@ def pictures():
         "sunny": sunny[:90, :120],
         "cloudy": np.asarray(Image.fromarray(cloudy).resize((97, 200))),
         "night": sunny[40:104, :100] // 12,
+        "no colour": np.repeat(cloudy[:80, :90, 1:2], 3, axis=2),
         "noise": np.random.default_rng(7).integers(0, 256, (64, 75, 3), np.uint8),
         "smaller than the square": cloudy[:70, 20:84],
     }

@@ -56,6 +56,15 @@ def test_the_heat_map_is_what_covering_does(predictor):
     assert np.sign(fall) == np.sign(heat[top, left])
 
 
+def test_a_photo_without_colour_is_its_own_answer_and_faint_colour_is_enough(predictor):
+    grey = np.repeat(simulate(3, 0)[0][..., 1:2], 3, axis=2)
+    assert predictor.judge(square_of(Image.fromarray(grey))).answer == "no colour"
+    tinted = np.clip(grey.astype(int) + np.array([0, 0, 3]), 0, 255).astype(np.uint8)
+    assert predictor.judge(square_of(Image.fromarray(tinted))).answer != "no colour"
+    black = (grey * 0.05).astype(np.uint8)
+    assert predictor.judge(square_of(Image.fromarray(black))).answer == "night"
+
+
 def test_a_dark_picture_is_a_night_and_a_window_of_a_program_no_sky(predictor):
     dark = (simulate(3, 0)[0] * 0.08).astype(np.uint8)
     assert predictor.judge(square_of(Image.fromarray(dark))).answer == "night"

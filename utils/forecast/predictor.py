@@ -22,6 +22,9 @@ from utils.tasks.weather import CLASSES
 
 DARK = 0.12
 """Mean light (0..1) below which a picture is taken at night, as far as its pixels tell."""
+COLOURLESS = 0.004
+"""Mean difference of the strongest and the weakest channel (0..1) below which a picture has no colour: a
+black-and-white photo. Faint tints lie above it, and so do real overcast skies; no statistic tells these two apart."""
 _PATCH, _STEP = 4, 2  # sixteenths of a side: what the heat map covers at a time, and how far it moves
 
 
@@ -29,7 +32,7 @@ _PATCH, _STEP = 4, 2  # sixteenths of a side: what the heat map covers at a time
 class Verdict:
     """What a model says of a photo.
 
-    `answer` is "sunny", "cloudy", "unsure", "night" or "no sky"; `probability` that of sunny, calibrated;
+    `answer` is "sunny", "cloudy", "unsure", "night", "no colour" or "no sky"; `probability` that of sunny, calibrated;
     `strangeness` how unlike skies the picture is (above 1: no sky); `light` its mean light, 0..1.
     """
 
@@ -72,6 +75,8 @@ class Predictor:
         answer = self.calibration.answer(probability)
         if night or (night is None and light < DARK):
             answer = "night"
+        elif float((square.max(0) - square.min(0)).mean()) < COLOURLESS:
+            answer = "no colour"
         elif strangeness > 1:
             answer = "no sky"
         return Verdict(answer, probability, strangeness, light)

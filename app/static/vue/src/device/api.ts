@@ -2,7 +2,7 @@
 import { change, get } from "../api";
 
 export interface Saying {
-  answer: "sunny" | "cloudy" | "unsure" | "night" | "no sky";
+  answer: "sunny" | "cloudy" | "unsure" | "night" | "no colour" | "no sky";
   probability: number;
   strangeness: number;
   light: number;

@@ -17,7 +17,7 @@ export interface DeviceModel {
 }
 
 export interface Verdict {
-  answer: "sunny" | "cloudy" | "unsure" | "night" | "no sky";
+  answer: "sunny" | "cloudy" | "unsure" | "night" | "no colour" | "no sky";
   probability: number; // of sunny
   strangeness: number;
   light: number;
@@ -31,6 +31,7 @@ export class Refused extends Error {
 }
 
 const DARK = 0.12;
+const COLOURLESS = 0.004; // as utils/forecast/predictor.py has it
 const SMALLEST = 64;
 const [PATCH, STEP] = [(SIDE * 4) / 16, (SIDE * 2) / 16];
 const STARTS = Array.from({ length: (SIDE - PATCH) / STEP + 1 }, (_, number) => number * STEP);
@@ -48,10 +49,22 @@ export function verdict(
   const light = mean(lightOf(square));
   let answer: Verdict["answer"] = "unsure";
   if (light < DARK) answer = "night";
+  else if (colourOf(square) < COLOURLESS) answer = "no colour";
   else if (strange > 1) answer = "no sky";
   else if (probability >= model.sunny_from) answer = "sunny";
   else if (probability <= model.cloudy_to) answer = "cloudy";
   return { answer, probability, strangeness: strange, light };
+}
+
+/** Mean difference of the strongest and the weakest channel, 0..1. */
+function colourOf(square: Float32Array): number {
+  const area = SIDE * SIDE;
+  return mean(
+    Float64Array.from({ length: area }, (_, at) => {
+      const channels = [square[at]!, square[area + at]!, square[2 * area + at]!];
+      return Math.max(...channels) - Math.min(...channels);
+    }),
+  );
 }
 
 /** How much the logit falls when a part is painted in the mean colour, 7 × 7, the largest 1 in size. */
