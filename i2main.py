@@ -66,8 +66,13 @@ def _begin(given: argparse.Namespace) -> int:
 
 def _train(given: argparse.Namespace) -> int:
     from utils.conf import ConfError, load_conf
+    from utils.parts import check_own
     from utils.results import ResultError
 
+    try:
+        check_own()
+    except ConfError as error:
+        return _refuse(error)
     if given.keys:
         from utils.readme import keys_table, parts_table
 

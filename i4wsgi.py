@@ -22,10 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
     from app.cli import backup, create_admin, prepare_database, restore
     from app.config import ConfigError, demo, production
     from app.serving import is_free, serve
+    from utils.parts import ConfError, check_own
 
     try:
+        check_own()
         app = create_app(demo() if given.demo else production())
-    except ConfigError as error:
+    except (ConfigError, ConfError) as error:
         print(error, file=sys.stderr)
         return 2
     if given.command == "admin":

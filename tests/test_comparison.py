@@ -197,6 +197,28 @@ def test_it_is_the_bootstrap_written_out(monkeypatch):
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
 
 
+def test_what_is_together_on_either_side_of_a_pair_is_together_whichever_comes_first():
+    rng = np.random.default_rng(14)
+    fine, coarse = (rng.random((3, 1, 120)) < share for share in (0.9, 0.8))
+    scenes = [f"scene{i // 12}" for i in range(120)]
+    a, b = _result(fine), _result(coarse, scenes=scenes)
+    (there,), (back,) = compare({"a": a, "b": b}), compare({"b": b, "a": a})
+    assert there.p == back.p and there.scenes == back.scenes == 10
+    assert there.difference.low == pytest.approx(-back.difference.high)
+    chained = _result(fine, scenes=[f"other{(i + 6) // 12}" for i in range(120)])
+    (one,) = compare({"a": chained, "b": b})
+    assert one.scenes == 1 and one.sentence == "one common scene, too few to tell a from b"
+
+
+def test_a_pair_says_the_same_alone_and_among_others():
+    rng = np.random.default_rng(15)
+    scenes = [f"scene{i // 12}" for i in range(120)]
+    a, b, c = (_result(rng.random((3, 1, 120)) < 0.8, scenes=of) for of in (None, scenes, scenes))
+    (alone,) = compare({"b": b, "c": c})
+    among = {(one.a, one.b): one for one in compare({"a": a, "b": b, "c": c})}["b", "c"]
+    assert (among.p, among.difference) == (alone.p, alone.difference)
+
+
 def test_many_scenes_are_dealt_to_blocks_and_the_interval_stays_what_it_was(monkeypatch):
     rng = np.random.default_rng(12)
     given = answers(_result(rng.random((2, 1, 3000)) < 0.9))

@@ -120,8 +120,8 @@ def test_a_key_of_another_task_or_network_is_refused_and_named(tmp_path):
     task = tmp_path / "task" / "numbers.py"
     task.parent.mkdir()
     task.write_text(
-        "from dataclasses import dataclass\nfrom utils.parts import key\n"
-        "ABOUT, CLASSES, NETWORK = ('x', 'x'), ('a', 'b'), 'resnet'\n"
+        "from dataclasses import dataclass\nfrom utils.parts import key\nfrom utils.tasks.weather import *\n"
+        "ABOUT, CLASSES, NETWORK = ('numbers', 'x'), ('a', 'b'), 'resnet'\n"
         "@dataclass(frozen=True)\nclass Keys:\n    noise: float = key('x', zh='x', default=0.0, low=0.0, high=1.0)\n"
     )
     code = (
@@ -212,6 +212,14 @@ BROKEN_PARTS = {
     "no word of what it is": "class Strategy: pass",
     "a key without limits": "from dataclasses import dataclass\nfrom utils.parts import key\nABOUT = ('x', 'x')\n"
     "@dataclass(frozen=True)\nclass Keys:\n    a: float = key('x', default=1.0)\n",
+    "an exit": "raise SystemExit(3)",
+    "one text only": "ABOUT = 'hello'\nclass Strategy: pass",
+    "no class": "ABOUT = ('it is', 'x')",
+    "keys that are none": "ABOUT = ('it is', 'x')\nclass Strategy: pass\nclass Keys: pass",
+    "a key called name": "from dataclasses import dataclass\nfrom utils.parts import key\nABOUT = ('it is', 'x')\n"
+    "class Strategy: pass\n@dataclass(frozen=True)\nclass Keys:\n    name: str = key('x', default='')\n",
+    "needs that are none": "ABOUT = ('it is', 'x')\nclass Strategy: pass\nNEEDS = {'k': 5}",
+    "needs of no key": "ABOUT = ('it is', 'x')\nclass Strategy: pass\nNEEDS = {'nokey': (5,)}",
     "a key that is none": "from dataclasses import dataclass\nABOUT = ('x', 'x')\n"
     "@dataclass(frozen=True)\nclass Keys:\n    a: int = 3\n",
 }
@@ -236,7 +244,66 @@ def test_a_broken_part_is_one_line_and_takes_nothing_down(own_parts, tmp_path):
     assert len(refused) == len(BROKEN_PARTS)
     for number, line in enumerate(refused):
         assert line.startswith(f"x.json: strategy: the part broken{number} cannot be used ("), line
-    assert listed == "['fedavg', 'fedavgm', 'lingering']"
+    last = len(BROKEN_PARTS) - 2  # "needs of no key" is known only where a conf names it
+    assert listed == f"['broken{last}', 'fedavg', 'fedavgm', 'lingering']"
+
+
+@pytest.mark.parametrize("kind", ["no folder", "a name that is taken"])
+def test_a_folder_of_ones_own_that_would_be_ignored_is_told(tmp_path, kind, script, monkeypatch):
+    monkeypatch.setenv(parts.EXTRA, str(tmp_path / "own"))
+    if kind != "no folder":
+        (tmp_path / "own" / "strategy").mkdir(parents=True)
+        (tmp_path / "own" / "strategy" / "fedavg.py").write_text(DROPPED)
+    for arguments in (("i2main.py", "--keys"), ("i4wsgi.py", "--demo")):
+        done = script(*arguments)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert str(tmp_path / "own") in done.stderr
+
+
+FAULTS = {
+    "raises at once": ("def __init__(self, conf): raise ValueError('not today')", "ValueError: not today"),
+    "raises later": ("def finish(self): return {}['x']", "KeyError: 'x'"),
+    "double precision": ("def finish(self): return self.mean()", "made weights of float64"),
+    "too short": ("def finish(self): return super().finish()[:9]", "of shape (9,), expected float32"),
+    "a series of every run": ("def series(self): return {'loss': (1.0, '', 'none')}", "calls a series loss"),
+    "a series sideways": (
+        "def series(self): return {'drift': (1.0, '', 'sideways')}",
+        "'drift': expected better",
+    ),
+    "a series now and then": (
+        "seen = 0\n    def series(self):\n        self.seen += 1\n"
+        "        return {'drift': (1.0, '', 'none')} if self.seen == 1 else {}",
+        "its series drift in every round",
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "says"), FAULTS.values(), ids=FAULTS)
+def test_a_part_that_fails_in_training_fails_its_run_in_one_line_and_no_other(tmp_path, data, code, says):
+    own = tmp_path / "own" / "strategy" / "faulty.py"
+    own.parent.mkdir(parents=True)
+    own.write_text(
+        "from utils.federated.strategies import fedavg\nABOUT = ('it fails', 'x')\n"
+        f"class Strategy(fedavg.Strategy):\n    {code}\n"
+    )
+    for name, strategy in (("conf_bad", "faulty"), ("conf_good", "fedavg")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({**TINY, "global_epochs": 2, "strategy": strategy}))
+    arguments = [
+        "-c",
+        tmp_path / "conf_bad.json",
+        "-c",
+        tmp_path / "conf_good.json",
+        "--data",
+        data,
+        "--quiet",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", parts.EXTRA: str(tmp_path / "own")}
+    done = _python(
+        ["i2main.py", *arguments, "--workers", "1", "--out", tmp_path / "out"], environment, status=1
+    )
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("conf_bad: ") and says in done.stderr, done.stderr
+    assert read_result(tmp_path / "out" / "conf_good.json.pkl")["acc"]
 
 
 def test_every_part_says_what_it_is_in_both_languages_and_imports_no_torch():

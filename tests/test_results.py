@@ -99,6 +99,16 @@ def make_format_1(**changes):
     }  # fmt: skip
 
 
+def _for_classes(classes):
+    """A repeat of so many classes, with 4,000 scenes."""
+    repeat, ids = make_result()["repeats"][0], [f"p{n}" for n in range(4000)]
+    test = {
+        "id": ids, "scene": list(ids), "source": ["s"] * 4000, "truth": [0] * 4000, "said": [0] * 4000,
+        "probability": [0.5] * 4000, "probability_of_truth": [0.5] * 4000, "views": {},
+    }  # fmt: skip
+    return {**repeat, "test": test}
+
+
 def _changed(path, value, result=None):
     """A small result with the entry at `path` replaced."""
     result = result or make_result()
@@ -234,6 +244,27 @@ BROKEN = {
             for n in range(200)
         ]
     ),
+    "a seed that judged other examples": make_result(
+        repeats=[
+            make_result()["repeats"][0],
+            {
+                **make_result()["repeats"][0],
+                "seed": 1,
+                "test": {**make_result()["repeats"][0]["test"], "id": ["aa", "cc"]},
+            },
+        ]
+    ),
+    "seeds and rotations that do not meet": make_result(
+        repeats=[{**make_result()["repeats"][0], "seed": n, "rotation": n} for n in range(2)]
+    ),
+    "an example in two folds": make_result(
+        repeats=[{**make_result()["repeats"][0], "fold": n} for n in range(2)]
+    ),
+    "classes and scenes that ask for more memory than there is": make_result(
+        classes=[f"c{n}" for n in range(10_000)],
+        repeats=[{**_for_classes(10_000), "seed": n} for n in range(1)],
+    ),
+    "more points than a chart could hold": make_result(acc=[0.5] * 200_000, loss=[0.5] * 200_000),
     "deep": _deep(),
     "format 1, a label of two": _changed(("repeats", 0, "test", "label"), [0, 2], make_format_1()),
     "format 1, probability above one": _changed(

@@ -62,6 +62,7 @@ class Checkpoints:
             with np.load(path, allow_pickle=False) as packed:
                 record, round_, vectors = _unpacked(packed)
             state = State(vectors, record, round_)
+            _check(state)
             if (state.record["fold"], state.record["seed"], state.record["rotation"]) != astuple(repeat):
                 raise ValueError
         except Exception as error:  # a damaged archive can raise anything
@@ -174,6 +175,15 @@ def _lock(cache: Path, name: str, patience: float = 1.0) -> FileLock | None:
     except Timeout:
         return None
     return lock
+
+
+def _check(state: State) -> None:
+    """Raises ValueError or KeyError when a state could not have been saved by a run."""
+    record = state.record
+    if state.round < 1 or len(values(record, "seconds")) != state.round or not record["clients"]:
+        raise ValueError
+    if "test" not in record and (state.weights.dtype != np.float32 or state.weights.ndim != 1):
+        raise ValueError
 
 
 def _unpacked(packed: Any) -> tuple[dict[str, Any], int, dict[str, Any]]:

@@ -8,13 +8,15 @@ scenes and, separately, seeds and rotations, because runs of one seed share its 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 Floats = NDArray[np.float64]
 RESAMPLES = 10_000
@@ -80,10 +82,16 @@ class Comparison:
     a: str
     b: str
     seeds: int
+    scenes: int
     difference: Estimate
     p: float
     p_holm: float
     floor: float
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is more than one seed and more than one scene to tell by."""
+        return self.seeds > 1 and self.scenes > 1
 
     @property
     def p_text(self) -> str:
@@ -93,8 +101,9 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What may be said."""
-        if self.seeds < 2:
-            return f"one common seed, too few to tell {self.a} from {self.b}"
+        if not self.is_tested:
+            what = "seed" if self.seeds < 2 else "scene"
+            return f"one common {what}, too few to tell {self.a} from {self.b}"
         if self.p_holm >= 0.05:
             return f"no difference found between {self.a} and {self.b}"
         better, worse = (self.a, self.b) if self.difference.value > 0 else (self.b, self.a)
@@ -173,21 +182,22 @@ def compare(
     """Paired bootstrap of every pair of results (or of `pairs`), Holm-corrected over all of them (Holm 1979).
 
     Both sides of a pair are resampled with the same scenes and the same seeds; only examples and seeds both have
-    judged count. Pairs without an example in common are left out. Pairs with one common seed are shown but not
-    tested, so they are no part of the correction.
+    judged count. Pairs without an example in common are left out. Pairs with one common seed or scene are shown
+    but not tested, so they are no part of the correction. Seeds are paired by their number, which makes them the same
+    seeds where the confs say the same `seed` and `partition_seed`, as those of a study do.
     """
     all_answers = {name: answers(result, without) for name, result in results.items()}
-    known: dict[tuple[str, int, tuple[str, ...]], tuple[float, Floats]] = {}
+    known: dict[tuple[str, int, tuple[str, ...], bytes], tuple[float, Floats]] = {}
 
     def told(name: str, side: Answers) -> tuple[float, Floats]:
         # The draws follow from the numbers of scenes and seeds alone, so a side serves all pairs it is the same in.
-        key = (name, len(side.right), side.ids)
+        key = (name, len(side.right), side.ids, side.scenes.tobytes())
         if key not in known:
             added = sums(side)
             known[key] = _overall(added, False), _spread(added, resamples, balanced=False)
         return known[key]
 
-    found: list[tuple[str, str, int, Estimate, float]] = []
+    found: list[tuple[str, str, int, int, Estimate, float]] = []
     for a, b in pairs if pairs is not None else combinations(results, 2):
         both = _matched(all_answers[a], all_answers[b])
         if both is None:
@@ -202,11 +212,12 @@ def compare(
                 a,
                 b,
                 len(left.right),
+                int(left.scenes.max()) + 1,
                 Estimate(value, float(low), float(high)),
                 float(min(1.0, 2 * (tail + 1) / (resamples + 1))),
             )
         )
-    tested = [index for index, one in enumerate(found) if one[2] > 1]
+    tested = [index for index, one in enumerate(found) if one[2] > 1 and one[3] > 1]
     p_holm = dict(zip(tested, holm([found[index][-1] for index in tested]), strict=True))
     floor = min(1.0, 2 / (resamples + 1) * len(tested))
     return [Comparison(*one, p_holm.get(index, 1.0), floor) for index, one in enumerate(found)]
@@ -224,7 +235,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
-    """Both sides cut down to what both have judged, in one order and with the scenes of `a`."""
+    """Both sides cut down to what both have judged, in one order; what a scene of either has together is together."""
     seeds = min(len(a.right), len(b.right))
     places = {one: column for column, one in enumerate(b.ids)}
     shared = [(column, places[one]) for column, one in enumerate(a.ids) if one in places]
@@ -236,7 +247,19 @@ def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
     if not len(judged):
         return None
     left, right = left.some(judged), right.some(judged)
-    return left, Answers(right.ids, left.scenes, right.truth, right.right)
+    scenes = _joined(left.scenes, right.scenes)
+    return replace(left, scenes=scenes), replace(right, scenes=scenes)
+
+
+def _joined(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Scenes (n,) by number, of examples that are together in `a` or in `b`, directly or by way of others."""
+    links = coo_matrix((np.ones(len(a)), (a, b + a.max() + 1)), shape=(a.max() + b.max() + 2,) * 2)
+    _, component = connected_components(links, directed=False)
+    # In the order of their first examples, so that a pair says the same whichever side comes first.
+    names, first, scenes = np.unique(component[a], return_index=True, return_inverse=True)
+    rank = np.empty(len(names), np.int64)
+    rank[np.argsort(first)] = np.arange(len(names))
+    return rank[scenes]
 
 
 def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:

@@ -22,6 +22,7 @@ from utils.parts import ConfError, Part, json_name, key, kind_of, shown
 from utils.refusal import said
 
 MAX_CONF_BYTES = 1_000_000
+MAX_LINKS = 20
 Holds = tuple[tuple[int, ...], ...]
 
 __all__ = [
@@ -81,6 +82,10 @@ def _several(family: str) -> Any:
     def check(value: Any, where: str, name: str) -> tuple[Part, ...]:
         if not isinstance(value, list):
             raise ConfError(where, "expected_found", key=name, what=said("parts"), found=kind_of(value))
+        if len(value) > MAX_LINKS:
+            raise ConfError(
+                where, "expected_found", key=name, what=said("at_most", most=MAX_LINKS), found=len(value)
+            )
         return tuple(parts.checked_part(family, one, where, name) for one in value)
 
     return check
@@ -272,17 +277,18 @@ class Declared:
 
 def all_keys() -> list[Declared]:
     """Every flat key there is: those of the networks, the general ones, those of the tasks."""
-    found = [
-        Declared("network", name, field)
-        for name in parts.usable("network")
-        for field in parts.declared("network", name)
-    ]
-    found += [Declared("", "", field) for field in _general()]
-    return found + [
-        Declared("task", name, field)
-        for name in parts.usable("task")
-        for field in parts.declared("task", name)
-    ]
+    general = [Declared("", "", field) for field in _general()]
+    taken = {one.name for one in general}  # a part that declares one of these is refused when a conf names it
+
+    def of(family: str) -> list[Declared]:
+        return [
+            Declared(family, name, field)
+            for name in parts.usable(family)
+            for field in parts.declared(family, name)
+            if json_name(field) not in taken
+        ]
+
+    return [*of("network"), *general, *of("task")]
 
 
 @cache
@@ -340,6 +346,10 @@ def make_conf(values: Any, where: str) -> Conf:
     network = _network_of(task, where)
     own = {json_name(field): field for field in parts.declared("task", task)}
     nets = {json_name(field): field for field in parts.declared("network", network)}
+    for name in set(own) | set(nets):
+        if name in general or (name in own and name in nets):
+            why = said("part_of_general", key=name)
+            raise ConfError(where, "broken_part", key="type", name=task, why=why)
     _refuse_unknown(values, {*general, *own, *nets}, where)
     conf = Conf(
         **{field.name: value for field, value in _each(general, values, where)},
@@ -352,6 +362,9 @@ def make_conf(values: Any, where: str) -> Conf:
     parts.check_together(found, {**nets, **general, **own}, where)
     _check_owners(conf, where)
     _check_sources(conf, where)
+    for link in conf.link[:-1]:
+        if hasattr(link.module.Link, "encode"):
+            raise ConfError(where, "encodes", key="link", name=link.name)
     parts.check_parts(conf.parts(), found, where)
     return conf
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from utils.conf import Conf, owner_name
 from utils.data.examples import DataError, Examples
 from utils.engines import Engine
-from utils.federated.bench import Bench, Repeat, State, scores
+from utils.federated.bench import Bench, Repeat, RunError, State, scores
 from utils.federated.rounds import Played
 from utils.nets.build import build
 from utils.nets.layout import read_weights
 from utils.partition.degree import degree_of_non_iid
-from utils.results import append, values
+from utils.results import UNITS, append, values
 from utils.tasks import classes_of
 
 Hook = Callable[[Repeat, State], None]
@@ -62,6 +62,7 @@ def run_repeat(
         started = time.perf_counter()
         played = bench.rounds.play(bench, state)
         trained = time.perf_counter() - started
+        _check_model(state, played)
         state.vectors = played.vectors | bench.remembered()
         _record_training(state, bench, played)
         probabilities = _record_judging(state, bench)
@@ -91,6 +92,16 @@ def _is_over(conf: Conf, state: State) -> bool:
     patience = conf.early_stop
     stopped = bool(patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
     return stopped or state.round >= conf.global_epochs
+
+
+def _check_model(state: State, played: Played) -> None:
+    """Raises RunError when the parts made something of the updates that is no model."""
+    before, now = state.weights, played.vectors.get("weights")
+    if not isinstance(now, np.ndarray) or (now.dtype, now.shape) != (before.dtype, before.shape):
+        made = f"{now.dtype} of shape {now.shape}" if isinstance(now, np.ndarray) else type(now).__name__
+        raise RunError(
+            f"round {state.round + 1} made weights of {made}, expected {before.dtype} of shape {before.shape}"
+        )
 
 
 def _empty_record(bench: Bench) -> dict[str, Any]:
@@ -144,7 +155,12 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
     append(record, "examples", samples * conf.local_epochs)
     append(record, "training_loss", sum(n * metrics["loss"] for _, n, metrics in played.updates) / samples)
     for name, (value, unit, better) in played.series.items():
-        append(record, name, value, unit, better)
+        if name in UNITS:
+            raise RunError(f"a part calls a series {name}, as one is called that every run has")
+        append(record, name, float(value), unit, better)
+    for one in record["series"]:
+        if one["name"] not in UNITS and len(one["values"]) != state.round + 1:
+            raise RunError(f"a part gave no value of its series {one['name']} in every round")
     for client, _, metrics in played.updates:
         record["clients"][client]["rounds"] += 1
         record["clients"][client]["seconds"] += metrics["seconds"]

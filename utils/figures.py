@@ -145,10 +145,22 @@ def comparisons_table(results: Results) -> pd.DataFrame:
     """One row per pair of runs: difference of accuracy, its interval, p-values, and what may be said."""
     rows = [
         {"a": one.a, "b": one.b, **_columns("difference", one.difference), "p": one.p, "p_holm": one.p_holm,
-         "seeds": one.seeds, "says": one.sentence}
+         "seeds": one.seeds, "scenes": one.scenes, "tested": one.is_tested, "says": one.sentence}
         for one in compare(results)
     ]  # fmt: skip
-    columns = ["a", "b", "difference", "difference_low", "difference_high", "p", "p_holm", "seeds", "says"]
+    columns = [
+        "a",
+        "b",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p",
+        "p_holm",
+        "seeds",
+        "scenes",
+        "tested",
+        "says",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -330,8 +342,8 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
                         f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
                         for row in table.itertuples()
                     ],
-                    table["p"].map("{:.4f}".format).where(table["seeds"] > 1, ""),
-                    table["p_holm"].map("{:.4f}".format).where(table["seeds"] > 1, ""),
+                    table["p"].map("{:.4f}".format).where(table["tested"], ""),
+                    table["p_holm"].map("{:.4f}".format).where(table["tested"], ""),
                     table["says"].str.replace("conf_", "", regex=False),
                 ],
                 "align": "left",

@@ -37,6 +37,32 @@ FAMILIES = {
     "link": "utils.federated.links",
     "rounds": "utils.federated.rounds",
 }
+NEEDED = {
+    "task": (
+        "CLASSES",
+        "NETWORK",
+        "VIEWS",
+        "LEARNS",
+        "INPUT",
+        "INPUT_SAYS",
+        "open_examples",
+        "outline",
+        "for_training",
+        "for_judging",
+        "as_judged",
+        "judged_shape",
+        "card",
+        "told",
+    ),
+    "network": ("build",),
+    "strategy": ("Strategy",),
+    "local": ("Local",),
+    "selection": ("Selection",),
+    "attack": ("Attack",),
+    "link": ("Link",),
+    "rounds": ("Rounds",),
+}
+"""What a file of each family offers; the family's package says more of it."""
 EXTRA = "SKYFED_PARTS"
 
 
@@ -86,29 +112,56 @@ def names(family: str) -> tuple[str, ...]:
 
 @cache
 def load(family: str, name: str) -> ModuleType:
-    """The module of a part. Raises ConfError, one line, when its file cannot be imported or does not say what it is."""
+    """The module of a part. Raises ConfError, one line, when it cannot be imported or lacks what it must declare."""
     try:
         module = importlib.import_module(f"{FAMILIES[family]}.{name}")
-        english, chinese = module.ABOUT
-        if not (isinstance(english, str) and isinstance(chinese, str)):
-            raise TypeError("ABOUT is not two texts")
-        for field in fields_of(getattr(module, "Keys", None)):
-            checked_declaration(field)
-    except Exception as error:  # whatever a file of somebody's own may raise
+        _check_declared(family, module)
+    except (Exception, SystemExit) as error:  # whatever a file of somebody's own may raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
         raise ConfError("", "broken_part", key=family, name=name, why=why) from error
     return module
 
 
-def checked_declaration(field: dataclasses.Field[Any]) -> None:
-    """Raises TypeError when a key of a part is not declared with `key`, or without the limits of its type."""
-    kind = getattr(field.type, "__name__", field.type)
-    if "doc" not in field.metadata:
-        raise TypeError(f"{field.name} is not declared with key()")
-    if kind in ("int", "float") and not {"low", "high"} <= set(field.metadata):
-        raise TypeError(f"{field.name} is a number without low and high")
-    if kind not in ("int", "float", "str", "bool") and "check" not in field.metadata:
-        raise TypeError(f"{field.name} is neither int, float, str nor bool")
+def _check_declared(family: str, module: ModuleType) -> None:
+    """Raises TypeError or AttributeError when a part does not say what it is, or has a key that nobody can check."""
+    about = module.ABOUT
+    if not (isinstance(about, tuple) and len(about) == 2 and all(isinstance(text, str) for text in about)):
+        raise TypeError("ABOUT is not two texts, English and Chinese")
+    for needed in NEEDED[family]:
+        getattr(module, needed)
+    for table in ("NEEDS", "REFUSES"):
+        for of, allowed in getattr(module, table, {}).items():
+            if not (isinstance(of, str) and isinstance(allowed, tuple | AtLeast)):
+                raise TypeError(f"{table} is not a mapping from keys to tuples of values")
+    keys = getattr(module, "Keys", None)
+    if keys is not None and not dataclasses.is_dataclass(keys):
+        raise TypeError("Keys is not a data class")
+    for field in fields_of(keys):
+        kind = getattr(field.type, "__name__", field.type)
+        if "doc" not in field.metadata:
+            raise TypeError(f"{field.name} is not declared with key()")
+        if field.name == "name":
+            raise TypeError("a key cannot be called name: that says which part is meant")
+        if kind in ("int", "float") and not {"low", "high"} <= set(field.metadata):
+            raise TypeError(f"{field.name} is a number without low and high")
+        if kind not in ("int", "float", "str", "bool") and "check" not in field.metadata:
+            raise TypeError(f"{field.name} is neither int, float, str nor bool")
+
+
+def check_own() -> None:
+    """Raises ConfError, one line, when SKYFED_PARTS names a folder that is not there, or a file in it is ignored."""
+    for folder in map(Path, filter(None, os.environ.get(EXTRA, "").split(os.pathsep))):
+        if not folder.is_dir():
+            raise ConfError("", "no_folder", name=EXTRA, folder=folder)
+        for family in FAMILIES:
+            package = importlib.import_module(FAMILIES[family])
+            for file in sorted((folder / family).glob("*.py")):
+                if any(
+                    (Path(place) / file.name).exists()
+                    for place in package.__path__
+                    if Path(place) != file.parent
+                ):
+                    raise ConfError("", "part_twice", file=file, family=family)
 
 
 def usable(family: str) -> tuple[str, ...]:
@@ -298,10 +351,17 @@ def _check_needs(
 ) -> None:
     good: bool
     what: Said | str
+    for other in (*needs, *refuses):
+        if other not in values:
+            why = f"it speaks of {other}, which is no key of this conf"
+            raise ConfError(where, "broken_part", key=name, name=part, why=why)
     for other, allowed in needs.items():
         for found in _found(values[other]):
             if isinstance(allowed, AtLeast):
-                good, what = found >= allowed.least, said("at_least", least=allowed.least)
+                good, what = (
+                    not isinstance(found, str) and found >= allowed.least,
+                    said("at_least", least=allowed.least),
+                )
             else:
                 good, what = found in allowed, said("one_of", all=", ".join(map(_said_value, allowed)))
                 if len(allowed) == 1:

@@ -93,7 +93,7 @@ def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
     if (one.a, one.b) != (a, b):
         difference = Estimate(-difference.value, -difference.high, -difference.low)
     says = one.sentence.replace("conf_", "")
-    p = f", {one.p_text}" if one.seeds > 1 else ""
+    p = f", {one.p_text}" if one.is_tested else ""
     return (
         f"- {title(a)} against {title(b)}: {difference.value:+.3f} "
         f"[{difference.low:+.3f}, {difference.high:+.3f}]{p}: **{says}**."

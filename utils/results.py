@@ -145,11 +145,13 @@ def append(record: dict[str, Any], name: str, value: float, unit: str = "", bett
     """
     if not math.isfinite(value) or abs(value) > MAX_NUMBER:
         raise ResultError(f"the series {name} came to {value}, which no result can hold")
+    unit, better = UNITS.get(name, (unit, better))
+    if fault := _series_fault(name, unit, better):
+        raise ResultError(f"the series {str(name)[:60]!r}: expected {fault}")
     for one in record["series"]:
         if one["name"] == name:
             one["values"].append(value)
             return
-    unit, better = UNITS.get(name, (unit, better))
     record["series"].append({"name": name, "unit": unit, "better": better, "values": [value]})
 
 
@@ -240,7 +242,8 @@ def _top(stack: list[Any], kind: type) -> Any:
 
 
 MAX_ANSWERS = 10_000_000
-MAX_CLASSES, MAX_SERIES = 10_000, 200
+MAX_CLASSES, MAX_SERIES, MAX_POINTS = 10_000, 200, 2_000_000
+MAX_SUMS = 20_000_000  # numbers that evidence takes: classes x seeds x rotations x scenes
 _NEEDED = ("seconds", "bytes_up", "bytes_down", "steps", "examples")
 _DEGREE = ("jensen_shannon", "gini")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,60}")
@@ -308,7 +311,8 @@ def check_result(result: Any, where: str) -> None:
     need(isinstance(repeats, list) and len(repeats) > 0, "repeats", "a list with at least one entry")
     assert isinstance(repeats, list)
     known: set[tuple[int, int, int]] = set()
-    judged: set[str] = set()
+    judged: dict[tuple[int, int], set[str]] = {}
+    scenes: set[str] = set()
     rounds_in_all = len(result["acc"]) if classes is not None else int(result["conf"]["global_epochs"])
     for index, repeat in enumerate(repeats):
         place = f"repeats[{index}]"
@@ -342,10 +346,34 @@ def check_result(result: Any, where: str) -> None:
         )
         need(_has_numbers(repeat.get("degree"), _DEGREE), f"{place}.degree", f"numbers {', '.join(_DEGREE)}")
         _check_test(repeat, place, classes, need)
-        judged.update(repeat["test"]["id"])
+        of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
+        need(
+            of_seed.isdisjoint(repeat["test"]["id"]),
+            f"{place}.test.id",
+            "every example once a seed and rotation",
+        )
+        of_seed.update(repeat["test"]["id"])
+        scenes.update(repeat["test"]["scene"])
     seeds, rotations = ({one[place] for one in known} for place in (1, 2))
-    answers = len(seeds) * len(rotations) * len(judged)
+    every = next(iter(judged.values()))
+    need(
+        len(judged) == len(seeds) * len(rotations) and all(one == every for one in judged.values()),
+        "repeats",
+        "the same examples judged with every seed and rotation",
+    )
+    answers = len(judged) * len(every)
     need(answers <= MAX_ANSWERS, "repeats", f"at most {MAX_ANSWERS} seeds x rotations x examples")
+    numbers = len(classes or ()) * len(judged) * min(len(scenes), 5000)
+    need(numbers <= MAX_SUMS, "repeats", f"at most {MAX_SUMS} classes x seeds x rotations x scenes")
+
+
+def _series_fault(name: Any, unit: Any, better: Any) -> str:
+    """What is wrong with what a series says of itself; empty where nothing is."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        return "a name of letters, digits, _ . / - and spaces"
+    if not (isinstance(unit, str) and len(unit) <= 40):
+        return "a unit in at most 40 letters"
+    return "" if better in BETTER else f"better to be one of {', '.join(BETTER)}"
 
 
 Need = Callable[[bool, str, str], None]
@@ -360,16 +388,18 @@ def _check_series(repeat: dict[str, Any], place: str, rounds_in_all: int, classe
         where = f"{place}.series[{number}]"
         need(isinstance(one, dict) and isinstance(one.get("name"), str), where, "a dict with a name")
         name = one["name"]
-        need(_NAME.fullmatch(name) is not None and name not in lengths, f"{where}.name", "a name of its own")
+        fault = _series_fault(name, one.get("unit"), one.get("better"))
+        need(not fault, where, fault)
+        need(name not in lengths, f"{where}.name", "a name of its own")
         where = f"{place}.series {name}"
-        need(isinstance(one.get("unit"), str) and len(one["unit"]) <= 40, f"{where}.unit", "a text")
-        need(one.get("better") in BETTER, f"{where}.better", f"one of {', '.join(BETTER)}")
         need(_numbers(one.get("values")), f"{where}.values", "a list of numbers")
         lengths[name] = len(one["values"])
     needed = (*_NEEDED, *(("accuracy", "loss") if classes is not None else ()))
     need(set(needed) <= set(lengths), f"{place}.series", f"{', '.join(needed)} among them")
     rounds = lengths["seconds"]
     need(0 < rounds <= rounds_in_all, f"{place}.series", "one value a round")
+    most = MAX_POINTS
+    need(len(found) * rounds_in_all <= most, f"{place}.series", f"at most {most} values in all")
     for name, length in lengths.items():
         need(
             length == rounds or (length == 0 and name not in needed),

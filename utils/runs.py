@@ -6,7 +6,9 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import logging
 import platform
+import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -153,10 +155,24 @@ def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
         )
         hook(run, repeat, state)
 
-    state = run_repeat(run.conf, repeat, run.examples, engine, state, after_round)
+    try:
+        state = run_repeat(run.conf, repeat, run.examples, engine, state, after_round)
+    except (OSError, RunError, EngineError, ResultError):
+        raise
+    except Exception as error:
+        raise _broken(f"{repeat}", error) from error
     if repeat != run.repeats[0]:
         state.vectors = {}
     return state
+
+
+def _broken(where: str, error: Exception) -> RunError:
+    """What a part of somebody's own may raise anywhere, as the reason for which its run fails; others go on."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:200]
+    return RunError(
+        f"{where}: {type(error).__name__}: {text} ({Path(frame.filename).name}, line {frame.lineno})"
+    )
 
 
 def _finished(cache: Path, conf_name: str, plan: dict[str, Any]) -> bool:
@@ -223,8 +239,13 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_result(path, result)
-    with atomic_write(path.with_suffix(".md")) as file:
-        file.write(model_card(result).encode())
+    try:
+        card = model_card(result)
+    except Exception as error:  # a task of somebody's own may have no words for it
+        logging.getLogger(__name__).warning("%s: no model card: %s", run.name, _broken("card", error))
+    else:
+        with atomic_write(path.with_suffix(".md")) as file:
+            file.write(card.encode())
     for left_by_a_kill in run.cache.glob(f".{run.name}.json.*.draft"):
         left_by_a_kill.unlink(missing_ok=True)
     run.checkpoints.remove()

@@ -14,6 +14,7 @@ from app.api.answers import answers
 from app.api.needs import needs
 from app.runs.api import found
 from utils.data.examples import DataError
+from utils.parts import is_plain_name
 from utils.photos.dataset import MANIFEST, read_manifest
 
 blueprint = Blueprint("photos_api", __name__, url_prefix="/api/v1", description="Photos of runs")
@@ -61,7 +62,7 @@ class PhotoFiles:
     def of(self, name: str) -> dict[str, Path]:
         """SHA-256 to file for the set `name`; empty when it is not on this machine or cannot be read."""
         folder = self.folder / name
-        if Path(name).name != name:
+        if not is_plain_name(name):
             return {}
         try:
             stamp = (folder / MANIFEST).stat().st_mtime_ns

@@ -18,6 +18,8 @@ def sentence(fact: dict[str, Any]) -> dict[str, str]:
         text = _("%(a)s is worse than %(b)s.", a=a, b=b)
     elif fact["verdict"] == "none":
         text = _("No difference found between %(a)s and %(b)s.", a=a, b=b)
+    elif fact["seeds"] > 1:
+        text = _("%(a)s and %(b)s share one scene, too few to tell them apart.", a=a, b=b)
     else:
         text = _("%(a)s and %(b)s share one seed, too few to tell them apart.", a=a, b=b)
     numbers = f"{fact['difference']:+.3f} [{fact['difference_low']:+.3f}, {fact['difference_high']:+.3f}]"

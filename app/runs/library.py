@@ -6,6 +6,7 @@ Nothing is kept that the files do not say; a file that appears, changes or goes 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from utils.figures import COSTS, costs, rounds_of, series, shifts
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
 from utils.studies import colour, first, study_runs, title
 
-_OPEN_RESULTS, _BODIES = 32, 200
+_OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
 
 
@@ -91,7 +92,9 @@ class Library:
         body = json.dumps(how(name, self.result(name) or {})).encode()
         with self._lock:
             self._bodies[key] = body
-            while len(self._bodies) > _BODIES:
+            while len(self._bodies) > _BODIES or (
+                len(self._bodies) > 1 and sum(map(len, self._bodies.values())) > _BODY_BYTES
+            ):
                 self._bodies.popitem(last=False)
         return body
 
@@ -167,8 +170,11 @@ class Library:
         if entry is None or entry.stamp != stamp:
             try:
                 summary = summarised(name, read_classes(result_path(self.folder, name)))
-            except ResultError as error:
+            except Exception as error:  # one odd file must not take the list down
                 reason = str(error).replace(str(self.folder), "cache")
+                if not isinstance(error, ResultError):
+                    logging.getLogger(__name__).exception("%s cannot be summarised", name)
+                    reason = f"cannot be summarised ({type(error).__name__})"
                 summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
             entry = self._entries[name] = Entry(stamp, summary)
         return entry
@@ -209,11 +215,12 @@ def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
     difference = one.difference
     if (one.a, one.b) != (a, b):
         difference = Estimate(-difference.value, -difference.high, -difference.low)
-    verdict = "untested" if one.seeds < 2 else "none"
-    if one.seeds > 1 and one.p_holm < 0.05:
+    verdict = "none" if one.is_tested else "untested"
+    if one.is_tested and one.p_holm < 0.05:
         verdict = "better" if difference.value > 0 else "worse"
     return {
-        "a": a, "b": b, "seeds": one.seeds, "p": one.p, "p_holm": one.p_holm, "p_floor": one.floor,
+        "a": a, "b": b, "seeds": one.seeds, "scenes": one.scenes,
+        "p": one.p, "p_holm": one.p_holm, "p_floor": one.floor,
         "verdict": verdict, **estimate("difference", difference),
     }  # fmt: skip
 

@@ -112,7 +112,7 @@ class DifferenceSchema(Schema):
     """Accuracy of `a` minus that of `b`: 95 % interval, p-value alone and Holm-corrected, and what may be said."""
 
     a, b = _text(), _text()
-    seeds = fields.Integer(required=True)
+    seeds, scenes = (fields.Integer(required=True) for _ in range(2))
     p, p_holm, p_floor = _number(), _number(), _number()
     difference, difference_low, difference_high = _number(), _number(), _number()
     verdict = _text(validate=validate.OneOf(("better", "worse", "none", "untested")))

@@ -6,8 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from tests.conftest import TINY
 from tests.here import Here, trained
 from utils import parts
+from utils.conf import ConfError, make_conf
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat, share_out
 from utils.federated.client import vector
@@ -199,3 +201,13 @@ def test_a_link_may_open_nothing_but_the_sum(dropped, tiny, photos):
     assert np.allclose(plain.weights, summed.weights, atol=2e-3)
     assert not np.array_equal(plain.weights, summed.weights)
     assert [one["rounds"] for one in summed.record["clients"]] == [2, 2, 2]
+
+
+def test_only_the_last_link_may_give_updates_a_form_of_its_own_and_they_are_few(dropped):
+    dropped("link", "coded", LINK)
+    with pytest.raises(
+        ConfError, match="link: coded gives updates a form of its own, so it can only be the last"
+    ):
+        make_conf({**TINY, "link": ["coded", "coded"]}, "x")
+    with pytest.raises(ConfError, match="link: expected at most 20, found 100000"):
+        make_conf({**TINY, "link": ["coded"] * 100_000}, "x")

@@ -42,6 +42,7 @@ export interface Comparison {
   a: string;
   b: string;
   seeds: number;
+  scenes: number;
   p: number;
   difference: number;
   difference_low: number;
