@@ -352,7 +352,13 @@ def good_rows() -> list[PhotoRow]:
     one, two, three, _ = HASHES
     return [
         photo_row(
-            one, "sunny", one, one, "folder", 'a "quoted", name\nof two lines.jpg', {"author": "Nobody"}
+            one,
+            "sunny",
+            one,
+            one,
+            "folder",
+            'a "quoted", name\nof two lines.jpg',
+            provenance={"author": "Nobody"},
         ),
         photo_row(two, "sunny", one, one, "folder", "b.jpg"),
         photo_row(three, "cloudy", three, three, "mwd", "c\u2601.jpg"),
