@@ -111,6 +111,7 @@ def test_questions_are_answered_in_order(tiny, photos, tmp_path, monkeypatch):
         "def counts(asked):\n"
         "    return np.bincount(asked.targets, minlength=2).astype('<i8').tobytes()\n"
         "ANSWERS = {'counts': counts}\n"
+        "class Selection: pass\n"
     )
     monkeypatch.setenv("SKYFED_PARTS", str(tmp_path))
     conf = tiny()

@@ -31,9 +31,9 @@ def test_pixels_labels_and_hashes_belong_together(tmp_path):
 def test_a_second_opening_reads_what_the_first_wrote(tmp_path):
     folder = draw_set(tmp_path / "drawn", count=20)
     first = open_photos(folder, 48, tmp_path / "store")
-    before = first.path.stat().st_mtime_ns
+    before = first.store.stat().st_mtime_ns
     again = open_photos(folder, 48, tmp_path / "store")
-    assert again.path == first.path and again.path.stat().st_mtime_ns == before
+    assert again.store == first.store and again.store.stat().st_mtime_ns == before
     assert again.fingerprint == first.fingerprint and np.array_equal(again.inputs, first.inputs)
 
 
@@ -45,7 +45,7 @@ def _contents(folder):
 @pytest.mark.parametrize("keep", [0, 10, -1])
 def test_a_truncated_store_is_built_anew(tmp_path, suffix, keep):
     folder = draw_set(tmp_path / "drawn", count=20)
-    path = open_photos(folder, 48, tmp_path / "store").path.with_suffix(suffix)
+    path = open_photos(folder, 48, tmp_path / "store").store.with_suffix(suffix)
     whole = _contents(tmp_path / "store")
     path.write_bytes(path.read_bytes()[:keep])
     photos = open_photos(folder, 48, tmp_path / "store")
@@ -89,16 +89,16 @@ def test_pixels_that_change_are_seen_even_where_the_size_stays(tmp_path):
 def test_a_new_store_removes_the_old_ones_of_its_set_and_side_only(tmp_path):
     store = tmp_path / "store"
     folder, namesake = draw_set(tmp_path / "drawn", count=20), draw_set(tmp_path / "drawn-48", count=20)
-    others = {open_photos(folder, 32, store).path, open_photos(namesake, 32, store).path}
-    old = open_photos(folder, 48, store).path
+    others = {open_photos(folder, 32, store).store, open_photos(namesake, 32, store).store}
+    old = open_photos(folder, 48, store).store
     (folder / read_manifest(folder)[3].file).unlink()
-    recent = open_photos(folder, 48, store).path
+    recent = open_photos(folder, 48, store).store
     assert old.exists()  # a run may still be reading it
     long_ago = time.time() - 2 * 86_400
     for path in (old, old.with_suffix(".readable"), recent, recent.with_suffix(".readable"), *others):
         os.utime(path, (long_ago, long_ago))
     (folder / read_manifest(folder)[4].file).unlink()
-    new = open_photos(folder, 48, store).path
+    new = open_photos(folder, 48, store).store
     assert new not in (old, recent) and set(store.glob("*.npy")) == {*others, new}
     assert {path.with_suffix(".npy") for path in store.glob("*.readable")} == {*others, new}
 
