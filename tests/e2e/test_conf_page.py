@@ -13,12 +13,21 @@ from utils.conf import load_conf
 expect.set_options(timeout=60_000)
 
 
+_COOKIES = []  # of the session's one log-in: ten of an account in ten minutes are all the site allows
+
+
 def _researcher(page):
+    if _COOKIES:
+        page.context.add_cookies(_COOKIES)
+        page.goto("/home")
+        expect(page.get_by_role("button", name=re.compile("^(Log out|退出)$"))).to_be_visible()
+        return
     page.goto("/login")
     page.get_by_label("E-mail").fill("greatabel1@126.com")
     page.get_by_label("Password", exact=True).fill("abel")
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/home")
+    _COOKIES.extend(page.context.cookies())
 
 
 def test_a_conf_is_changed_previewed_refused_and_taken_along(page_of, tmp_path):
