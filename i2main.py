@@ -132,6 +132,7 @@ def _train(given: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(error)
 
+    report = None
     try:
         report = Report(given.report, runs) if given.report else None
         with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
@@ -143,10 +144,11 @@ def _train(given: argparse.Namespace) -> int:
 
             watch = {"watch": report.watched} if report else {}
             outcome = carry_out(runs, engine, side_by_side=workers, hook=after_round, **watch)
-        if report:
-            report.close()
     except OSError as error:
         return _fail(error)
+    finally:
+        if report:  # halted ones too say where they stand
+            report.close()
     failed = False
     for name, result in outcome.items():
         if isinstance(result, str):
