@@ -44,8 +44,9 @@ def _gather(options: argparse.Namespace) -> int:
             stack.enter_context(locked(folder))
             candidates = _candidates(options, folder, stack)
             if options.only:
-                candidates = only_listed(candidates, _listed(options.only))
-            result = build(folder, _KINDS.get(options.source, options.source), candidates)
+                candidates = only_listed(candidates, _listed(options.only, "sha256").keys())
+            doubtful = _listed(options.doubtful, "sha256", "reason") if options.doubtful else {}
+            result = build(folder, _KINDS.get(options.source, options.source), candidates, doubtful)
             page = write_report(folder, f"Photos: {name}", result)
     except DataError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
@@ -61,15 +62,18 @@ def _gather(options: argparse.Namespace) -> int:
     return 0
 
 
-def _listed(path: Path) -> set[str]:
-    """The column `sha256` of a CSV file."""
+def _listed(path: Path, *columns: str) -> dict[str, str]:
+    """The first of these columns of a CSV file, each with the last of them."""
     from utils.data.examples import DataError
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return {row["sha256"] for row in csv.DictReader(file)}
+            return {row[columns[0]]: row[columns[-1]] or "" for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file with a column sha256 ({type(error).__name__})") from None
+        raise DataError(
+            f"{path}: not a CSV file with {' and '.join(f'a column {name}' for name in columns)} "
+            f"({type(error).__name__})"
+        ) from None
 
 
 def _default_set(options: argparse.Namespace) -> str:
@@ -95,10 +99,10 @@ def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> 
         if not options.path.exists():
             raise DataError(f"{options.path}: no such folder or zip file")
         return archive.from_zip(stack.enter_context(archive.open_zip(options.path)))
-    if options.source == "opensky" and options.path:
+    if options.source in ("mwd", "opensky") and options.path:
         if not options.path.exists():
             raise DataError(f"{options.path}: no such folder or zip file")
-        return opensky.opensky_in(options.path)
+        return {"mwd": mwd.mwd_in, "opensky": opensky.opensky_in}[options.source](options.path)
     web = fetch.Web(contact=options.contact)
     if options.source == "opensky":
         target = folder / FETCHED / "opensky.zip"
@@ -127,13 +131,13 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     mwd = _source(sources, "mwd", "the public Multi-class Weather Dataset (CC BY 4.0), from its publisher")
-    mwd.add_argument("--url", help="where its zip lies; the default address is unverified")
 
     opensky = _source(sources, "opensky", "skies taken straight up with a phone, by outings (public domain)")
-    opensky.add_argument(
-        "path", type=Path, nargs="?", help="a folder or zip of it that you have; else it is downloaded"
-    )
-    opensky.add_argument("--url", help="where its zip lies; the default address is unverified")
+    for published in (mwd, opensky):
+        published.add_argument(
+            "path", type=Path, nargs="?", help="a folder or zip of it that you have; else it is downloaded"
+        )
+        published.add_argument("--url", help="where its zip lies; the default address is unverified")
 
     commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
     chosen = commons.add_mutually_exclusive_group(required=True)
@@ -175,6 +179,12 @@ def _source(
         type=Path,
         metavar="CSV",
         help="only files whose SHA-256 stands in this table's column sha256",
+    )
+    parser.add_argument(
+        "--doubtful",
+        type=Path,
+        metavar="CSV",
+        help="photos whose label is doubted (columns sha256 and reason): judged, but never trained on",
     )
     return parser
 

@@ -43,8 +43,8 @@ def trained(conf, photos, indices, weights, *, seed=0, round=0, number=0, lr=Non
     )
 
 
-def judged(conf, photos, indices, weights, view="", store=None):
+def judged(conf, photos, indices, weights, store=None):
     """Logits of these examples."""
     torch.set_num_threads(1)
-    job = JudgeJob("client/0", 0, 1, ("weights",), view)
+    job = JudgeJob("client/0", 0, 1, ("weights",))
     return client.judge(job, work_of(conf, photos, indices, store=store), {"weights": weights.tobytes()}, CPU)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from tests.test_results import make_result
-from utils.comparison import Answers, accuracy, answers, compare, holm, view_shift
+from utils.comparison import Answers, accuracy, answers, compare, holm
 
 
-def _result(right, sunny=None, grey=None, scenes=None):
+def _result(right, sunny=None, scenes=None):
     """A result from a table of right answers (seeds, rotations, examples); one fold, ids p0, p1, ..."""
     right = np.asarray(right)
     count = right.shape[2]
@@ -29,7 +29,6 @@ def _result(right, sunny=None, grey=None, scenes=None):
                 "id": ids, "scene": scenes or ids, "source": ["s"] * count, "truth": truth,
                 "said": [label if r else 1 - label for r, label in zip(good, truth, strict=True)],
                 "probability": [0.9] * count, "probability_of_truth": of_truth,
-                "views": {"grey": of_truth if grey is None else grey},
             }  # fmt: skip
             result["repeats"].append(repeat)
     return result
@@ -137,13 +136,6 @@ def test_holm_against_a_worked_example():
     assert holm([]) == []
 
 
-def test_a_view_shift_is_the_mean_fall_over_the_examples_of_a_class():
-    result = _result([[[1, 1, 1, 1]]], sunny=[1, 1, 0, 0], grey=[0.5, 0.9, 0.0, 0.0])
-    assert view_shift(result, "grey", 1).value == pytest.approx((0.4 + 0.0) / 2)
-    assert view_shift(result, "upside down", 1) is None
-    assert view_shift(_result([[[1]]], sunny=[0]), "grey", 1) is None
-
-
 def test_evidence_is_by_scenes_so_copies_of_a_scene_count_once():
     rng = np.random.default_rng(9)
     once = rng.random((3, 1, 120)) < 0.85
@@ -191,7 +183,8 @@ def test_it_is_the_bootstrap_written_out(monkeypatch):
             for seed in range(3) for turn in range(2)
             for _ in range(seeds[number][seed] * turns[number][seed][turn])
         ]  # fmt: skip
-        drawn.append(everywhere + np.sqrt(3 / 2) * (np.mean(some) - everywhere))
+        scened = right.mean() + np.sqrt(len(names) / (len(names) - 1)) * (everywhere - right.mean())
+        drawn.append(scened + np.sqrt(3 / 2) * (np.mean(some) - everywhere))
     low, high = np.quantile(drawn, [0.025, 0.975])
     assert found.value == pytest.approx(right.mean())
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)

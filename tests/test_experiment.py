@@ -188,6 +188,17 @@ def test_a_fold_without_test_photos_is_one_line(tiny, photos):
         share_out(tiny(), FIRST, none_left)
 
 
+def test_what_is_doubtful_is_judged_and_never_trained_on(tiny, photos):
+    whole = share_out(tiny(), FIRST, photos)
+    taught = photos.taught.copy()
+    doubtful = [whole.owners[1][2], whole.test[0], whole.val[0]]
+    taught[doubtful] = False
+    shares = share_out(tiny(), FIRST, replace(photos, taught=taught))
+    assert set(np.concatenate(whole.owners)) - set(np.concatenate(shares.owners)) == {doubtful[0]}
+    assert np.array_equal(shares.owners[0], whole.owners[0])
+    assert np.array_equal(shares.test, whole.test) and np.array_equal(shares.val, whole.val)
+
+
 def test_the_owner_of_an_unreadable_photo_goes_on_without_it_and_the_others_keep_theirs(tiny, photos):
     whole = share_out(tiny(), FIRST, photos)
     lost = whole.owners[1][2]
@@ -202,5 +213,5 @@ def test_the_owner_of_an_unreadable_photo_goes_on_without_it_and_the_others_keep
     nothing = photos.usable.copy()
     nothing[whole.owners[1]] = False
     state = run_repeat(tiny(global_epochs=1), FIRST, replace(photos, usable=nothing), Caught())
-    assert state.record["failures"] == [[0, 1, "it has no readable example"]]
+    assert state.record["failures"] == [[0, 1, "it has no example to train on"]]
     assert state.record["clients"][1]["accuracy"] is None

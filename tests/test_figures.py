@@ -71,7 +71,6 @@ def test_the_final_table_gives_accuracy_with_and_without_doubtful_examples():
     table = final_table(_results(), doubtful={"aa"}).set_index("run")
     assert table.loc["conf_x", "accuracy"] == 1.0 and table.loc["conf_y", "accuracy"] == 0.5
     assert table.loc["conf_y", "accuracy_without_doubtful"] == 1.0
-    assert table.loc["conf_x", "grey_shift_sunny"] == pytest.approx(0.1)
 
 
 def test_the_colour_of_a_run_is_always_the_same():

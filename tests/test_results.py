@@ -55,7 +55,7 @@ def make_result(**changes):
         "confusion": [[1, 0], [0, 1]],
         "test": {
             "id": ["aa", "bb"], "scene": ["aa", "bb"], "source": ["mwd", "mwd"], "truth": [0, 1], "said": [0, 1],
-            "probability": [0.9, 0.9], "probability_of_truth": [0.9, 0.9], "views": {"grey": [0.9, 0.8]},
+            "probability": [0.9, 0.9], "probability_of_truth": [0.9, 0.9],
         },
     }  # fmt: skip
     return {
@@ -104,7 +104,7 @@ def _for_classes(classes):
     repeat, ids = make_result()["repeats"][0], [f"p{n}" for n in range(4000)]
     test = {
         "id": ids, "scene": list(ids), "source": ["s"] * 4000, "truth": [0] * 4000, "said": [0] * 4000,
-        "probability": [0.5] * 4000, "probability_of_truth": [0.5] * 4000, "views": {},
+        "probability": [0.5] * 4000, "probability_of_truth": [0.5] * 4000,
     }  # fmt: skip
     return {**repeat, "test": test}
 
@@ -211,7 +211,6 @@ BROKEN = {
     "said of two": _changed(("repeats", 0, "test", "said"), [0, 2]),
     "probability above one": _changed(("repeats", 0, "test", "probability"), [0.1, 7]),
     "probability of truth missing": _changed(("repeats", 0, "test", "probability_of_truth"), [0.1]),
-    "a view of other length": _changed(("repeats", 0, "test", "views"), {"grey": [0.1]}),
     "id a number": _changed(("repeats", 0, "test", "id"), [1, 2]),
     "scene a number": _changed(("repeats", 0, "test", "scene"), [1, 2]),
     "no source": _changed(("repeats", 0, "test", "source"), None),
@@ -331,7 +330,6 @@ def test_format_1_is_lifted_when_it_is_read(tmp_path):
         assert repeat["test"][name] == expected[name]
     for name in ("probability", "probability_of_truth"):
         assert repeat["test"][name] == pytest.approx(expected[name])
-    assert repeat["test"]["views"]["grey"] == pytest.approx(expected["views"]["grey"])
     assert repeat["owners"] == make_result()["repeats"][0]["owners"]
     assert values(repeat, "examples") == values(repeat, "accuracy") == [0.5, 0.75]
     write_result(path, lifted)  # and what was lifted is a result of today

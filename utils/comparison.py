@@ -169,7 +169,7 @@ def accuracy(given: Answers | Sums, balanced: bool = False, resamples: int = RES
     `balanced` gives the mean of the classes' recalls.
     """
     added = sums(given) if isinstance(given, Answers) else given
-    low, high = np.nanquantile(_spread(added, resamples, balanced), [0.025, 0.975])
+    low, high = np.nanquantile(_spread(added, resamples, balanced), [0.025, 0.975]).clip(0, 1)
     return Estimate(_overall(added, balanced), float(low), float(high))
 
 
@@ -266,14 +266,15 @@ def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:
     """Accuracy in each resample (resamples,).
 
     The generator is fixed, so that two sides of a pair get the same draws of scenes and seeds, and a page shows the
-    same interval every time. The mean of n resampled seeds varies with (n - 1) / n of the variance it should have,
-    much too little for three: the spread is scaled up by that.
+    same interval every time. The mean of n resampled seeds or scenes varies with (n - 1) / n of the variance it should
+    have, much too little for three: either spread is scaled up by that.
     """
     _, times, blocks = given.hits.shape
     block_draws = _block_draws(blocks, resamples)
     rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in (1, 2))
     seeds, rotations = given.seeds, given.rotations
-    widened = np.sqrt(seeds / (seeds - 1)) if seeds > 1 else 1.0
+    over_seeds, over_blocks = (np.sqrt(n / (n - 1)) if n > 1 else 1.0 for n in (seeds, blocks))
+    overall = _overall(given, balanced)
     found = []
     for start in range(0, resamples, _CHUNK):
         count = min(_CHUNK, resamples - start)
@@ -288,7 +289,7 @@ def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:
         )
         every_seed = _score(hits.sum(axis=2), judged.sum(axis=2), balanced)
         drawn = _score((hits * unit).sum(axis=2), (judged * unit).sum(axis=2), balanced)
-        found.append(every_seed + widened * (drawn - every_seed))
+        found.append(overall + over_blocks * (every_seed - overall) + over_seeds * (drawn - every_seed))
     return np.concatenate(found)
 
 
@@ -317,32 +318,3 @@ def _score(hits: Floats, judged: Floats, balanced: bool) -> Floats:
         return np.asarray(hits.sum(axis=0) / judged.sum(axis=0))
     recalls = np.divide(hits, judged, out=np.full_like(judged, np.nan), where=judged > 0)
     return np.asarray(np.nanmean(recalls, axis=0))
-
-
-def view_shift(
-    result: Mapping[str, Any], view: str, label: int, resamples: int = RESAMPLES
-) -> Estimate | None:
-    """By how much the probability of the truth falls for examples of class `label` when they are judged in a `view` of
-    the task's instead of plainly: mean over examples and repeats, with a bootstrap interval over scenes.
-
-    None where no such example was judged so.
-    """
-    falls: dict[str, dict[str, list[float]]] = {}
-    for repeat in result["repeats"]:
-        test = repeat["test"]
-        seen = test.get("views", {}).get(view)
-        if seen is None:
-            continue
-        for one, scene, truth, plain, otherwise in zip(
-            test["id"], test["scene"], test["truth"], test["probability_of_truth"], seen, strict=True
-        ):
-            if truth == label:
-                falls.setdefault(scene, {}).setdefault(one, []).append(plain - otherwise)
-    if not falls:
-        return None
-    added = np.array([sum(float(np.mean(fall)) for fall in scene.values()) for scene in falls.values()])
-    sizes = np.array([len(scene) for scene in falls.values()], dtype=np.float64)
-    draws = np.random.default_rng(20260101).integers(len(added), size=(resamples, len(added)))
-    spread = added[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    low, high = np.quantile(spread, [0.025, 0.975])
-    return Estimate(float(added.sum() / sizes.sum()), float(low), float(high))

@@ -182,7 +182,7 @@ def _record_judging(state: State, bench: Bench) -> NDArray[np.float64]:
 
 
 def _record_end(state: State, bench: Bench, probabilities: NDArray[np.float64]) -> None:
-    """After the last round: every test example's answer, in each view of the task's, and how clients fare."""
+    """After the last round: every test example's answer, and how clients fare."""
     record, test, examples = state.record, bench.shares.test, bench.examples
     truth, said, every = examples.targets[test], probabilities.argmax(axis=1), np.arange(len(test))
     classes = range(probabilities.shape[1])
@@ -195,10 +195,6 @@ def _record_end(state: State, bench: Bench, probabilities: NDArray[np.float64]) 
         "said": said.tolist(),
         "probability": probabilities[every, said].tolist(),
         "probability_of_truth": probabilities[every, truth].tolist(),
-        "views": {
-            view: bench.judge("test", state.weights, view)[every, truth].tolist()
-            for view in bench.conf.task.module.VIEWS
-        },
     }
     right = bench.judge("held", state.weights).argmax(axis=1) == bench.targets("held")
     ends = np.cumsum([len(mine) for mine in bench.shares.clients])[:-1]

@@ -16,7 +16,7 @@ from plotly.io import write_images
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from utils.comparison import RESAMPLES, Estimate, accuracy, answers, compare, view_shift
+from utils.comparison import Estimate, accuracy, answers, compare
 from utils.conf import owner_name
 from utils.files import atomic_write
 from utils.results import values
@@ -121,7 +121,6 @@ def final_table(results: Results, doubtful: Collection[str]) -> pd.DataFrame:
             ("accuracy", accuracy(given)),
             ("balanced_accuracy", accuracy(given, balanced=True)),
             ("accuracy_without_doubtful", accuracy(clear) if clear.ids else None),
-            *shifts(result).items(),
         ):
             row.update(_columns(column, estimate))
         row["loss"] = result["loss"][-1]
@@ -129,16 +128,6 @@ def final_table(results: Results, doubtful: Collection[str]) -> pd.DataFrame:
         row["gini"] = result["degree"]["gini"]
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def shifts(result: Mapping[str, Any], resamples: int = RESAMPLES) -> dict[str, Estimate | None]:
-    """How the other views of the task change what is said of each class."""
-    views = sorted({view for repeat in result["repeats"] for view in repeat["test"].get("views", {})})
-    return {
-        f"{view}_shift_{name}": view_shift(result, view, label, resamples)
-        for view in views
-        for label, name in enumerate(result["classes"])
-    }
 
 
 def comparisons_table(results: Results) -> pd.DataFrame:

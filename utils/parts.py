@@ -41,7 +41,6 @@ NEEDED = {
     "task": (
         "CLASSES",
         "NETWORK",
-        "VIEWS",
         "LEARNS",
         "INPUT",
         "INPUT_SAYS",

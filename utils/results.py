@@ -427,13 +427,6 @@ def _check_test(repeat: dict[str, Any], place: str, classes: Any, need: Need) ->
     for name in ("id", "scene", "source"):
         column(name, all(isinstance(item, str) for item in test[name]), "texts")
     column("id", len(set(ids)) == len(ids), "every example once")
-    views = test.get("views", {})
-    need(
-        isinstance(views, dict)
-        and all(_numbers(view) and len(view) == len(ids) and _fractions(view) for view in views.values()),
-        f"{place}.test.views",
-        "fractions, one an example",
-    )
     if classes is None:
         for name in ("truth", "said"):
             column(name, _numbers(test[name]), "numbers")

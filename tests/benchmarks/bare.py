@@ -16,7 +16,7 @@ from PIL import Image
 from utils.conf import Conf
 from utils.federated.client import CLIENT_STREAM
 from utils.nets.build import build
-from utils.photos.transforms import MEAN, STD, for_training
+from utils.photos.transforms import as_given, for_training
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -36,6 +36,7 @@ def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, p
                 conf.task.keys.augment,
                 conf.task.keys.min_crop,
                 rng,
+                conf.task.keys.colours,
             )
             loss = F.cross_entropy(
                 net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch])
@@ -95,9 +96,7 @@ class _Jpegs(torch.utils.data.Dataset):
         pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255
         if torch.rand(1) < 0.5:
             pixels = pixels.flip(-1)
-        return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1), self.labels[
-            index
-        ]
+        return as_given(pixels[None], "rgb")[0], self.labels[index]
 
 
 def ancestor_round(conf: Conf, files: list[list[Path]], labels: list[list[int]]) -> float:

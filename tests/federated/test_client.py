@@ -76,13 +76,11 @@ def test_a_diverging_client_fails_instead_of_sending_nan(tiny, photos):
         _train(conf, photos, range(12), lr=1e20)
 
 
-def test_judging_is_deterministic_and_grey_takes_the_colour_out(tiny, photos):
+def test_judging_is_deterministic(tiny, photos):
     conf = tiny()
     weights = read_weights(build(conf, 3))
     plain = judged(conf, photos, np.arange(20), weights)
     assert np.array_equal(plain, judged(conf, photos, np.arange(20), weights))
-    grey = judged(conf, photos, np.arange(20), weights, view="grey")
-    assert grey.shape == (20, 2) and not np.allclose(grey, plain)
 
 
 def test_a_photo_and_its_mirror_image_are_judged_alike(tiny, photos, tmp_path):

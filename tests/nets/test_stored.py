@@ -25,7 +25,7 @@ def test_a_model_as_onnx_answers_as_the_network_does(cache):
     side = conf.task.keys.judged_side
     photos = np.random.default_rng(0).integers(0, 256, (5, 3, side, side), dtype=np.uint8)
     with torch.inference_mode():
-        inputs = for_judging(photos, side)
+        inputs = for_judging(photos, side, conf.task.keys.colours)
         expected = (
             torch.stack([net(v) for v in views(inputs, conf.task.keys.image_size, conf.task.keys.judging)])
             .mean(0)

@@ -36,6 +36,7 @@ from utils.photos.simulator import simulate
 from utils.photos.sources import Candidate
 from utils.photos.sources.folder import from_folder
 from utils.photos.sources.simulated import from_simulator
+from utils.photos.store import open_photos
 
 Tree = Callable[[Path], dict[str, bytes]]
 
@@ -140,6 +141,28 @@ def test_adding_photos_moves_none(few: Path, tmp_path: Path) -> None:
     second = gather(tmp_path / "set", more)
     assert len(second.added) == 8
     assert [row for row in second.rows if row.sha256 not in second.added] == first.rows
+
+
+def test_doubts_are_marked_in_a_set_old_or_new_and_change_what_results_are_measured_on(
+    few: Path, tmp_path: Path
+) -> None:
+    first = gather(tmp_path / "set", few)
+    before = open_photos(tmp_path / "set", 48, tmp_path / "store")
+    doubted = first.rows[1].sha256
+    with locked(tmp_path / "set"):
+        second = build(
+            tmp_path / "set", "folder", from_folder(few), {doubted: "blue sky, half a cloud", "f" * 64: "?"}
+        )
+    after = open_photos(tmp_path / "set", 48, tmp_path / "store")
+    assert [row.sha256 for row in second.rows if row.doubtful] == [doubted]
+    assert (
+        before.taught.all()
+        and not after.taught[after.ids.index(doubted)]
+        and after.taught.sum() == len(after.ids) - 1
+    )
+    assert before.fingerprint != after.fingerprint
+    gather(tmp_path / "set", few)
+    assert [row.sha256 for row in read_manifest(tmp_path / "set") if row.doubtful] == [doubted]
 
 
 def test_a_duplicate_is_known_by_its_own_look_even_where_the_kept_photo_shows_less(

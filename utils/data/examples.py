@@ -32,7 +32,9 @@ class Examples:
     targets : (n,) class numbers. sizes : (n,) bytes of each example's file.
     usable : (n,) False for what stands in the set and cannot be read (`unreadable` names the files): it keeps its
         place, so that the others fall to the same folds and owners, but nothing may be trained or judged on it.
-    fingerprint : of ids, targets and decks of what is usable. licences : of each source, as far as they are known.
+    taught : (n,) False for what is judged and never trained on, because its truth is doubtful.
+    fingerprint : of ids, targets, decks and doubts of what is usable.
+    licences : of each source, as far as they are known.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Examples:
     sizes: NDArray[np.int64]
     inputs: NDArray[Any]
     usable: NDArray[np.bool_]
+    taught: NDArray[np.bool_]
     fingerprint: str
     unreadable: tuple[str, ...]
     licences: dict[str, str]

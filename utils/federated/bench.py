@@ -95,8 +95,9 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
         raise DataError(f"{examples.name}: no training examples{_of(conf.train_on)}")
     sources = [examples.sources[index] for index in train]
     parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed, sources)
-    # Only now unreadable examples drop out: their owner goes on without them, the others keep what they have.
+    # Only now unreadable and doubtful examples drop out: their owner goes on without, the others keep what they have.
     owners = [_usable(examples, train[part]) for part in parts]
+    owners = [mine[examples.taught[mine]] for mine in owners]
     val, test = _usable(examples, val), _usable(examples, test)
     if not len(test):
         raise DataError(f"{examples.name}: fold {repeat.fold} has no test examples{_of(conf.judge_on)}")
@@ -189,8 +190,8 @@ class Bench:
         found, self._asked_down, self._asked_up = (self._asked_down, self._asked_up), 0, 0
         return found
 
-    def judge(self, share: str, weights: Vector, view: str = "") -> NDArray[np.float64]:
-        """Probabilities (n, classes) of the examples of a share, in a view of the task's.
+    def judge(self, share: str, weights: Vector) -> NDArray[np.float64]:
+        """Probabilities (n, classes) of the examples of a share.
 
         Raises RunError when the model's outputs are not finite.
         """
@@ -198,7 +199,7 @@ class Bench:
         if not count:
             return np.zeros((0, len(self.conf.task.module.CLASSES)))
         pieces = math.ceil(count / JUDGE_BATCH)
-        jobs = [JudgeJob(share, piece, pieces, ("weights",), view) for piece in range(pieces)]
+        jobs = [JudgeJob(share, piece, pieces, ("weights",)) for piece in range(pieces)]
         buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}
         logits = np.concatenate(self.engine.judge(self.work, jobs, buffers)).astype(np.float64)
         if not np.isfinite(logits).all():

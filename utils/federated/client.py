@@ -35,7 +35,7 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
     """
     conf, mine = work.conf, work.shares[share_of(job.client)]
     if not len(mine):
-        raise ValueError("it has no readable example")
+        raise ValueError("it has no example to train on")
     rng = np.random.default_rng([CLIENT_STREAM, work.seed, job.round, job.client])
     inputs_of, net = _inputs(work.store), _net(conf, str(device))
     sent, targets = vector(buffers[job.reads[0]]), work.targets[mine]
@@ -92,9 +92,7 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
     parts = []
     with torch.inference_mode():
         for start in range(0, len(judged), JUDGE_BATCH):
-            seen = conf.task.module.for_judging(
-                inputs_of[judged[start : start + JUDGE_BATCH]], conf, job.view
-            )
+            seen = conf.task.module.for_judging(inputs_of[judged[start : start + JUDGE_BATCH]], conf)
             parts.append(torch.stack([_forward(net, view, device) for view in seen]).mean(0))
     return torch.cat(parts).float().cpu().numpy()
 

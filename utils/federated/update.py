@@ -52,13 +52,12 @@ class TrainJob:
 
 @dataclass(frozen=True)
 class JudgeJob:
-    """Judge one of the `pieces` into which a share is cut, with the weights it `reads`, in a `view` of the task's."""
+    """Judge one of the `pieces` into which a share is cut, with the weights it `reads`."""
 
     share: str
     piece: int
     pieces: int
     reads: tuple[str, ...]
-    view: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ and orientation carry nothing about the class.
 import struct
 import warnings
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import Image
 
 pillow_heif.register_heif_opener(thumbnails=False)  # the format of iPhones
@@ -38,6 +40,11 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+COLOURLESS = 0.004
+"""Mean difference of the strongest and the weakest channel (0..1) below which a photo has no colour: it is
+black and white. Faint tints lie above it, and so do real overcast skies; no statistic tells these two apart."""
 
 
 class Refused(Exception):  # noqa: N818 - an outcome that is counted, not a fault
@@ -98,7 +105,7 @@ def clean(image: Image.Image) -> Image.Image:
     Raises
     ------
     Refused
-        Where the square is drawn in flat colours rather than photographed.
+        Where the square is drawn in flat colours rather than photographed, or has no colour.
     """
     width, height = image.size
     side = min(width, height)
@@ -112,7 +119,14 @@ def clean(image: Image.Image) -> Image.Image:
     flat = float(np.mean(codes[:, 1:] == codes[:, :-1]))
     if colours < MIN_COLOURS or flat > MAX_FLAT:
         raise Refused("not a photo", f"{colours} colours, {flat:.0%} flat")
+    if is_colourless(np.asarray(square) / 255):
+        raise Refused("no colour", "black and white")
     return square
+
+
+def is_colourless(pixels: NDArray[np.floating[Any]]) -> bool:
+    """Whether a picture (height, width, 3), 0..1, is black and white."""
+    return float((pixels.max(-1) - pixels.min(-1)).mean()) < COLOURLESS
 
 
 def png_bytes(square: Image.Image) -> bytes:

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
@@ -45,6 +45,9 @@ COLUMNS = (
 WITHOUT_SCENES = tuple(column for column in COLUMNS if column != "scene")
 """The columns of manifests that were written before there were scenes: each group was one."""
 
+DOUBTFUL = "doubtful"
+"""The further column in which a photo whose label is doubted has the reason: it is judged and never trained on."""
+
 SIMULATED = "simulated"
 WORK = ".work"
 """Inside a set: what builds need again. Deleting it costs time, and the looks of duplicates."""
@@ -71,7 +74,7 @@ class PhotoRow:
     deck, fold, split : follow from the scene; split is that of fold 0.
     duplicate_of : sha256 of the kept photo of the group; empty for that photo itself.
     source, name : where it came from and what it was called there.
-    provenance : further columns (author, licence, page).
+    provenance : further columns (author, licence, page, doubtful).
     """
 
     file: str
@@ -86,6 +89,11 @@ class PhotoRow:
     source: str
     name: str
     provenance: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether its label is doubted."""
+        return bool(self.provenance.get(DOUBTFUL))
 
 
 def photo_row(
@@ -246,8 +254,12 @@ class _Fresh:
     scene: str
 
 
-def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
+def build(
+    folder: Path, source: str, candidates: Sequence[Candidate], doubtful: Mapping[str, str] | None = None
+) -> Build:
     """Add a source's photos to the set in `folder`, which may not exist yet; to be called while it is `locked`.
+
+    Photos of the set whose SHA-256 is in `doubtful` are marked with the reason that stands there.
 
     Photos that are in the set stay as they are: their groups, folds and kept files never change. A newcomer that
     shows the picture of one of them becomes its duplicate; one that does so with the other label is refused. Of
@@ -267,6 +279,10 @@ def build(folder: Path, source: str, candidates: Sequence[Candidate]) -> Build:
     result = Build([])
     fresh = _clean_all(folder, old, source, candidates, result)
     rows = old | _grouped(folder, old, fresh, source, result)
+    for sha256, reason in (doubtful or {}).items():
+        if sha256 in rows:
+            row = rows[sha256]
+            rows[sha256] = replace(row, provenance={**row.provenance, DOUBTFUL: reason})
     result.rows = [rows[sha256] for sha256 in sorted(rows)]
     _put_in_place(folder, result)
     return result

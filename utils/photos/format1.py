@@ -85,7 +85,6 @@ def _lift_test(test: dict[str, Any], source: str) -> dict[str, Any]:
         "said": said,
         "probability": [max(p, 1 - p) for p in sunny],
         "probability_of_truth": _of_truth(sunny, truth),
-        "views": {"grey": _of_truth(test["probability_grey"], truth)},
     }
 
 

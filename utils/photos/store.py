@@ -61,6 +61,7 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> Examples:
         np.array(sizes, dtype=np.int64),
         pixels,
         readable,
+        np.array([not row.doubtful for row in rows]),
         _fingerprint([row for row, good in zip(rows, readable, strict=True) if good]),
         tuple(row.file for row, good in zip(rows, readable, strict=True) if not good),
         {source: licence_of(source, rows) for source in sorted({row.source for row in rows})},
@@ -77,9 +78,12 @@ def _size_and_digest(file: Path) -> tuple[int, str]:
 
 
 def _fingerprint(rows: list[PhotoRow]) -> str:
-    """What a result was measured on: source hash, label and deck of every photo used, and a scene of its own if any."""
+    """What a result was measured on: source hash, label and deck of every photo used; a scene of its own, and doubt, if
+    any.
+    """
     lines = "".join(
-        f"{row.sha256} {row.label} {row.deck}{f' {row.scene}' if row.scene != row.group else ''}\n"
+        f"{row.sha256} {row.label} {row.deck}{f' {row.scene}' if row.scene != row.group else ''}"
+        f"{' doubtful' if row.doubtful else ''}\n"
         for row in rows
     )
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -13,24 +13,23 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-# Fixed constants, never measured on the photos at hand: those of ImageNet, as torchvision's weights expect.
+# Fixed constants, never measured on the photos at hand.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-GREY_SHARE = 0.25  # of training views; see README, "What it found", for what it costs and gains
+OPPONENT = ((0.25, 0.5, 0.25), (-3.0, 0.0, 3.0), (-1.5, 3.0, -1.5))
+"""What a network is given of red, green and blue (0..1), by the key `colours`. "rgb": less MEAN, by STD, those of
+ImageNet, as torchvision's weights expect. "opponent": light, blue against red, and green against both. Group norm takes
+out the length of what it is given, not the direction. In "rgb" a dark grey has nearly the direction of a deep blue,
+and a light blue that of white; in "opponent" the direction is the colour, at any light."""
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
-def for_judging(pixels: NDArray[np.uint8], side: int, grey: bool = False) -> torch.Tensor:
-    """Deterministic input (n, 3, side, side) from stored photos (n, 3, s, s).
-
-    With `grey` the colour is taken out first (BT.601 luma in all channels).
-    """
+def for_judging(pixels: NDArray[np.uint8], side: int, colours: str = "rgb") -> torch.Tensor:
+    """Deterministic input (n, 3, side, side) from stored photos (n, 3, s, s)."""
     photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
     if photos.shape[-1] != side:
         photos = F.interpolate(photos, size=(side, side), mode="bilinear", antialias=True)
-    if grey:
-        photos = torch.einsum("c,nchw->nhw", torch.tensor(LUMA), photos)[:, None].expand(-1, 3, -1, -1)
-    return _normalised(photos)
+    return as_given(photos, colours)
 
 
 def views(inputs: torch.Tensor, image_size: int, judging: str) -> list[torch.Tensor]:
@@ -49,19 +48,24 @@ def views(inputs: torch.Tensor, image_size: int, judging: str) -> list[torch.Ten
 
 
 def for_training(
-    pixels: NDArray[np.uint8], image_size: int, augment: str, min_crop: float, rng: np.random.Generator
+    pixels: NDArray[np.uint8],
+    image_size: int,
+    augment: str,
+    min_crop: float,
+    rng: np.random.Generator,
+    colours: str = "rgb",
 ) -> torch.Tensor:
     """Random views (n, 3, image_size, image_size) of stored photos (n, 3, s, s).
 
-    `augment` is "sky" (crop of `min_crop` to all of the area, mirror, turn, light, contrast, saturation and, for
-    some, no colour at all, so that colour cannot carry the label alone), "flip" (mirror only) or "none".
+    `augment` is "sky" (crop of `min_crop` to all of the area, mirror, turn, strongly light and contrast, which are the
+    camera's choice, mildly white balance and saturation: colour is what the sky says), "flip" (mirror only) or "none".
     """
     if augment == "none":
-        return for_judging(pixels, image_size)
+        return for_judging(pixels, image_size, colours)
     n = len(pixels)
     mirrored = np.where(rng.random(n) < 0.5, -1.0, 1.0)
     if augment == "flip":
-        photos = for_judging(pixels, image_size)
+        photos = for_judging(pixels, image_size, colours)
         flips = torch.from_numpy(mirrored < 0)[:, None, None, None]
         return torch.where(flips, photos.flip(-1), photos)
     photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
@@ -81,18 +85,17 @@ def for_training(
     )
     grid = F.affine_grid(torch.from_numpy(theta).float(), [n, 3, image_size, image_size], align_corners=False)
     photos = F.grid_sample(photos, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    return _normalised(_recoloured(photos, rng))
+    return as_given(_recoloured(photos, rng), colours)
 
 
 def _recoloured(photos: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """One affine map of colour per photo: saturation (GREY_SHARE have none), white balance, contrast, light."""
+    """One affine map of colour per photo: saturation, white balance, contrast, light."""
     n = len(photos)
-    saturation = np.where(rng.random(n) < GREY_SHARE, 0.0, rng.uniform(0.3, 1.5, n))
-    balance = np.exp(rng.normal(0.0, 0.03, (n, 3))) * np.exp(rng.normal(0.0, 0.075, n))[:, None]
-    contrast = np.exp(rng.normal(0.0, 0.1, n))
+    saturation = rng.uniform(0.6, 1.4, n)
+    balance = np.exp(rng.normal(0.0, 0.03, (n, 3))) * np.exp(rng.normal(0.0, 0.3, n))[:, None]
+    contrast = np.exp(rng.normal(0.0, 0.2, n))
     luma = np.broadcast_to(np.asarray(LUMA), (3, 3))
     mix = saturation[:, None, None] * np.eye(3) + (1 - saturation)[:, None, None] * luma
-    balance = np.where(saturation[:, None] == 0, balance[:, :1], balance)
     matrix = torch.from_numpy(contrast[:, None, None] * balance[:, :, None] * mix).float()
     mean = photos.mean(dim=(2, 3))
     centre = (torch.from_numpy(balance[:, :, None] * mix).float() @ mean[:, :, None])[..., 0]
@@ -101,6 +104,9 @@ def _recoloured(photos: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     return flat.view_as(photos).clamp_(0, 1)
 
 
-def _normalised(photos: torch.Tensor) -> torch.Tensor:
+def as_given(photos: torch.Tensor, colours: str) -> torch.Tensor:
+    """What a network is given of photos (n, 3, s, s), red, green and blue in 0..1."""
+    if colours == "opponent":
+        return torch.einsum("oc,nchw->nohw", torch.tensor(OPPONENT), photos)
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     return (photos - mean) / std

@@ -6,12 +6,12 @@ keys a conf of it may have, and offers
 - `open_examples(conf, data) -> Examples`: the set `conf.data` in the folder `data`; DataError where there is none,
 - `outline(conf, data) -> (targets, decks, sources)`: of the same set in the same order, without its inputs,
 - `for_training(inputs, conf, rng) -> Tensor`: what a network sees of stored inputs (n, ...) to learn from them,
-- `for_judging(inputs, conf, view) -> [Tensor]`: what it sees to judge them; the mean of its answers counts. `view` is
-  one of `VIEWS`, other ways of looking that are recorded beside the answers, or "" for the plain one,
+- `for_judging(inputs, conf) -> [Tensor]`: what it sees to judge them; the mean of its answers counts,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
   they are) to logits: the same judging in one piece, for ONNX,
-- `LEARNS`: a sentence for model cards, and `card(result)`: their input, output, limits and further sections,
-- `told(result)`: what else the page of a run shows, as plain JSON by topic.
+- `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,
+- `told(result, left_out)`: what else the page of a run shows, as plain JSON by topic. `left_out` is the result of the
+  run that judged the same recipe on a source left out of its training, None where there is none.
 """
 
 from __future__ import annotations

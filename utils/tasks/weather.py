@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 ABOUT = ("sunny against cloudy, from photographs of the sky", "从天空照片判断晴与多云")
 LEARNS = "Tells a sunny sky from a cloudy one."
 CLASSES = ("cloudy", "sunny")
-TEXTS = {"cloudy": "多云", "sunny": "晴", "grey": "灰度"}
+TEXTS = {"cloudy": "多云", "sunny": "晴"}
 NETWORK = "resnet"
-VIEWS = ("grey",)
 INPUT, INPUT_SAYS = "pixels", "RGB in 0..1, centre square"
 
 
@@ -35,7 +34,7 @@ class Keys:
         "side in pixels of the square the network sees", default=64, low=16, high=512, cost=True
     )
     augment: str = key(
-        "augmentation of training photos: `sky` (crop, flip, turn, light, colour and grey), `flip` or `none`",
+        "augmentation of training photos: `sky` (crop, flip, turn, light and colour), `flip` or `none`",
         default="sky",
         choices=("sky", "flip", "none"),
     )
@@ -48,6 +47,13 @@ class Keys:
         default="whole",
         choices=("whole", "five_crop"),
         cost=True,
+    )
+
+    colours: str = key(
+        "what a network is given of a pixel: `rgb`, by mean and spread of ImageNet's photos, as pretrained weights "
+        "expect, or `opponent`, light and two differences of colours, in which a grey is no blue at any light",
+        default="rgb",
+        choices=("rgb", "opponent"),
     )
 
     @property
@@ -84,15 +90,15 @@ def for_training(inputs: NDArray[np.uint8], conf: Conf, rng: np.random.Generator
     from utils.photos.transforms import for_training
 
     keys: Keys = conf.task.keys
-    return for_training(inputs, keys.image_size, keys.augment, keys.min_crop, rng)
+    return for_training(inputs, keys.image_size, keys.augment, keys.min_crop, rng, keys.colours)
 
 
-def for_judging(inputs: NDArray[np.uint8], conf: Conf, view: str) -> list[torch.Tensor]:
+def for_judging(inputs: NDArray[np.uint8], conf: Conf) -> list[torch.Tensor]:
     """See `utils.tasks`."""
     from utils.photos.transforms import for_judging, views
 
     keys: Keys = conf.task.keys
-    seen = for_judging(inputs, keys.judged_side, grey=view == "grey")
+    seen = for_judging(inputs, keys.judged_side, keys.colours)
     return views(seen, keys.image_size, keys.judging)
 
 
@@ -109,15 +115,15 @@ def judged_shape(conf: Conf) -> tuple[int, ...]:
     return (3, side, side)
 
 
-def card(result: dict[str, Any]) -> dict[str, Any]:
+def card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """See `utils.tasks`."""
     from utils.forecast.card import card
 
-    return card(result)
+    return card(result, left_out)
 
 
-def told(result: Mapping[str, Any]) -> dict[str, Any]:
+def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """See `utils.tasks`."""
     from utils.forecast.card import told
 
-    return {"calibration": told(result)}
+    return {"calibration": told(result, left_out)}

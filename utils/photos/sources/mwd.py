@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from utils.data.examples import DataError
 from utils.files import atomic_write
-from utils.photos.sources import Candidate, printable
-from utils.photos.sources.archive import DAMAGED, from_zip, open_zip
+from utils.photos.sources import Candidate, candidate, printable
+from utils.photos.sources.archive import DAMAGED, files_in_zip, from_zip, open_zip
 from utils.photos.sources.fetch import FetchError, Web
+from utils.photos.sources.folder import files_in_folder
 
 URL = "https://data.mendeley.com/public-api/zip/4drtyfjtfy/download/1"
 """Unverified: it follows the form of other Mendeley data sets and could not be tried where this was written."""
@@ -33,7 +34,7 @@ def fetch_mwd(web: Web, url: str, target: Path) -> zipfile.ZipFile:
         Where the address gives no zip of photos; says how to go on by hand. What came is removed, so that the next
         run fetches it anew.
     """
-    by_hand = f"download it by hand from {PAGE} and give the file to the sub-command folder"
+    by_hand = f"download it by hand from {PAGE} and give the file to the sub-command mwd"
     if not target.exists():
         try:
             web.download(url, target, MAX_DOWNLOAD)
@@ -53,6 +54,19 @@ def fetch_mwd(web: Web, url: str, target: Path) -> zipfile.ZipFile:
         target.unlink(missing_ok=True)
         unpacked.unlink(missing_ok=True)
         raise FetchError(f"{url}: {fault}; {by_hand}") from None
+
+
+def mwd_in(path: Path) -> list[Candidate]:
+    """The photos of the two sky classes in a copy of the data set, a folder or a zip file. Raises DataError where there
+    are none.
+    """
+    files = files_in_folder(path) if path.is_dir() else files_in_zip(open_zip(path))
+    found = [candidate(name, read) for name, read in files if _is_sky(name)]
+    if not found:
+        raise DataError(
+            f"{path}: no photo of the data set in it (files named cloudy1.jpg, shine1.jpg and so on)"
+        )
+    return found
 
 
 def from_mwd(archive: zipfile.ZipFile) -> list[Candidate]:

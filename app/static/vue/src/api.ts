@@ -87,7 +87,6 @@ export interface Details extends Run {
   misjudged: { id: string; truth: number; judged: number; wrong: number; probability: number }[];
   conf_says: Record<string, string>;
   failures: number;
-  shifts: Record<string, number>;
   degree: Record<string, number>;
   layers: [string, number[]][];
   parameters: number;
