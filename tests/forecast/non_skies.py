@@ -47,8 +47,12 @@ def noise(rng):
 
 
 def plain(rng):
-    """One colour."""
-    return Image.new("RGB", (SIDE, SIDE), tuple(int(v) for v in rng.integers(0, 256, 3)))
+    """One colour: flat as no camera takes it, or with a camera's noise in a hue that no sky has."""
+    if rng.random() < 0.5:
+        return Image.new("RGB", (SIDE, SIDE), tuple(int(v) for v in rng.integers(0, 256, 3)))
+    colour = np.array([(40, 150, 60), (190, 40, 150), (200, 30, 40), (120, 160, 30)][rng.integers(4)])
+    values = colour * rng.uniform(0.6, 1.2) + rng.normal(0, 4, (SIDE, SIDE, 3))
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
 
 
 def pattern(rng):

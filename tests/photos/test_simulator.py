@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from utils.photos.cleaning import is_colourless
 from utils.photos.simulator import CLOUDY_FROM, SIDE, Scene, clear_sky, draw_scene, render, simulate
 from utils.photos.sources.simulated import from_simulator
 
@@ -18,11 +19,15 @@ SCENE = Scene(
     tilt=0.4,
     view=1.0,
     roughness=2.8,
+    opacity=1.0,
+    texture=1.0,
+    cast=0.0,
     thickness=0.5,
     exposure=1.0,
     warmth=1.0,
     colour=1.0,
     noise=0.005,
+    vignetting=0.0,
 )
 
 
@@ -126,13 +131,52 @@ def test_neither_saturation_nor_brightness_nor_blueness_gives_the_label_away() -
         assert max(*accuracies, *(1 - one for one in accuracies)) < 0.9, name
 
 
-def test_some_photos_of_either_class_are_black_and_white() -> None:
-    grey = dict.fromkeys(("sunny", "cloudy"), 0)
-    for index in range(150):
-        photo, scene = simulate(1, index)
-        grey[scene.label] += np.array_equal(photo[..., 0], photo[..., 2])
-    assert min(grey.values()) >= 1
-    assert max(grey.values()) <= 30
+def test_no_photo_is_black_and_white_as_cleaning_would_refuse_it() -> None:
+    assert not any(is_colourless(simulate(1, index)[0] / 255) for index in range(150))
+
+
+def test_straight_up_there_is_no_ground() -> None:
+    """The horizon is below the frame: a scene whose ground is painted pure red shows none of it."""
+    up, ahead = (replace(SCENE, tilt=tilt, cover=1.0, noise=0.0) for tilt in (math.pi / 2, 0.15))
+    lower = {
+        name: render(one, np.random.default_rng(3))[SIDE // 2 :].astype(float)
+        for name, one in (("up", up), ("ahead", ahead))
+    }
+    assert lower["up"].std() < 0.7 * lower["ahead"].std()
+    assert np.ptp(render(replace(up, texture=0.0, vignetting=0.0), np.random.default_rng(3)).astype(int)) < 30
+
+
+def test_a_closed_deck_lets_no_blue_through_and_a_veil_does() -> None:
+    def blueness(scene: Scene) -> float:
+        photo = render(replace(scene, noise=0.0, tilt=1.4), np.random.default_rng(5)).astype(float)
+        return float((photo[..., 2] - photo[..., 0]).mean())
+
+    clear, veil, deck = (
+        blueness(one) for one in (SCENE, replace(SCENE, cover=1.0, opacity=0.4), replace(SCENE, cover=1.0))
+    )
+    assert clear > veil + 10 > deck + 20 and abs(deck) < 12
+
+
+def test_corners_lack_light_by_the_vignetting() -> None:
+    plain = replace(SCENE, cover=1.0, texture=0.0, noise=0.0, tilt=math.pi / 2, view=0.4)
+    with_, without = (
+        render(one, np.random.default_rng(6)).astype(float) for one in (replace(plain, vignetting=0.4), plain)
+    )
+    assert with_[0, 0].mean() < 0.9 * without[0, 0].mean()
+    assert with_[SIDE // 2, SIDE // 2] == pytest.approx(without[SIDE // 2, SIDE // 2], abs=2)
+
+
+def test_cameras_look_from_the_horizon_to_the_zenith_and_meet_every_kind_of_sky() -> None:
+    scenes = [draw_scene(np.random.default_rng([2, index])) for index in range(400)]
+    tilts = np.rad2deg([scene.tilt for scene in scenes])
+    assert tilts.min() < 12 and tilts.max() > 85 and 0.3 < (tilts > 40).mean() < 0.7
+    for told in (
+        lambda s: s.cover == 0,
+        lambda s: s.cover == 1 and s.texture == 0,
+        lambda s: 0.65 < s.cover < 1,
+        lambda s: s.opacity < 1,
+    ):
+        assert 0.05 < np.mean([told(scene) for scene in scenes]) < 0.5
 
 
 @pytest.mark.serial

@@ -1,5 +1,6 @@
 """Pictures of skies that never were, so that everything runs without a network. Not a renderer: it wants the
-variety of holiday photos (haze, grey days, odd exposures), not one true sky.
+variety of people's photos (from the horizon to straight up, haze, grey days, odd exposures), not one true sky. Serves
+trials, tests and samples; what trains on it knows drawn skies, not real ones.
 
 Clear sky and sun: A. J. Preetham, P. Shirley, B. Smits, "A Practical Analytic Model for Daylight", SIGGRAPH 1999,
 appendix A.2 (Perez's distribution with coefficients linear in turbidity). Overcast sky: P. Moon, D. E. Spencer,
@@ -20,9 +21,13 @@ SIDE = 160
 """Pixels a side of a simulated photo."""
 
 CLOUDY_FROM = 0.5
-"""Share of the sky under cloud from which on a photo is cloudy; covers of 0.35 to 0.65 are not drawn."""
+"""Share of the visible sky under cloud from which on a photo is cloudy; covers of 0.35 to 0.65 are not drawn."""
+
+KINDS = ("cumulus", "veil", "deck", "uniform")
+"""Kinds of clouds: puffs with edges, thin ones with sky behind them, a layer with texture, a layer without any."""
 
 _PLANE = 256
+_CLOSED = 0.5  # depth of a closed deck where it is thinnest, so that no sky shines through
 _TO_SRGB = np.array([[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]])
 """CIE XYZ to linear sRGB (IEC 61966-2-1)."""
 
@@ -58,16 +63,20 @@ class Scene:
     Attributes
     ----------
     cover : share of the visible sky under cloud, 0 to 1.
-    turbidity : haze, 2 (clear) to 8.
+    turbidity : haze, 2 (clear) to 6.
     sun_height, sun_side : the sun above the horizon and to the right of the middle, radians.
-    tilt : how far above the horizon the camera looks, radians.
+    tilt : how far above the horizon the camera looks, radians; pi/2 is straight up.
     view : angle the picture spans, radians.
     roughness : power of the clouds' spectrum, about 2.2 (ragged) to 3.4 (soft).
+    opacity : how much of the sky behind a cloud it hides, 0 to 1.
+    texture : how much thicker and thinner a cloud is from place to place; 0 is uniform.
     thickness : how dark clouds are below, 0 to 1.
+    cast : how blue the light of clouds is, about -0.01 (warm) to 0.11.
     exposure : brightness of the picture as a factor, 1 is well exposed.
     warmth : white balance, red over blue as a factor.
-    colour : saturation as a factor; 0 is a black-and-white photo.
+    colour : saturation as a factor.
     noise : standard deviation of sensor noise at mid grey, in parts of full scale.
+    vignetting : how much light the corners lack, 0 to 1.
     """
 
     cover: float
@@ -77,11 +86,15 @@ class Scene:
     tilt: float
     view: float
     roughness: float
+    opacity: float
+    texture: float
     thickness: float
+    cast: float
     exposure: float
     warmth: float
     colour: float
     noise: float
+    vignetting: float
 
     @property
     def label(self) -> str:
@@ -92,19 +105,30 @@ class Scene:
 def draw_scene(generator: np.random.Generator) -> Scene:
     """A scene at random; the classes are equally likely and differ in nothing but cover and what covers do."""
     sunny = generator.random() < 0.5
+    kind = str(generator.choice(KINDS, p=(0.7, 0.3, 0, 0) if sunny else (0.3, 0.1, 0.4, 0.2)))
+    if sunny:
+        cover = 0.0 if generator.random() < 0.35 else generator.uniform(0.0, 0.35)
+    else:
+        cover = 1.0 if kind == "uniform" or generator.random() < 0.3 else generator.uniform(0.65, 1.0)
+    upwards = generator.random() < 0.5
+    ahead = generator.random() < 0.6
     return Scene(
-        cover=generator.uniform(0.0, 0.35) if sunny else generator.uniform(0.65, 1.0),
-        turbidity=2.0 + 6.0 * generator.random() ** 1.5,
-        sun_height=np.deg2rad(generator.uniform(8, 60)),
-        sun_side=np.deg2rad(generator.uniform(-50, 50)),
-        tilt=np.deg2rad(generator.uniform(12, 38)),
-        view=np.deg2rad(generator.uniform(45, 75)),
+        cover=cover,
+        turbidity=2.0 + 4.0 * generator.random() ** 2,
+        sun_height=np.deg2rad(generator.uniform(8, 70)),
+        sun_side=np.deg2rad(generator.uniform(-50, 50) if ahead else generator.uniform(-180, 180)),
+        tilt=np.deg2rad(generator.uniform(40, 90) if upwards else generator.uniform(8, 40)),
+        view=np.deg2rad(generator.uniform(22, 75)),
         roughness=generator.uniform(2.2, 3.4),
+        opacity=generator.uniform(0.4, 0.8) if kind == "veil" else 1.0,
+        texture={"uniform": 0.0, "veil": 0.4}.get(kind, generator.uniform(0.3, 1.0)),
         thickness=generator.uniform(0.2, 0.9),
-        exposure=float(np.exp(generator.normal(0.0, 0.25))),
-        warmth=float(np.exp(generator.normal(0.0, 0.12))),
-        colour=0.0 if generator.random() < 0.08 else generator.uniform(0.5, 1.6),
+        cast=generator.uniform(-0.01, 0.11),
+        exposure=float(np.exp(generator.normal(-0.3, 0.5))),
+        warmth=float(np.exp(generator.normal(0.0, 0.06))),
+        colour=float(np.exp(generator.normal(0.7, 0.25))),
         noise=generator.uniform(0.004, 0.03),
+        vignetting=generator.uniform(0.0, 0.35),
     )
 
 
@@ -131,14 +155,15 @@ def render(scene: Scene, generator: np.random.Generator) -> NDArray[np.uint8]:
     light /= light[~ground].mean() if (~ground).any() else light.mean()
 
     depth = _clouds(scene, generator, across, height, away, ~ground)
-    shut = np.clip(depth / 0.35, 0.0, 1.0)[..., None]
+    shut = scene.opacity * np.clip(depth / 0.35, 0.0, 1.0)[..., None]
+    depth = scene.texture * depth + (1.0 - scene.texture) * np.minimum(depth, 0.5)
     gloom = scene.cover**3
     lit = (1.0 - gloom) * (0.9 + 0.5 * np.clip(toward_sun, 0, 1) ** 8) + gloom * (1 + 2 * height) / 2.2
     grey = lit * (1.0 - scene.thickness * depth / (depth + 0.9))
-    tint = np.array([1.0, 1.0, 1.0]) + (1.0 - gloom) * np.array([-0.04, 0.0, 0.06])
+    tint = 1.0 + scene.cast * np.array([-1.0, 0.0, 1.3])
     light = light * (1.0 - shut) + (2.3 - 1.1 * gloom) * grey[..., None] * tint * shut
 
-    through = np.exp(-6.0 * np.clip(depth, 0.0, 1.0)) * (1.0 - gloom)
+    through = np.exp(-6.0 * scene.opacity * np.clip(depth, 0.0, 1.0)) * (1.0 - gloom)
     disc = 30.0 * (toward_sun > np.cos(np.deg2rad(1.2)))
     glare = 6.0 * np.exp(-(np.arccos(toward_sun) / 0.06)) + 0.8 * np.exp(-(np.arccos(toward_sun) / 0.3))
     light = light + ((disc + glare) * through)[..., None] * np.array([1.0, 0.97, 0.9])
@@ -235,7 +260,7 @@ def _clouds(
     ) * down
     if not sky.any():
         return np.zeros_like(seen)
-    edge = np.quantile(seen[sky], 1.0 - scene.cover)
+    edge = np.quantile(seen[sky], 1.0 - scene.cover) - (_CLOSED if scene.cover == 1.0 else 0.0)
     depth: Floats = np.maximum(seen - edge, 0.0)
     return depth
 
@@ -250,12 +275,14 @@ def _ground(scene: Scene, generator: np.random.Generator) -> Floats:
 
 
 def _photograph(light: Floats, scene: Scene, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """What the camera makes of linear light: exposure, white balance, saturation, noise, gamma, 8 bits."""
+    """What the camera makes of linear light: vignetting, exposure, white balance, saturation, noise, gamma, 8 bits."""
     grey = light.mean(axis=-1, keepdims=True)
     light = np.maximum(grey + scene.colour * (light - grey), 0.0)
-    light = light * np.array([np.sqrt(scene.warmth), 1.0, 1 / np.sqrt(scene.warmth)] if scene.colour else 1.0)
+    light = light * np.array([np.sqrt(scene.warmth), 1.0, 1 / np.sqrt(scene.warmth)])
+    out = np.linspace(-1.0, 1.0, SIDE) ** 2
+    light = light * (1.0 - scene.vignetting * (out[:, None] + out) / 2)[..., None]
     light = 1.0 - np.exp(-0.55 * scene.exposure * light)
-    grain = generator.normal(size=(SIDE, SIDE, 3 if scene.colour else 1))
+    grain = generator.normal(size=(SIDE, SIDE, 3))
     light = np.clip(light + scene.noise * np.sqrt(np.maximum(light, 0.05) * 2) * grain, 0.0, 1.0)
     curved = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.round(255 * curved).astype(np.uint8)
