@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from utils.comparison import accuracy, answers
@@ -9,8 +10,8 @@ from utils.conf import make_conf
 from utils.studies import about_set
 
 
-def model_card(result: dict[str, Any]) -> str:
-    """The model card (Mitchell et al. 2019) of a checked result, as Markdown."""
+def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> str:
+    """The model card (Mitchell et al. 2019) of a checked result, as Markdown; `left_out` as `utils.tasks` has it."""
     conf, data, model, degree = (result[key] for key in ("conf", "data", "model", "degree"))
     given = answers(result)
     known = make_conf(conf, result["name"])
@@ -20,7 +21,7 @@ def model_card(result: dict[str, Any]) -> str:
         else f"one client, {conf['global_epochs']} rounds of {conf['local_epochs']} passes (not federated)"
     )
     about, task = about_set(data["set"]), known.task.module
-    told = task.card(result)
+    told = task.card(result, left_out)
     parts = [f"{n} {name}" for name, n in zip(result["classes"], data.get("counts", []), strict=False)]
     for one in data.get("sources", []):
         licence = f" ({one['licence']})" if one["licence"] else ""

@@ -31,6 +31,7 @@ from utils.model_card import model_card
 from utils.nets.build import shape_of
 from utils.nets.layout import Layout
 from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
+from utils.studies import left_out
 from utils.tasks import classes_of
 
 Hook = Callable[["Run", Repeat, State], None]
@@ -240,7 +241,7 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     }
     write_result(path, result)
     try:
-        card = model_card(result)
+        card = model_card(result, left_out(run.cache, run.name))
     except Exception as error:  # a task of somebody's own may have no words for it
         logging.getLogger(__name__).warning("%s: no model card: %s", run.name, _broken("card", error))
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from flask import Flask, abort, current_app, g, request, send_file
@@ -71,6 +72,7 @@ def models() -> dict[str, Any]:
                 "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
                 "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
                 "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
+                "tested": [asdict(one) for one in predictor.trust],
             })  # fmt: skip
     check = shipped()
     sky = {name: getattr(check, name).tolist() for name in ("mean", "spread", "precision")}

@@ -40,12 +40,26 @@ class ForecastsSchema(Schema):
     forecasts = fields.List(fields.Nested(JudgedSchema), required=True)
 
 
+class TestedSchema(Schema):
+    """What a new photo may expect, measured on photos not seen in training: of so many `answers` the share `answered`
+    with sunny or cloudy, and the share of these that was `right` (null where none was given). `elsewhere`: photos of
+    `sources` that the recipe was trained without.
+    """
+
+    sources = fields.List(fields.String(), required=True)
+    elsewhere = fields.Boolean(required=True)
+    answers = fields.Integer(required=True)
+    answered = fields.Float(required=True)
+    right = fields.Float(required=True, allow_none=True)
+
+
 class ModelSchema(Schema):
     """A model that answers, and what judging on one's own device needs; `image_size`: side of what it is given."""
 
     role, run, onnx, sha256 = (fields.String(required=True) for _ in range(4))
     image_size, bytes, parameters = (fields.Integer(required=True) for _ in range(3))
     temperature, cloudy_to, sunny_from = (fields.Float(required=True) for _ in range(3))
+    tested = fields.List(fields.Nested(TestedSchema), required=True)
 
 
 class SkyCheckSchema(Schema):

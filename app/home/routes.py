@@ -22,6 +22,7 @@ def home() -> str:
         runs=library().summaries(),
         marks=story["marks"],
         sentences=[sentence(fact) for fact in story["facts"]],
+        elsewhere=story["elsewhere"],
     )
 
 

@@ -34,6 +34,7 @@ from app.runs.schemas import (
 from app.runs.service import library
 from utils.figures import curves_table
 from utils.results import ResultError, result_path
+from utils.studies import left_out_of
 
 _BYTES = "application/octet-stream"
 
@@ -51,10 +52,10 @@ def found(name: str) -> dict[str, Any]:
     return result
 
 
-def _told(name: str, how: Callable[[str, dict[str, Any]], dict[str, Any]]) -> bytes:
-    """What `how` says of a run as JSON, made anew only when its file has changed."""
+def _told(name: str, how: Callable[..., dict[str, Any]], **beside: str) -> bytes:
+    """What `how` says of a run as JSON, made anew only when its file has changed; see `Library.told`."""
     found(name)
-    return library().told(name, how)
+    return library().told(name, how, **beside)
 
 
 @blueprint.get("/runs")
@@ -68,7 +69,7 @@ def runs() -> Response:
 @answers(DetailsSchema, 404, 422)
 def run(name: str) -> Response:
     """One run: conf, partition, clients, confusion matrix, layers, versions."""
-    return document(_told(name, details))
+    return document(_told(name, details, left_out=left_out_of(name)))
 
 
 @blueprint.get("/runs/<name>/curves")

@@ -18,9 +18,9 @@ from typing import Any
 
 from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
-from utils.figures import COSTS, costs, rounds_of, series, shifts
+from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
-from utils.studies import colour, first, study_runs, title
+from utils.studies import StudyRun, colour, first, study_runs, title
 
 _OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
@@ -43,7 +43,9 @@ class Library:
         self._entries: dict[str, Entry] = {}
         self._list: tuple[dict[str, Stamp], bytes] | None = None
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
-        self._bodies: OrderedDict[tuple[str, str, Stamp | None], bytes] = OrderedDict()
+        self._bodies: OrderedDict[tuple[str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
+            OrderedDict()
+        )
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
         self._story: tuple[Any, dict[str, Any]] | None = None
 
@@ -82,14 +84,22 @@ class Library:
                 self._open.popitem(last=False)
         return result
 
-    def told(self, name: str, how: Callable[[str, dict[str, Any]], dict[str, Any]]) -> bytes:
-        """What `how` says of the run `name`, which is there, as JSON; kept until the file changes."""
-        key = (how.__name__, name, self._stamp(name))
+    def told(self, name: str, how: Callable[..., dict[str, Any]], **beside: str) -> bytes:
+        """What `how` says of the run `name`, which is there, as JSON; kept until the file changes.
+
+        `beside` names further runs by the arguments in which `how` takes their results; None where there is none.
+        """
+        named = sorted((argument, run) for argument, run in beside.items() if run)
+        key = (how.__name__, name, self._stamp(name), tuple(self._stamp(run) for _, run in named))
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
                 return self._bodies[key]
-        body = json.dumps(how(name, self.result(name) or {})).encode()
+        others = {}
+        for argument, run in named:
+            with suppress(ResultError):
+                others[argument] = self.result(run)
+        body = json.dumps(how(name, self.result(name) or {}, **others)).encode()
         with self._lock:
             self._bodies[key] = body
             while len(self._bodies) > _BODIES or (
@@ -116,7 +126,7 @@ class Library:
 
     def story(self) -> dict[str, Any]:
         """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
-        names = [run.run for run in first().runs if self._stamp(run.run)]
+        names = [run.run for run in (*first().runs, *first().elsewhere) if self._stamp(run.run)]
         stamps = tuple(self._stamp(name) for name in names)
         with self._lock:
             if self._story is None or self._story[0] != (tuple(names), stamps):
@@ -131,7 +141,8 @@ class Library:
             except ResultError:
                 continue
         whole: Mapping[str, dict[str, Any]] = {name: r for name, r in results.items() if r is not None}
-        found = {(one.a, one.b): one for one in compare(whole)}
+        held_out = {run.run for run in first().runs}
+        found = {(one.a, one.b): one for one in compare({n: r for n, r in whole.items() if n in held_out})}
         facts = []
         for a, b in first().questions:
             one = found.get((a, b)) or found.get((b, a))
@@ -146,6 +157,11 @@ class Library:
                 for one in heads if one.run in whole
             ],
             "facts": facts,
+            "elsewhere": [
+                new_camera(run, head, whole[run.run], whole[run.of])
+                for run in first().elsewhere for head in heads
+                if run.of == head.run and {run.run, run.of} <= whole.keys()
+            ],
         }  # fmt: skip
 
     def _stamp(self, name: str) -> Stamp | None:
@@ -258,8 +274,10 @@ def curves(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     return {"costs": costs(result), "series": series(result)}
 
 
-def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page of a run shows beyond its summary and curves."""
+def details(
+    name: str, result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What the page of a run shows beyond its summary and curves; `left_out` as `utils.tasks` has it."""
     repeats, head, classes = result["repeats"], result["repeats"][0], range(len(result["classes"]))
     return {
         **summarised(name, result),
@@ -272,10 +290,9 @@ def details(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
         "misjudged": misjudged(result),
         "citation": citation(name, result),
-        "task": _told_by_the_task(name, result),
+        "task": _told_by_the_task(name, result, left_out),
         "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
         "failures": sum(len(r["failures"]) for r in repeats),
-        "shifts": {key: found.value for key, found in shifts(result, resamples=1000).items() if found},
         "degree": result["degree"],
         "layers": result["layers"],
         "parameters": result.get("parameters"),
@@ -295,6 +312,21 @@ def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
         **estimate("accuracy", accuracy(given, resamples=1000)),
         **estimate("balanced", accuracy(given, balanced=True, resamples=1000)),
         "scenes": int(given.scenes.max()) + 1,
+    }  # fmt: skip
+
+
+def new_camera(
+    run: StudyRun, head: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a recipe does on a source left out of its training (`alone`), and on the same examples when that source is
+    trained on as well (`both`, held out in folds): balanced accuracy.
+    """
+    (judged,), trained = sources(alone), alone["conf"]["train_on"]
+    given, same = answers(alone), answers(both, source=judged)
+    return {
+        "run": run.run, "of": run.of, "headline": (head.headline or head.what)["en"],
+        "trained_on": trained, "judged_on": judged, "scenes": int(given.scenes.max()) + 1,
+        **estimate("alone", accuracy(given, balanced=True)), **estimate("both", accuracy(same, balanced=True)),
     }  # fmt: skip
 
 
@@ -322,10 +354,12 @@ def misjudged(result: Mapping[str, Any], most: int = 60) -> list[dict[str, Any]]
     ]
 
 
-def _told_by_the_task(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
+def _told_by_the_task(
+    name: str, result: Mapping[str, Any], left_out: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """What the task itself has to say of a result: nothing where its conf is none of today's."""
     try:
-        found: dict[str, Any] = make_conf(result["conf"], name).task.module.told(result)
+        found: dict[str, Any] = make_conf(result["conf"], name).task.module.told(result, left_out)
     except ConfError:
         return {}
     return found

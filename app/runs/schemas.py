@@ -80,7 +80,6 @@ class DetailsSchema(RunSchema):
     task = fields.Dict(keys=fields.String(), required=True)
     conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     failures = fields.Integer(required=True)
-    shifts = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
     parameters = fields.Integer(allow_none=True, required=True)
@@ -131,11 +130,22 @@ class MarkSchema(Schema):
     accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
 
 
+class NewCameraSchema(Schema):
+    """Balanced accuracy on a source left out of training, and on the same examples when it is trained on as well."""
+
+    run, of, headline, judged_on = _text(), _text(), _text(), _text()
+    trained_on = fields.List(fields.String(), required=True)
+    scenes = fields.Integer(required=True)
+    alone, alone_low, alone_high = _number(), _number(), _number()
+    both, both_low, both_high = _number(), _number(), _number()
+
+
 class StorySchema(Schema):
-    """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
+    """The shipped runs at a glance, what the Holm-corrected paired tests say of them, and what a new camera costs."""
 
     marks = fields.List(fields.Nested(MarkSchema), required=True)
     facts = fields.List(fields.Nested(DifferenceSchema), required=True)
+    elsewhere = fields.List(fields.Nested(NewCameraSchema), required=True)
 
 
 class ProgressSchema(Schema):

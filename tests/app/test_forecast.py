@@ -19,6 +19,7 @@ from tests.forecast.non_skies import screenshot
 from utils.forecast.predictor import Predictor, read_photo
 from utils.photos.simulator import simulate
 from utils.results import read_result, result_path, write_result
+from utils.studies import left_out_of
 
 MODELS = ("conf_f10", "conf_centralized_all")
 
@@ -38,6 +39,8 @@ def cache(cache):
     for name in MODELS:
         for suffix in ("pkl", "safetensors"):
             shutil.copy(ROOT / "cache" / f"{name}.json.{suffix}", cache)
+        if beside := left_out_of(name):
+            shutil.copy(ROOT / "cache" / f"{beside}.json.pkl", cache)
     return cache
 
 
@@ -302,6 +305,15 @@ def test_a_better_model_takes_over_without_a_restart(browse, cache):
     result["data"]["fingerprint"] = fingerprint
     write_result(result_path(cache, "conf_f10@2"), result)
     assert who() == "conf_f10@2"
+
+
+def test_each_model_says_what_it_was_tested_on(browse):
+    models = browse().get("/api/v1/forecast/models").json["models"]
+    for one in models:
+        known, *new = one["tested"]
+        assert not known["elsewhere"] and 0 < known["answered"] <= 1 and known["answers"] > 300
+        assert all(other["elsewhere"] and other["sources"] == ["opensky"] for other in new)
+    assert sum(len(one["tested"]) for one in models) > len(models)
 
 
 def test_no_model_is_no_crash(browse, cache):

@@ -18,6 +18,8 @@ from app.config import ConfigError, demo, production
 from app.extensions import db
 from app.language import _catalogue, texts
 from tests.conftest import ROOT
+from utils.comparison import accuracy, answers
+from utils.studies import first
 
 KEY = "0123456789abcdef" * 4
 
@@ -99,6 +101,17 @@ def test_the_story_of_the_shipped_runs_is_made_from_their_numbers(tmp_path):
         assert f"{100 * mark['accuracy']:.1f} %" in page
         summary = next(one for one in library.summaries() if one["name"] == mark["run"])
         assert summary["accuracy"] == mark["accuracy"]
+    held_out = {run.run for run in first().runs}
+    assert {fact[side] for fact in story["facts"] for side in "ab"} <= held_out
+    assert {one["judged_on"] for one in story["elsewhere"]} == {"mwd", "opensky"}
+    for one in story["elsewhere"]:
+        result = library.result(one["run"])
+        assert one["judged_on"] not in result["conf"]["train_on"] == one["trained_on"]
+        assert one["alone"] == accuracy(answers(result), balanced=True).value
+        both = answers(library.result(one["of"]), source=one["judged_on"])
+        assert one["both"] == accuracy(both, balanced=True).value
+        for shown in (one["alone"], one["both"]):
+            assert f"{100 * shown:.1f} %" in page.partition("What a new camera costs")[2]
     for fact in story["facts"]:
         claimed = fact["verdict"] in ("better", "worse")
         assert claimed == (fact["seeds"] > 1 and fact["p_holm"] < 0.05)

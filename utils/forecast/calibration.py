@@ -1,22 +1,24 @@
 """How sure is it? Temperature scaling, and the two thresholds between which the honest answer is "I cannot tell".
 
-All of it follows from the cross-validated answers in a result: every photo was judged by networks that never saw it.
+All of it follows from answers about photos that the networks never saw: those of the folds, and, where the same recipe
+was trained without one source and judged on it (`left_out`), those about that source, which weigh as much as the folds
+together: a stranger's camera is not among the folds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize_scalar
 
-from utils.comparison import Estimate
+from utils.comparison import Estimate, sources
 
 Numbers = NDArray[np.float64]
-TRUSTED = 0.75
+TRUSTED = 0.8
 """Share of right answers among those with a probability like the least sure one that is still said."""
 _ENOUGH = 30  # answers beyond a threshold; of fewer, nothing is known
 _RESAMPLES, _BINS = 2000, 10
@@ -53,25 +55,52 @@ class Quality:
 
 @dataclass(frozen=True)
 class Answers:
-    """Cross-validated answers: logit of sunny, label (1 sunny), fold and scene of each."""
+    """Answers about photos not seen in training: logit of sunny, label (1 sunny), scene and weight of each.
+
+    `parts` are held out together when temperature and thresholds are judged: folds, and scenes of a source left out.
+    `elsewhere` marks the answers about the source left out.
+    """
 
     logits: Numbers
     labels: Numbers
-    folds: NDArray[np.int64]
     scenes: NDArray[np.int64]
+    weights: Numbers
+    parts: NDArray[np.int64]
+    elsewhere: NDArray[np.bool_]
+
+    def only(self, chosen: NDArray[np.bool_]) -> Answers:
+        """Some of them."""
+        return Answers(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def answers_of(result: Mapping[str, Any]) -> Answers:
-    """The answers after the last round in a checked result."""
-    logits, labels, folds, names = [], [], [], []
-    for repeat in result["repeats"]:
-        said = np.clip(sunny_of(repeat["test"]), 1e-7, 1 - 1e-7)
-        logits.append(np.log(said) - np.log1p(-said))
-        labels += repeat["test"]["truth"]
-        names += repeat["test"]["scene"]
-        folds += [repeat["fold"]] * len(said)
-    _, scenes = np.unique(names, return_inverse=True)
-    return Answers(np.concatenate(logits), np.array(labels, float), np.array(folds), scenes)
+def answers_of(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> Answers:
+    """The answers after the last round in a checked result, and in that of the source left out."""
+    logits: list[Numbers] = []
+    labels: list[float] = []
+    names: list[str] = []
+    weights: list[float] = []
+    parts: list[str] = []
+    elsewhere: list[bool] = []
+    for other, given in enumerate([result, left_out] if left_out else [result]):
+        count = sum(len(repeat["test"]["truth"]) for repeat in given["repeats"])
+        for repeat in given["repeats"]:
+            test = repeat["test"]
+            said = np.clip(sunny_of(test), 1e-7, 1 - 1e-7)
+            logits.append(np.log(said) - np.log1p(-said))
+            labels += test["truth"]
+            names += test["scene"]
+            weights += [1 / count] * len(said)
+            parts += test["scene"] if other else [str(repeat["fold"])] * len(said)
+            elsewhere += [bool(other)] * len(said)
+    scenes, numbers = (np.unique(texts, return_inverse=True)[1] for texts in (names, parts))
+    return Answers(
+        np.concatenate(logits),
+        np.array(labels, float),
+        scenes,
+        np.array(weights),
+        numbers,
+        np.array(elsewhere),
+    )
 
 
 def sunny_of(test: Mapping[str, Any]) -> Numbers:
@@ -80,78 +109,105 @@ def sunny_of(test: Mapping[str, Any]) -> Numbers:
     return np.array([p if said else q if truth else 1 - p for said, p, truth, q in told], float)
 
 
-def fit_temperature(logits: Numbers, labels: Numbers) -> float:
-    """The temperature that makes the cross-entropy smallest (Guo et al. 2017, section 4.2), within 0.05 to 20."""
+def fit_temperature(given: Answers) -> float:
+    """The temperature that makes the mean cross-entropy smallest (Guo et al. 2017, section 4.2), within 0.05 to 20."""
     found = minimize_scalar(
-        lambda log_t: _log_losses(_sigmoid(logits / np.exp(log_t)), labels).mean(),
+        lambda log_t: given.weights @ _log_losses(_sigmoid(given.logits / np.exp(log_t)), given.labels),
         bounds=(np.log(0.05), np.log(20.0)), method="bounded",
     )  # fmt: skip
     return float(np.exp(found.x))
 
 
-def calibrate(result: Mapping[str, Any]) -> Calibration:
-    """Temperature and thresholds from all cross-validated answers of a result."""
-    given = answers_of(result)
-    return _calibrated(given.logits, given.labels)
+def calibrate(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> Calibration:
+    """Temperature and thresholds from all of the answers."""
+    return _calibrated(answers_of(result, left_out))
 
 
-def _calibrated(logits: Numbers, labels: Numbers) -> Calibration:
-    temperature = fit_temperature(logits, labels)
-    said = _sigmoid(logits / temperature)
-    return Calibration(temperature, 1 - _threshold(1 - said, 1 - labels), _threshold(said, labels))
+def _calibrated(given: Answers) -> Calibration:
+    temperature = fit_temperature(given)
+    said, labels, weights = _sigmoid(given.logits / temperature), given.labels, given.weights
+    return Calibration(
+        temperature, 1 - _threshold(1 - said, 1 - labels, weights), _threshold(said, labels, weights)
+    )
 
 
-def trust(result: Mapping[str, Any]) -> tuple[float, float]:
-    """Share of answers that are given at all, and the share of right ones among them (nan where none is given).
-
-    Temperature and thresholds follow from the other folds each time, so these are what a new photo may expect.
+@dataclass(frozen=True)
+class Trust:
+    """What a new photo of `sources` may expect: of `answers`, the share that is given at all, and of these the share of
+    right ones (None where none is given). `elsewhere` where the recipe was trained without these sources.
     """
-    given = answers_of(result)
-    said = right = 0
-    for fold in np.unique(given.folds):
-        here = given.folds == fold
-        others = ~here if (~here).any() else here
-        how = _calibrated(given.logits[others], given.labels[others])
+
+    sources: tuple[str, ...]
+    elsewhere: bool
+    answers: int
+    answered: float
+    right: float | None
+
+
+def trust(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> list[Trust]:
+    """For the photos of the folds, and for those of the source left out, where there is one.
+
+    Temperature and thresholds follow from the other folds and scenes each time.
+    """
+    given = answers_of(result, left_out)
+    said, right = np.zeros(len(given.labels), bool), np.zeros(len(given.labels), bool)
+    for here, others in _held_out(given):
+        how = _calibrated(others)
         probabilities = _sigmoid(given.logits[here] / how.temperature)
         sunny, cloudy = probabilities >= how.sunny_from, probabilities <= how.cloudy_to
-        said += int(sunny.sum() + cloudy.sum())
-        right += int(given.labels[here][sunny].sum() + (1 - given.labels[here])[cloudy].sum())
-    return said / len(given.labels), right / said if said else float("nan")
+        said[here] = sunny | cloudy
+        right[here] = np.where(sunny, given.labels[here] == 1, given.labels[here] == 0)
+    found = []
+    for one, where in ((result, ~given.elsewhere), (left_out, given.elsewhere)):
+        if one is not None:
+            share = float(right[where & said].mean()) if (where & said).any() else None
+            found.append(
+                Trust(
+                    tuple(sources(one)), one is left_out, int(where.sum()), float(said[where].mean()), share
+                )
+            )
+    return found
 
 
-def _threshold(said: Numbers, right: Numbers) -> float:
+def _held_out(given: Answers) -> Iterator[tuple[NDArray[np.bool_], Answers]]:
+    """Where every part is, and the answers of the other parts; all, where there is only one."""
+    for part in np.unique(given.parts):
+        here = given.parts == part
+        yield here, given if here.all() else given.only(~here)
+
+
+def _threshold(said: Numbers, right: Numbers, weights: Numbers) -> float:
     """The smallest probability, at least a half, whose answers are right in TRUSTED of the cases; 1 where none is.
 
     How often answers of a probability are right is estimated by isotonic regression (Zadrozny and Elkan 2002).
     """
     order = np.argsort(said, kind="stable")
-    share = isotonic_regression(right[order]).x
+    share = isotonic_regression(right[order], weights=weights[order]).x
     fine = np.flatnonzero((share >= TRUSTED) & (said[order] >= 0.5))
     return float(said[order][fine[0]]) if len(fine) and len(order) - fine[0] >= _ENOUGH else 1.0
 
 
-def cross_fitted(result: Mapping[str, Any]) -> tuple[Answers, Numbers]:
-    """The answers, and their probabilities scaled by a temperature that follows from the other folds alone."""
-    given = answers_of(result)
+def cross_fitted(
+    result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None
+) -> tuple[Answers, Numbers]:
+    """The answers, and their probabilities scaled by a temperature that follows from the other folds and scenes."""
+    given = answers_of(result, left_out)
     said = np.empty(len(given.logits))
-    for fold in np.unique(given.folds):
-        here = given.folds == fold
-        others = ~here if (~here).any() else here
-        said[here] = _sigmoid(
-            given.logits[here] / fit_temperature(given.logits[others], given.labels[others])
-        )
+    for here, others in _held_out(given):
+        said[here] = _sigmoid(given.logits[here] / fit_temperature(others))
     return given, said
 
 
 def quality(said: Numbers, given: Answers, seed: int = 0) -> Quality:
     """Brier score, log loss and reliability of the probabilities `said`; calibration error in ten equal bins."""
     brier, loss = (said - given.labels) ** 2, _log_losses(said, given.labels)
-    count = int(given.scenes.max()) + 1
-    weight = np.bincount(given.scenes, minlength=count).astype(float)
+    _, scenes = np.unique(given.scenes, return_inverse=True)
+    count = int(scenes.max()) + 1
+    weight = np.bincount(scenes, minlength=count).astype(float)
     draws = np.random.default_rng(seed).integers(0, count, (_RESAMPLES, count))
 
     def estimate(values: Numbers) -> Estimate:
-        total = np.bincount(given.scenes, values, minlength=count)
+        total = np.bincount(scenes, values, minlength=count)
         means = total[draws].sum(1) / weight[draws].sum(1)
         return Estimate(float(values.mean()), *(float(v) for v in np.quantile(means, [0.025, 0.975])))
 

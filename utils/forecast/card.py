@@ -5,42 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from utils.comparison import Estimate
+from utils.comparison import Estimate, sources
 from utils.conf import make_conf
 from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality, trust
 from utils.tasks.weather import Keys
 
+_FOLDS, _ELSEWHERE = "folds", "a source left out"
 
-def card(result: dict[str, Any]) -> dict[str, Any]:
+
+def card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Input, output, limits and further sections, as Markdown."""
     keys: Keys = make_conf(result["conf"], result["name"]).task.keys
     return {
         "input": f"RGB, {keys.image_size} x {keys.image_size} pixels.",
         "output": f"two logits, cloudy then sunny; what counts is their mean over\n{_views(keys)}.",
         "limits": "Two classes, so a night sky, snow or a wall is called sunny or cloudy too.",
-        "sections": {"Calibration": _calibration(result)},
+        "sections": {"Calibration": _calibration(result, left_out)},
     }
 
 
-def _calibration(result: dict[str, Any]) -> str:
-    given, scaled = cross_fitted(result)
-    how, (answered, right) = calibrate(result), trust(result)
-    told = (
-        f"it answered {answered:.1%} of the test photos, {right:.1%} of them right"
-        if answered
-        else "it never did"
-    )
+def _calibration(result: dict[str, Any], left_out: Mapping[str, Any] | None) -> str:
+    how, (given, scaled) = calibrate(result, left_out), cross_fitted(result, left_out)
+    places = {_FOLDS: ~given.elsewhere} | ({_ELSEWHERE: given.elsewhere} if left_out else {})
+    of_each = {name: (given.only(where), scaled[where]) for name, where in places.items()}
     rows = "\n".join(
-        f"| {name} | {found.brier} | {found.log_loss} | {found.calibration_error:.3f} |"
-        for name, found in (
-            ("as the network says it", quality(plain(given), given)), ("scaled", quality(scaled, given))
-        )
-    )  # fmt: skip
-    reliability = "\n".join(
-        f"| {said:.2f} | {found:.2f} | {count} |" for said, found, count in quality(scaled, given).bins
+        f"| {name}, {kind} | {found.brier} | {found.log_loss} | {found.calibration_error:.3f} |"
+        for name, (some, said) in of_each.items()
+        for kind, found in (("as said", quality(plain(some), some)), ("scaled", quality(said, some)))
     )
-    return f"""Probabilities of sunny for test photos of all repeats, as they are and divided by a temperature
-(Guo et al. 2017) that follows from the other folds; 95 % bootstrap intervals over photos.
+    given_and_right = "\n".join(
+        f"| {name} | {one.answers} | {one.answered:.1%} | {'-' if one.right is None else f'{one.right:.1%}'} |"
+        for name, one in zip(of_each, trust(result, left_out), strict=True)
+    )
+    some, said = of_each[_FOLDS]
+    reliability = "\n".join(
+        f"| {share:.2f} | {found:.2f} | {count} |" for share, found, count in quality(said, some).bins
+    )
+    beside = (
+        f"\n{_ELSEWHERE.capitalize()} is {', '.join(sources(left_out))}, in `{left_out['name']}`: the same recipe, "
+        "trained\nwithout that source. Its answers weigh as much as those of the folds together."
+        if left_out
+        else ""
+    )
+    return f"""Probabilities of sunny for photos not seen in training, as they are and divided by a temperature (Guo et
+al. 2017) that follows from the other folds and scenes; 95 % bootstrap intervals over scenes.{beside}
 
 | | Brier score | log loss, nats | calibration error |
 |---|---|---|---|
@@ -48,11 +56,27 @@ def _calibration(result: dict[str, Any]) -> str:
 
 The forecast divides logits by {how.temperature:.3f}. It says sunny from {how.sunny_from:.3f} on,
 cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: even of the least sure answers that are said, at least
-{TRUSTED:.0%} were right (isotonic regression). With temperature and thresholds from the other folds {told}.
+{TRUSTED:.0%} were right (isotonic regression). With temperature and thresholds from the other folds and scenes:
 
-| said, scaled | were sunny | answers |
+| | answers | said at all | of these right |
+|---|---|---|---|
+{given_and_right}
+
+| said, scaled ({_FOLDS}) | were sunny | answers |
 |---|---|---|
 {reliability}"""
+
+
+def expected(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> str:
+    """What a new photo may expect, as a sentence; see `calibration.trust`."""
+    known, *new = trust(result, left_out)
+    told = f"{known.answered:.0%} of the photos of its own sources, {known.right or 0:.0%} of them rightly"
+    for one in new:
+        told += (
+            f"; trained without `{'`, `'.join(one.sources)}`, it answers {one.answered:.0%} of the photos there, "
+            f"{one.right or 0:.0%} of them rightly"
+        )
+    return f"so it answers {told} (each fold and each scene judged by what the others taught)."
 
 
 def _views(keys: Keys) -> str:
@@ -62,17 +86,19 @@ def _views(keys: Keys) -> str:
     return f"the four corners and the centre of {side}, two of them mirrored"
 
 
-def told(result: Mapping[str, Any]) -> dict[str, Any]:
+def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """How well the probabilities of a run hold, as said and scaled, and what the forecast makes of them."""
-    how, (given, scaled) = calibrate(result), cross_fitted(result)
+    how, (given, scaled) = calibrate(result, left_out), cross_fitted(result, left_out)
+    some, scaled = given.only(~given.elsewhere), scaled[~given.elsewhere]
     return {
         "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
+        "left_out": sources(left_out) if left_out else [],
         **{
             name: {
                 **_estimate("brier", found.brier), **_estimate("log_loss", found.log_loss),
                 "error": found.calibration_error, "bins": [list(one) for one in found.bins],
             }
-            for name, found in (("plain", quality(plain(given), given)), ("scaled", quality(scaled, given)))
+            for name, found in (("plain", quality(plain(some), some)), ("scaled", quality(scaled, some)))
         },
     }  # fmt: skip
 

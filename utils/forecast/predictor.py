@@ -12,19 +12,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from utils.conf import Conf
-from utils.forecast.calibration import Calibration, calibrate
+from utils.forecast.calibration import Calibration, calibrate, trust
 from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
 from utils.nets.stored import load_model
-from utils.photos.cleaning import decode
+from utils.photos.cleaning import decode, is_colourless
 from utils.photos.judged import AsJudged
+from utils.studies import left_out
 from utils.tasks.weather import CLASSES
 
 DARK = 0.12
 """Mean light (0..1) below which a picture is taken at night, as far as its pixels tell."""
-COLOURLESS = 0.004
-"""Mean difference of the strongest and the weakest channel (0..1) below which a picture has no colour: a
-black-and-white photo. Faint tints lie above it, and so do real overcast skies; no statistic tells these two apart."""
 _PATCH, _STEP = 4, 2  # sixteenths of a side: what the heat map covers at a time, and how far it moves
 
 
@@ -54,17 +52,25 @@ def read_photo(raw: bytes) -> Pixels:
 class Predictor:
     """A run's model with its calibration. Safe to use from several threads."""
 
-    def __init__(self, name: str, result: dict[str, Any], conf: Conf, net: nn.Module) -> None:
+    def __init__(
+        self,
+        name: str,
+        result: dict[str, Any],
+        conf: Conf,
+        net: nn.Module,
+        left_out: dict[str, Any] | None = None,
+    ) -> None:
         self.name, self.conf = name, conf
         self.model: dict[str, Any] = result["model"]
         self.parameters = int(result["parameters"])
-        self.calibration: Calibration = calibrate(result)
+        self.calibration: Calibration = calibrate(result, left_out)
+        self.trust = trust(result, left_out)
         self._net = AsJudged(net, conf).eval()
 
     @classmethod
     def load(cls, cache: Path, name: str) -> Predictor:
         """The model of the run `name`. Raises ResultError and ModelError, one line each."""
-        return cls(name, *load_model(cache, name))
+        return cls(name, *load_model(cache, name), left_out(cache, name))
 
     def judge(self, square: Pixels, night: bool | None = None) -> Verdict:
         """What the model says of a picture (3, SIDE, SIDE); `night` is known from elsewhere, or told by the pixels."""
@@ -75,7 +81,7 @@ class Predictor:
         answer = self.calibration.answer(probability)
         if night or (night is None and light < DARK):
             answer = "night"
-        elif float((square.max(0) - square.min(0)).mean()) < COLOURLESS:
+        elif is_colourless(square.transpose(1, 2, 0)):
             answer = "no colour"
         elif strangeness > 1:
             answer = "no sky"

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from utils.results import ResultError, read_result, result_path
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OTHER_COLOURS = ("#d6336c", "#0ca678", "#f08c00", "#7048e8", "#1098ad", "#e03131", "#74b816", "#ae3ec9")
@@ -24,13 +26,19 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A run of a study: what it is, its colour, and where it has them its role and a short name for headlines."""
+    """A run of a study: what it is, its colour, and where it has them its role and a short name for headlines.
+
+    `left_out` is the run of the same recipe that was trained without one source and judged on it; that run, and others
+    judged elsewhere, say in `of` whose recipe theirs is.
+    """
 
     run: str
     colour: str
     what: Texts
     role: str = ""
     headline: Texts | None = None
+    left_out: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,22 +54,22 @@ class SetAbout:
 class Study:
     """A study as its file says it.
 
-    `headlines` and `models` list roles: whose figures stand first, and who is asked for forecasts. `doubtful` is a CSV
-    file with a column `sha256`, of examples whose truth was judged doubtful before any training; `without_doubtful`
-    heads the column of figures without them. `views` names, for a view of the task, the class whose change is told and
-    by which runs.
+    `elsewhere` are runs that are judged on sources they were not trained on: they stand beside the others, and are part
+    of no comparison. `headlines` and `models` list roles: whose figures stand first, and who is asked for forecasts.
+    `doubtful` is a CSV file with a column `sha256`, of examples whose truth was judged doubtful before any training;
+    `without_doubtful` heads the column of figures without them.
     """
 
     name: str
     task: str
     runs: tuple[StudyRun, ...]
+    elsewhere: tuple[StudyRun, ...]
     headlines: tuple[str, ...]
     models: tuple[str, ...]
     questions: tuple[tuple[str, str], ...]
     doubtful: str
     without_doubtful: str
     sets: Mapping[str, SetAbout]
-    views: Mapping[str, Mapping[str, Any]]
 
     def by_role(self, role: str) -> StudyRun:
         """The run that plays a role. Raises KeyError."""
@@ -84,13 +92,13 @@ def _read(path: Path) -> Study:
         path.parent.name,
         said["task"],
         tuple(StudyRun(**run) for run in said["runs"]),
+        tuple(StudyRun(**run) for run in said.get("elsewhere", [])),
         tuple(said["headlines"]),
         tuple(said["models"]),
         tuple((a, b) for a, b in said["questions"]),
         said.get("doubtful", ""),
         said.get("without_doubtful", "without doubtful ones"),
         {name: SetAbout(**about) for name, about in said["sets"].items()},
-        said.get("views", {}),
     )
 
 
@@ -102,7 +110,24 @@ def first() -> Study:
 @cache
 def study_runs() -> dict[str, StudyRun]:
     """The runs of all studies, by name."""
-    return {run.run: run for study in studies().values() for run in study.runs}
+    return {run.run: run for study in studies().values() for run in (*study.runs, *study.elsewhere)}
+
+
+def left_out_of(name: str) -> str:
+    """The run that judged the recipe of the run `name` (or one of its repetitions) on a source left out; empty where
+    there is none.
+    """
+    known = study_runs().get(name.partition("@")[0])
+    return known.left_out if known else ""
+
+
+def left_out(cache: Path, name: str) -> dict[str, Any] | None:
+    """The result of that run, where the folder has it."""
+    beside = left_out_of(name)
+    try:
+        return read_result(result_path(cache, beside)) if beside else None
+    except ResultError:
+        return None
 
 
 def colour(name: str) -> str:

@@ -28,6 +28,7 @@ export interface Model {
   cloudy_to: number;
   sunny_from: number;
   onnx: string;
+  tested: { sources: string[]; elsewhere: boolean; answers: number; answered: number; right: number | null }[];
 }
 
 export interface Sky {
