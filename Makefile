@@ -60,7 +60,12 @@ soak: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 	$(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks/soak.py
 
+# Everything that is made from the results in cache/: README, model cards, figures, pictures of the site.
 pictures: install
+	$(BIN)/python -m utils.readme
+	$(BIN)/python i3experiment_drawing.py --images png --out figures \
+	  $$($(BIN)/python -c "from utils.studies import first; print(*(run.run for run in first().runs))")
+	cp figures/final.png figures/curves.png cache/figures/
 	$(BIN)/python -m tests.e2e.pictures
 
 clean:

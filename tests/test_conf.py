@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 import i2main
 from tests.conftest import ROOT, TINY
 from utils.conf import ConfError, all_keys, load_conf, make_conf
+from utils.studies import first
 
 ORIGINAL_KEYS = (
     "model_name", "no_models", "type", "global_epochs", "local_epochs", "k", "batch_size", "lr", "momentum", "lambda",
@@ -177,7 +179,7 @@ def test_every_shipped_conf_is_valid_and_the_originals_are_what_they_were():
     confs = {
         path.stem.removeprefix("conf_"): load_conf(path) for path in (ROOT / "utils").glob("conf_*.json")
     }
-    assert len(confs) == 10
+    assert len(confs) == 16
     for name, passes in (("centralized1_1", 1), ("centralized1_2", 2), ("centralized1_3", 4)):
         assert (confs[name].no_models, confs[name].local_epochs, len(confs[name].held()[0])) == (1, passes, 3)
     for name, clients in (("f5", 5), ("f10", 10)):
@@ -185,3 +187,9 @@ def test_every_shipped_conf_is_valid_and_the_originals_are_what_they_were():
     assert {conf.global_epochs for conf in confs.values()} == {20}
     assert {conf.pool for conf in confs.values()} == {10}
     assert all(conf.network.keys.width == (64 if "full" in name else 16) for name, conf in confs.items())
+
+
+def test_what_is_judged_elsewhere_is_the_same_recipe_but_for_its_sources():
+    for run in first().elsewhere:
+        there, here = (load_conf(ROOT / "utils" / f"{name}.json") for name in (run.run, run.of))
+        assert there.train_on and replace(there, train_on=(), judge_on=()) == here

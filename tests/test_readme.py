@@ -58,6 +58,10 @@ def sandbox(tmp_path_factory):
         target = folder / "my_photos" / path.parent.name / f"photo{index}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
+    for name in ("my_mwd/cloudy1.png", "my_mwd/shine1.png", "my_opensky/7/1.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / name)
+    (folder / "my_opensky/7/info.json").write_text('{"percentage_of_clouds": "10"}')
     return folder
 
 
@@ -74,13 +78,13 @@ def test_every_command_works(sandbox):
         if command.startswith("make "):
             continue
         if "--only" in command:
-            # The reader has the data set; here there are other photos, so all are refused, and it says so.
+            # The reader has the two sources; here there are other photos, so all are refused, and it says so.
             done = _run(sandbox, command, status=2)
             assert "no usable photo" in done.stderr
-        elif "--folds" in command:
+        elif "--folds" in command or "--seeds" in command:
             # Hours of training on photos that are not here: it is understood, and the missing set is named.
             done = _run(sandbox, command, status=2)
-            assert "mwd" in done.stderr and done.stderr.count("\n") == 1
+            assert "skies" in done.stderr and done.stderr.count("\n") == 1
         else:
             _run(sandbox, command)
     assert (sandbox / "figures" / "index.html").exists()

@@ -8,12 +8,13 @@ import pytest
 import safetensors.numpy
 
 from tests.conftest import ROOT
+from utils.comparison import accuracy, answers
 from utils.conf import load_conf, make_conf
 from utils.data.split import deck_of, split_of
 from utils.model_card import model_card
 from utils.partition.schemes import partition
 from utils.results import read_result, result_path, values
-from utils.studies import first
+from utils.studies import first, left_out
 from utils.studies.weather.shipped import FOLDS, PHOTOS, SEEDS
 
 CACHE = ROOT / "cache"
@@ -38,13 +39,20 @@ def test_every_shipped_conf_has_its_result(name, kept):
     assert make_conf(result["conf"], name) == conf
     assert len(result["acc"]) == len(result["loss"]) == conf.global_epochs
     folds, seeds = {r["fold"] for r in result["repeats"]}, {r["seed"] for r in result["repeats"]}
-    assert folds == set(range(FOLDS))
-    assert len(seeds) >= (1 if name.endswith("_full") else SEEDS)
+    assert folds == ({0} if conf.train_on else set(range(FOLDS)))
+    assert len(seeds) >= (1 if "_full" in name else SEEDS)
     assert len(result["repeats"]) == len(folds) * len(seeds) * conf.rotations
     assert result["acc"][-1] == pytest.approx(np.mean([values(r, "accuracy")[-1] for r in result["repeats"]]))
+    if "_full" in name:  # as the earlier recipe made them, on `mwd` with its photos without colour
+        assert result["data"]["set"] == conf.data == "mwd"
+        return
     by_hash = {row["sha256"]: row for row in kept}
     for repeat in result["repeats"]:
-        expected = {row["sha256"] for row in kept if int(row["fold"]) == repeat["fold"]}
+        expected = {
+            row["sha256"]
+            for row in kept
+            if (row["source"] in conf.judge_on if conf.train_on else int(row["fold"]) == repeat["fold"])
+        }
         assert set(repeat["test"]["id"]) == expected
         right = 0
         for photo, truth, said in zip(
@@ -66,7 +74,8 @@ def test_served_models_fit_their_figures(name):
     assert all(array.dtype == np.float16 and np.isfinite(array).all() for array in tensors.values())
     assert (result["model"]["fold"], result["model"]["seed"], result["model"]["rotation"]) == (0, 0, 0)
     card = (CACHE / f"{name}.json.md").read_text()
-    assert card == model_card(result) and "CC BY 4.0" in card
+    assert card == model_card(result, left_out(CACHE, name)) and "CC BY 4.0" in card
+    assert ("a source left out" in card) == ("_full" not in name)
 
 
 def test_centralized_training_on_all_photos_reaches_what_was_asked():
@@ -74,11 +83,29 @@ def test_centralized_training_on_all_photos_reaches_what_was_asked():
     assert np.mean([values(repeat, "balanced_accuracy")[-1] for repeat in result["repeats"]]) >= 0.88
 
 
+def test_the_model_that_is_asked_first_is_the_best_federated_one_on_a_source_left_out():
+    study = first()
+    found = {}
+    for run in study.runs:
+        if run.left_out and load_conf(ROOT / "utils" / f"{run.run}.json").no_models > 1:
+            found[run.run] = accuracy(answers(left_out(CACHE, run.run)), balanced=True, resamples=10).value
+    assert study.by_role(study.models[0]).run == max(found, key=found.get), found
+
+
+def test_photos_without_colour_are_not_among_them_and_doubtful_ones_taught_nothing(kept):
+    result = read_result(result_path(CACHE, "conf_f10"))
+    doubtful = first().doubtful_ids() & {row["sha256"] for row in kept}
+    for repeat in result["repeats"]:
+        train = [r for r in kept if split_of(int(r["deck"]), repeat["fold"]) == "train"]
+        taught = sum(row["sha256"] not in doubtful for row in train)
+        assert sum(client["examples"] for client in repeat["clients"]) == taught < len(train)
+
+
 def test_folds_and_owners_are_those_of_the_committed_list(kept):
     assert [row["sha256"] for row in kept] == sorted(row["sha256"] for row in kept)
     labels = np.array([row["label"] == "sunny" for row in kept], dtype=np.int64)
     for row in _listed():
-        assert int(row["deck"]) == deck_of(row["group"]) and int(row["fold"]) == int(row["deck"]) // 2
+        assert int(row["deck"]) == deck_of(row["scene"]) and int(row["fold"]) == int(row["deck"]) // 2
     for column, name in (("owner", "f10"), ("owner_noniid", "f10_noniid")):
         conf = load_conf(ROOT / "utils" / f"conf_{name}.json")
         for fold in range(FOLDS):
@@ -94,5 +121,5 @@ def test_ambiguous_photos_are_in_the_list():
     names = {row["sha256"]: row["name"] for row in _listed()}
     with (ROOT / first().doubtful).open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            assert names[row["sha256"]] == row["name"] and row["reason"]
+            assert names[row["sha256"]] == row["name"] and row["source"] and row["reason"]
     assert 30 < len(first().doubtful_ids()) < 80

@@ -3,19 +3,32 @@
 import re
 
 from tests.conftest import ROOT
-from utils.studies import about_set, colour, doubtful_ids, first, studies, study_runs, texts, title
+from utils.studies import (
+    about_set,
+    colour,
+    doubtful_ids,
+    first,
+    left_out,
+    left_out_of,
+    studies,
+    study_runs,
+    texts,
+    title,
+)
 
 
 def test_a_study_is_whole():
     study = first()
     assert study.task == "weather" and set(studies()) == {"weather"}
-    names = [run.run for run in study.runs]
+    names = [run.run for run in (*study.runs, *study.elsewhere)]
     assert sorted(names) == sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
     assert all({a, b} <= set(names) for a, b in study.questions)
     assert all(study.by_role(role).headline for role in study.headlines)
     assert all(study.by_role(role).run in names for role in study.models)
-    assert all(re.fullmatch("#[0-9a-f]{6}", run.colour) for run in study.runs)
-    assert len({run.colour for run in study.runs}) == len(names)
+    assert all(re.fullmatch("#[0-9a-f]{6}", run.colour) for run in study_runs().values())
+    assert len({run.colour for run in study_runs().values()}) == len(names)
+    assert all(run.of in names for run in study.elsewhere)
+    assert {run.left_out for run in study.runs if run.left_out} <= {run.run for run in study.elsewhere}
     for english, chinese in texts().items():
         assert english and any(ord(letter) > 0x2E80 for letter in chinese), english
 
@@ -27,6 +40,12 @@ def test_no_other_file_knows_its_runs_by_name():
             told = path.read_text()
             listed = [name for name in names if re.search(rf'"{name}"', told)]
             assert len(listed) < 2, (path, listed)
+
+
+def test_a_repetition_is_judged_elsewhere_as_the_shipped_run_is():
+    head = first().by_role("federated")
+    assert left_out_of(head.run) == left_out_of(f"{head.run}@2") == head.left_out != ""
+    assert left_out_of("conf_mine") == "" and left_out(ROOT / "nowhere", head.run) is None
 
 
 def test_what_is_not_in_a_study_has_a_colour_and_a_name_too():

@@ -1,8 +1,9 @@
-"""Writes the parts of the README that code and results already know: the conf keys, the parts and what was found.
+"""Writes what code and results already know: the README's conf keys, parts and findings, and the model cards in cache/.
 
     python3 -m utils.readme
 
-A test fails when the README says anything else.
+A test fails when README or cards say anything else. `make pictures` does this, and
+draws the figures.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from utils import parts
-from utils.comparison import Comparison, Estimate, accuracy, answers, compare, view_shift
+from utils.comparison import Comparison, Estimate, accuracy, answers, compare
 from utils.conf import all_keys
 from utils.files import atomic_write
+from utils.forecast.card import expected
+from utils.model_card import model_card
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
-from utils.studies import first, study_runs, title
+from utils.studies import first, left_out, study_runs, title
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -78,13 +81,42 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
         "",
     ]
     lines += [_answer(found, a, b) for a, b in study.questions if a in results and b in results]
-    for view, told in study.views.items():
-        shifts = [
-            f"{view_shift(results[name], view, results[name]['classes'].index(told['class']))} (`{title(name)}`)"
-            for name in told["runs"] if name in results
-        ]  # fmt: skip
-        lines += ["", told["en"].format(shifts=" and ".join(shifts))]
     return "\n".join(lines)
+
+
+def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What runs do on a source that they were not trained on, as Markdown; beside it what the same recipe does on the
+    same examples when their source is trained on as well.
+    """
+    study = first()
+    lines = [
+        f"| conf | trained on | judged on | scenes | accuracy | balanced | {study.without_doubtful} "
+        "| balanced when trained on both |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in study.elsewhere:
+        if run.run not in results or run.of not in results:
+            continue
+        result = results[run.run]
+        trained, judged = (" and ".join(result["conf"][key]) for key in ("train_on", "judge_on"))
+        given = answers(result)
+        estimates = (
+            accuracy(given),
+            accuracy(given, balanced=True),
+            accuracy(answers(result, without=study.doubtful_ids())),
+        )
+        both = accuracy(answers(results[run.of], source=judged), balanced=True)
+        lines.append(
+            f"| `{title(run.run)}` | {trained} | {judged} | {int(given.scenes.max()) + 1} "
+            f"| {' | '.join(map(str, estimates))} | {both} |"
+        )
+    return "\n".join(lines)
+
+
+def sure(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """How far the answers of the model that is asked first can be trusted, as a sentence."""
+    run = first().by_role(first().models[0])
+    return expected(results[run.run], results.get(run.left_out)) if run.run in results else ""
 
 
 def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
@@ -102,7 +134,14 @@ def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
 
 def render(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     """The README `text` with what is made by code made anew."""
-    for name, content in (("keys", keys_table()), ("parts", parts_table()), ("found", findings(results))):
+    blocks = {
+        "keys": keys_table(),
+        "parts": parts_table(),
+        "found": findings(results),
+        "elsewhere": elsewhere(results),
+        "sure": sure(results),
+    }
+    for name, content in blocks.items():
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
@@ -141,11 +180,24 @@ def _range(field: dataclasses.Field[Any]) -> str:
     if choices := parts.choices_of(field):
         return ", ".join(choices)
     if "low" not in limits:
-        return "true, false" if field.type == "bool" else "lists of owners" if "check" in limits else "a name"
+        if field.type == "bool":
+            return "true, false"
+        return {"Holds": "lists of owners", "tuple[str, ...]": "names of sources"}.get(
+            str(field.type), "a name"
+        )
     left, right = parts.interval(field)[0], parts.interval(field)[-1]
     return f"{left}{parts.lowest(field):g}, {parts.highest(field):g}{right}"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write the README and the cards of the shipped results."""
+    results = shipped_results()
     with atomic_write(README) as file:
-        file.write(render(README.read_text(), shipped_results()).encode())
+        file.write(render(README.read_text(), results).encode())
+    for name, result in results.items():
+        with atomic_write(result_path(ROOT / "cache", name).with_suffix(".md")) as file:
+            file.write(model_card(result, left_out(ROOT / "cache", name)).encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,9 @@
 """The photos behind the shipped results: their hashes, folds and owners.
 
-The list was committed before the first training. No photo is shipped; whoever has the data set rebuilds the
-same set with it (README, "Repeat the shipped results").
+The list was committed before the first training. No photo is shipped; whoever has the two sources rebuilds the
+same set with them (README, "Repeat the shipped results").
 
-    python3 -m utils.studies.weather.shipped data/mwd
+    python3 -m utils.studies.weather.shipped data/skies
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from utils.partition.schemes import partition
 from utils.photos.dataset import PhotoRow, read_manifest
 
 UTILS = Path(__file__).resolve().parents[2]
-PHOTOS = UTILS / "photos" / "mwd_photos.csv"
+PHOTOS = UTILS / "photos" / "skies_photos.csv"
 FOLDS, SEEDS = 5, 3
 
 
@@ -51,10 +51,12 @@ def photo_list(rows: list[PhotoRow]) -> list[dict[str, str]]:
     return [
         {
             "sha256": row.sha256,
+            "source": row.source,
             "name": row.name,
             "label": row.label,
             "duplicate_of": row.duplicate_of,
             "group": row.group,
+            "scene": row.scene,
             "deck": str(row.deck),
             "fold": str(row.fold),
             "owner": equal.get(row.sha256, ""),

@@ -1,10 +1,11 @@
 """Chooses batch size and learning rate of each conf on validation photos, from one small grid for all.
 
-What a conf says of `min_crop` and `judging` is tried as it stands: run again with other values to compare them.
+What a conf says of rounds, passes, `min_crop` and `judging` is tried as it stands: run again with other values to
+compare them.
 
     python3 -m utils.studies.weather.tuning utils/conf_f10.json ...
 
-For every conf and grid point, three folds (one for the full networks, which take ten times as long) are trained
+For every conf and grid point, two folds (one for the full networks, which take ten times as long) are trained
 with the first seed; the point with the lowest mean validation loss after the last round wins. Test photos are never
 judged here. Every trial is written to the log as soon as it is measured, so a killed search goes on where it was, and
 the log is the record of the choice.
@@ -32,9 +33,9 @@ from utils.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = ROOT / "cache" / "tuning.csv"
-GRID = [(10, 0.05), (10, 0.1), (20, 0.05), (20, 0.15)]  # batch size, learning rate
-FOLDS = 3
-TUNED = ("min_crop", "judging", "batch_size", "lr")
+GRID = [(10, 0.05), (10, 0.1)]  # batch size, learning rate
+FOLDS = 2
+TUNED = ("global_epochs", "local_epochs", "min_crop", "judging", "batch_size", "lr")
 KEYS = ("conf", "photos", *TUNED, "fold")
 COLUMNS = (*KEYS, "seed", "val_photos", "val_loss", "val_acc", "val_balanced_acc")
 
@@ -64,7 +65,8 @@ def tune(paths: Iterable[Path], engine: Engine, side_by_side: int) -> None:
             for batch_size, lr in GRID:
                 for fold in range(folds):
                     own = conf.task.keys
-                    recipe = (str(own.min_crop), own.judging, str(batch_size), str(lr))
+                    passes = (str(conf.global_epochs), str(conf.local_epochs))
+                    recipe = (*passes, str(own.min_crop), own.judging, str(batch_size), str(lr))
                     key = (path.stem, examples.fingerprint[:16], *recipe, str(fold))
                     if key not in known:
                         tried = dataclasses.replace(conf, batch_size=batch_size, lr=lr)
