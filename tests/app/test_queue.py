@@ -247,8 +247,7 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(lab, undist
     assert _outcome(lab.cache, "twin-1") == undisturbed
     rounds = [text for text in lab.log(job["id"]) if " of 25: " in text]
     assert len(rounds) == len({text.partition(":")[0] for text in rounds}) <= 50, "a round was done twice"
-    # How many kills fall into a repeat that has a whole round behind it depends on how busy the machine is.
-    assert any("goes on after round" in text for text in lab.log(job["id"]))
+    assert len([text for text in lab.log(job["id"]) if "goes on after round" in text]) >= 2
     assert not list(lab.cache.glob(".unfinished/*/*"))
 
 
