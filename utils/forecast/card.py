@@ -8,14 +8,13 @@ from typing import Any
 from utils.comparison import Estimate, sources
 from utils.conf import make_conf
 from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality, trust
-from utils.tasks.weather import Keys
 
 _FOLDS, _ELSEWHERE = "folds", "a source left out"
 
 
 def card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Input, output, limits and further sections, as Markdown."""
-    keys: Keys = make_conf(result["conf"], result["name"]).task.keys
+    keys = make_conf(result["conf"], result["name"]).task.keys
     return {
         "input": f"RGB, {keys.image_size} x {keys.image_size} pixels.",
         "output": f"two logits, cloudy then sunny; what counts is their mean over\n{_views(keys)}.",
@@ -79,7 +78,7 @@ def expected(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = Non
     return f"so it answers {told} (each fold and each scene judged by what the others taught)."
 
 
-def _views(keys: Keys) -> str:
+def _views(keys: Any) -> str:
     side = f"the photo's centre square at {keys.judged_side} x {keys.judged_side} pixels"
     if keys.judging == "whole":
         return f"{side} and its mirror image"

@@ -64,7 +64,10 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> Examples:
         np.array([not row.doubtful for row in rows]),
         _fingerprint([row for row, good in zip(rows, readable, strict=True) if good]),
         tuple(row.file for row, good in zip(rows, readable, strict=True) if not good),
-        {source: licence_of(source, rows) for source in sorted({row.source for row in rows})},
+        {
+            source: licence_of(source, (row.provenance for row in rows if row.source == source))
+            for source in sorted({row.source for row in rows})
+        },
     )
 
 

@@ -48,7 +48,6 @@ class Keys:
         choices=("whole", "five_crop"),
         cost=True,
     )
-
     colours: str = key(
         "what a network is given of a pixel: `rgb`, by mean and spread of ImageNet's photos, as pretrained weights "
         "expect, or `opponent`, light and two differences of colours, in which a grey is no blue at any light",

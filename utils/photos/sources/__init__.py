@@ -6,13 +6,9 @@ import hashlib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from utils.photos.cleaning import Refused
 from utils.photos.labels import label_of
-
-if TYPE_CHECKING:
-    from utils.photos.dataset import PhotoRow
 
 
 @dataclass(frozen=True)
@@ -40,9 +36,9 @@ class Candidate:
 LICENCES = {"mwd": "CC BY 4.0", "opensky": "public domain (Unlicense)", "simulated": "drawn by SkyFed"}
 
 
-def licence_of(source: str, rows: Iterable[PhotoRow]) -> str:
-    """Under which licence a source's photos are, as far as it or their rows say; empty where nobody does."""
-    said = {row.provenance.get("licence", "") for row in rows if row.source == source} - {""}
+def licence_of(source: str, provenances: Iterable[Mapping[str, str]]) -> str:
+    """Under which licence a source's photos are, as far as it or their provenances say; empty where nobody does."""
+    said = {one.get("licence", "") for one in provenances} - {""}
     return LICENCES.get(source) or ", ".join(sorted(said))
 
 

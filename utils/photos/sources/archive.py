@@ -41,11 +41,9 @@ def open_zip(path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def from_zip(
-    archive: zipfile.ZipFile, wanted: Callable[[PurePosixPath], bool] = lambda path: True
-) -> list[Candidate]:
-    """All wanted files of an open archive in order of name, labelled by their names, a system's litter left out."""
-    return [candidate(path, read) for path, read in files_in_zip(archive) if wanted(path)]
+def from_zip(archive: zipfile.ZipFile) -> list[Candidate]:
+    """All files of an open archive in order of name, labelled by their names, a system's litter left out."""
+    return [candidate(path, read) for path, read in files_in_zip(archive)]
 
 
 def files_in_zip(archive: zipfile.ZipFile) -> list[tuple[PurePosixPath, Callable[[], bytes]]]:

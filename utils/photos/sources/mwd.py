@@ -7,12 +7,13 @@ used, the files named `cloudy…` and `shine…`; rain and sunrise are left out.
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from utils.data.examples import DataError
 from utils.files import atomic_write
 from utils.photos.sources import Candidate, candidate, printable
-from utils.photos.sources.archive import DAMAGED, files_in_zip, from_zip, open_zip
+from utils.photos.sources.archive import DAMAGED, files_in_zip, open_zip
 from utils.photos.sources.fetch import FetchError, Web
 from utils.photos.sources.folder import files_in_folder
 
@@ -61,7 +62,7 @@ def mwd_in(path: Path) -> list[Candidate]:
     are none.
     """
     files = files_in_folder(path) if path.is_dir() else files_in_zip(open_zip(path))
-    found = [candidate(name, read) for name, read in files if _is_sky(name)]
+    found = _skies(files)
     if not found:
         raise DataError(
             f"{path}: no photo of the data set in it (files named cloudy1.jpg, shine1.jpg and so on)"
@@ -71,11 +72,11 @@ def mwd_in(path: Path) -> list[Candidate]:
 
 def from_mwd(archive: zipfile.ZipFile) -> list[Candidate]:
     """The photos of the two sky classes."""
-    return from_zip(archive, _is_sky)
+    return _skies(files_in_zip(archive))
 
 
-def _is_sky(path: PurePosixPath) -> bool:
-    return _SKY.fullmatch(path.stem) is not None
+def _skies(files: list[tuple[PurePosixPath, Callable[[], bytes]]]) -> list[Candidate]:
+    return [candidate(path, read) for path, read in files if _SKY.fullmatch(path.stem)]
 
 
 def _inner(archive: zipfile.ZipFile, name: str, target: Path) -> zipfile.ZipFile:
