@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from utils.conf import ConfError, make_conf
 from utils.files import atomic_write
 from utils.photos.format1 import lift_plan, lift_repeat
-from utils.results import ResultError, result_path, values
+from utils.results import UNITS, ResultError, result_path, values
 
 if TYPE_CHECKING:
     from utils.federated.bench import Repeat, State
@@ -190,7 +190,7 @@ def _unpacked(packed: Any) -> tuple[dict[str, Any], int, dict[str, Any]]:
     """Record, round and vectors of an open checkpoint, of whatever format."""
     record = json.loads(packed["record"].tobytes())
     if "round" not in packed:
-        record = lift_repeat(record)
+        record = lift_repeat(record, UNITS)
         vectors = {"weights": packed["weights"]} if len(packed["weights"]) else {}
         return record, len(values(record, "accuracy")), vectors
     vectors = {name.removeprefix(_VECTOR): packed[name] for name in packed.files if name.startswith(_VECTOR)}

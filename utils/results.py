@@ -125,7 +125,7 @@ def _lifted(result: dict[str, Any], where: str) -> dict[str, Any]:
     if _depth(result) > MAX_DEPTH:
         raise ResultError(f"{where}: nesting: expected at most {MAX_DEPTH} levels")
     try:
-        return lift(result)
+        return lift(result, UNITS)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise ResultError(
             f"{where}: not a whole result of format 1 ({type(error).__name__}: {error})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from utils.tasks.weather import CLASSES
@@ -22,7 +23,11 @@ _SERIES = {
 }
 
 
-def lift(result: dict[str, Any]) -> dict[str, Any]:
+Units = Mapping[str, tuple[str, str]]
+"""Of each series the unit and which way is better, as `utils.results.UNITS` has them."""
+
+
+def lift(result: dict[str, Any], units: Units) -> dict[str, Any]:
     """A result of format 1 in format 2; what was never checked may raise KeyError, TypeError, ValueError and the like.
 
     Every photo is a scene by itself: format 1 kept one of each group of near-duplicates.
@@ -35,7 +40,7 @@ def lift(result: dict[str, Any]) -> dict[str, Any]:
         "format": 2,
         "classes": list(CLASSES),
         "data": data,
-        "repeats": [lift_repeat(repeat, source) for repeat in result["repeats"]],
+        "repeats": [lift_repeat(repeat, units, source) for repeat in result["repeats"]],
     }
     if result.get("model"):
         lifted["model"] = {
@@ -52,13 +57,11 @@ def lift_plan(plan: Any) -> Any:
     return plan
 
 
-def lift_repeat(repeat: dict[str, Any], source: str = "") -> dict[str, Any]:
+def lift_repeat(repeat: dict[str, Any], units: Units, source: str = "") -> dict[str, Any]:
     """The record of one repeat, finished or not."""
-    from utils.results import UNITS
-
     lifted = {key: value for key, value in repeat.items() if key not in (*_SERIES, "test")}
     lifted["series"] = [
-        {"name": name, "unit": UNITS[name][0], "better": UNITS[name][1], "values": repeat[old]}
+        {"name": name, "unit": units[name][0], "better": units[name][1], "values": repeat[old]}
         for old, name in _SERIES.items()
     ]
     for whose in ("owners", "clients"):
