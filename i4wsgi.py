@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         check_own()
-        app = create_app(demo() if given.demo else production())
+        app = create_app({**(demo() if given.demo else production()), "THREADS": given.threads})
     except (ConfigError, ConfError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -9,7 +9,8 @@ from flask import Flask, Request, redirect, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from app import api, language, security, vite
+from app import api, busy, language, security, vite
+from app.api.documents import Provider
 from app.extensions import csrf, db, limiter, migrate
 
 
@@ -27,6 +28,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     app.request_class = InMemory
     if proxies := app.config["PROXIES"]:  # whose word is taken for who asks, and how
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
+    app.json = Provider(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     csrf.init_app(app)
@@ -48,6 +50,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.runs.api import blueprint as runs_api
 
     accounts.init_app(app)
+    busy.init_app(app)
     language.init_app(app)
     vite.init_app(app)
     documented = api.init_app(app)

@@ -24,7 +24,8 @@ class ConfigError(ValueError):
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
-    and for trainings SKYFED_SLOTS, _PER_USER, _QUOTA_MB, _LOST_AFTER.
+    and for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB,
+    _LOST_AFTER; _PHOTOS and _MEGAPIXELS that a visitor may have judged in a minute.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -72,7 +73,15 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     return {
         "REDIS_URL": environ.get("REDIS_URL", ""),
         "SLOTS": slots,
-        "PER_USER": _count(environ, "SKYFED_PER_USER", slots, "how many of them may be one person's"),
+        "PER_USER": _count(
+            environ, "SKYFED_PER_USER", max(1, slots - 1), "how many of them may be one person's"
+        ),
+        "MAX_HOURS": _count(
+            environ, "SKYFED_MAX_HOURS", 4, "hours until a training makes room for others that wait"
+        ),
+        "GIANT_HOURS": _count(
+            environ, "SKYFED_GIANT_HOURS", 48, "hours above which a training needs an admin's word"
+        ),
         "QUOTA": 1e6 * _count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
         "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
         "INSTANCE": instance,
@@ -94,7 +103,9 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
         "BABEL_DEFAULT_LOCALE": "en",
         "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parent / "translations"),
-        "STREAMS": 8,  # readers of live events at a time; each holds a thread
+        "THREADS": 16,  # requests at a time
+        "PHOTOS": _count(environ, "SKYFED_PHOTOS", 120, "photos a visitor may send in a minute"),
+        "MEGAPIXELS": _count(environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded"),
         "LANGUAGES": {"en": "English", "zh": "中文"},
     }
 

@@ -8,7 +8,14 @@ from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
-from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound, SecurityError
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    SecurityError,
+    ServiceUnavailable,
+)  # fmt: skip
 from werkzeug.wrappers import Response
 
 from app.extensions import db
@@ -83,6 +90,7 @@ def init_app(app: Flask) -> None:
             405: _("That cannot be done here."),
             413: _("That is too large."),
             429: _("Too many tries. Please wait a while."),
+            503: _("There is much to do here at this moment. Please try again in a few seconds."),
         }.get(code, _("Something went wrong."))
         if code == 413 and request.endpoint in app.config["UPLOADS"]:
             text = _("That is too large: at most 25 MB a photo and 64 MB together.")
@@ -95,8 +103,14 @@ def init_app(app: Flask) -> None:
         if isinstance(error, SecurityError):  # a foreign host: there is no site to draw a page of
             return current_app.response_class(text, code, mimetype="text/plain"), code
         if request.path.startswith("/api/"):
-            return jsonify(error={"code": code, "message": text, "detail": g.get("detail", "")}), code
-        return render_template("error.html", code=code, text=text), code
+            answer = jsonify(error={"code": code, "message": text, "detail": g.get("detail", "")})
+        else:
+            answer = current_app.make_response(render_template("error.html", code=code, text=text))
+        if isinstance(error, ServiceUnavailable) and error.retry_after:
+            answer.headers["Retry-After"] = str(error.retry_after)
+            if request.method == "GET":
+                answer.headers["Refresh"] = str(error.retry_after)  # a page that waits comes by itself
+        return answer, code
 
 
 def first_message(messages: Any) -> str:

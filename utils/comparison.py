@@ -142,6 +142,24 @@ def sources(result: Mapping[str, Any]) -> list[str]:
     return sorted({one for repeat in result["repeats"] for one in repeat["test"]["source"]})
 
 
+def absent(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Classes of which some repeat had no example to learn from, or to be judged on: `where` ("training" or "test"),
+    `what`, and the `folds` where that is so. No figure says anything of what was not there.
+    """
+    found: dict[tuple[str, str], set[int]] = {}
+    for repeat in result["repeats"]:
+        trained = np.sum([client["counts"] for client in repeat["clients"]], axis=0)
+        judged = np.bincount(np.asarray(repeat["test"]["truth"], np.int64), minlength=len(result["classes"]))
+        for where, counts in (("training", trained), ("test", judged)):
+            for what, count in zip(result["classes"], counts, strict=True):
+                if not count:
+                    found.setdefault((where, what), set()).add(repeat["fold"])
+    return [
+        {"where": where, "what": what, "folds": sorted(folds)}
+        for (where, what), folds in sorted(found.items())
+    ]
+
+
 def sums(given: Answers) -> Sums:
     """Answers by class and scene, or block of scenes."""
     seeds, rotations, _ = given.right.shape

@@ -6,6 +6,7 @@ from flask import Flask
 from flask_smorest import Api
 
 from app.api.needs import authenticate
+from app.busy import third
 
 
 def init_app(app: Flask) -> Api:
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> Api:
         API_TITLE="SkyFed", API_VERSION="v1", OPENAPI_VERSION="3.0.3", OPENAPI_URL_PREFIX="/api/v1",
         OPENAPI_JSON_PATH="openapi.json", WTF_CSRF_CHECK_DEFAULT=False, UPLOADS=set(),
     )  # fmt: skip
+    app.extensions["uploads"] = third(app)
     app.before_request(authenticate)
     api = Api(app)
     api.spec.components.security_scheme("token", {"type": "http", "scheme": "bearer"})

@@ -10,6 +10,7 @@ from flask import abort, current_app, g, request
 from flask_login import current_user
 from sqlalchemy import select
 
+from app.busy import hold
 from app.extensions import csrf, db
 from app.models import ROLES, ApiToken, hash_secret, now
 
@@ -42,6 +43,7 @@ def authenticate() -> None:
     Nobody in particular has nothing that a forged request could abuse, so programs need no token to ask the API.
     """
     if request.endpoint in current_app.config["UPLOADS"]:
+        hold(current_app.extensions["uploads"])  # before the request is read, which fills memory
         request.max_content_length = MAX_UPLOAD_BYTES
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import io
 import logging
 import threading
@@ -11,10 +10,13 @@ from collections import OrderedDict
 from typing import Any
 
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 
+from app.busy import place
 from app.models import Forecast
+from app.runs.files import ModelFiles
 from app.runs.library import Library
+from utils.apart import Apart
 from utils.forecast.predictor import Predictor
 from utils.nets.stored import ModelError
 from utils.results import ResultError
@@ -23,17 +25,17 @@ from utils.studies import first
 ROLES = {role: first().by_role(role).run for role in first().models}
 """Role to the shipped run that plays it; the user's own repetitions of it (conf_f10@2) may take its place."""
 _OPEN = 8
-_NIGHT = -6.0  # degrees of the sun below the horizon: the end of civil twilight
 
 
 class Forecasters:
     """The predictors of one cache folder. Safe to use from several threads."""
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, library: Library, files: ModelFiles) -> None:
+        self.library, self.files = library, files
         self._open: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
         self._lock = threading.Lock()
-        self.places = threading.BoundedSemaphore(2)  # photos that are decoded and judged at a time
+        self.places = threading.BoundedSemaphore(2)  # photos that are judged at a time
+        self.look = Apart("utils.forecast.looking:look", 2)
 
     def names(self) -> dict[str, str]:
         """Role to run, of those that are there: the one with the least validation loss on the shipped run's photos."""
@@ -63,7 +65,7 @@ class Forecasters:
         try:
             model = (self.library.result(name) or {}).get("model") or {}
             key = (name, str(model.get("sha256", "")))
-            with self._lock:
+            with place(self._lock):
                 if key not in self._open:
                     torch.set_num_threads(1)
                     self._open[key] = Predictor.load(self.library.folder, name)
@@ -75,37 +77,16 @@ class Forecasters:
             logging.getLogger(__name__).warning("%s", error)
             return None
 
+    def prepare(self, name: str) -> None:
+        """Have the model of a run made ready for visitors' devices."""
+        if (result := self.library.result(name)) is not None:
+            self.files.prepare(name, result)
+
     def warm(self) -> None:
-        """Load the model that answers by default, so that the first visitor need not wait for it."""
-        if name := self.names().get("federated"):
-            self.predictor(name)
-
-
-def is_night(raw: bytes) -> bool | None:
-    """Whether the sun was down where and when the photo was taken, if its file says so; None when it does not."""
-    from astral import Observer
-    from astral.sun import elevation
-
-    try:
-        exif = Image.open(io.BytesIO(raw)).getexif()
-        place = exif.get_ifd(ExifTags.IFD.GPSInfo)
-        day, clock = str(place[ExifTags.GPS.GPSDateStamp]), place[ExifTags.GPS.GPSTimeStamp]
-        year, month, date = (int(part) for part in day.split(":"))
-        hour, minute, second = (int(part) for part in clock)
-        moment = datetime.datetime(year, month, date, hour, minute, second, tzinfo=datetime.UTC)
-        latitude = _degrees(place[ExifTags.GPS.GPSLatitude], place[ExifTags.GPS.GPSLatitudeRef], "S")
-        longitude = _degrees(place[ExifTags.GPS.GPSLongitude], place[ExifTags.GPS.GPSLongitudeRef], "W")
-        if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-            return None
-        return bool(elevation(Observer(latitude, longitude), moment) < _NIGHT)
-    except Exception:  # whatever a stranger's metadata may raise: then the file does not say
-        return None
-
-
-def _degrees(parts: Any, side: Any, negative: str) -> float:
-    degrees, minutes, seconds = (float(part) for part in parts)
-    value = degrees + minutes / 60 + seconds / 3600
-    return -value if str(side).strip("\0 ").upper() == negative else value
+        """Load the models that answer, so that the first visitor need not wait for them."""
+        for name in self.names().values():
+            if self.predictor(name):
+                self.prepare(name)
 
 
 def sample(number: int) -> bytes:
@@ -115,16 +96,6 @@ def sample(number: int) -> bytes:
     pixels, _ = simulate(2026, number)
     written = io.BytesIO()
     Image.fromarray(pixels).save(written, "JPEG", quality=90)
-    return written.getvalue()
-
-
-def to_keep(image: Image.Image) -> bytes:
-    """A picture small enough for the history, as a new JPEG: nothing of the visitor's file but its pixels."""
-    small = Image.new("RGB", image.size)
-    small.paste(image)
-    small.thumbnail((640, 640))
-    written = io.BytesIO()
-    small.save(written, "JPEG", quality=85)
     return written.getvalue()
 
 

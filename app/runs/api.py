@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from flask import abort, current_app, g, request, send_file
+from flask_babel import gettext as _
 from flask_login import current_user
 from flask_smorest import Blueprint
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from app.api.answers import answers
-from app.api.documents import document
+from app.api.documents import as_json, document
 from app.api.needs import needs
 from app.extensions import db, limiter
 from app.models import RunLabel
+from app.runs.files import ModelFiles
 from app.runs.library import curves, details, fact
 from app.runs.live import Live, stream
 from app.runs.schemas import (
@@ -101,11 +101,18 @@ def run_model(name: str) -> Response:
 
 
 @blueprint.get("/runs/<name>/model.onnx")
-@limiter.limit("30 per minute")  # the first of a model costs the server some seconds
-@answers(_BYTES, 404, 422, 429)
+@answers(_BYTES, 401, 404, 422, 503)
 def run_onnx(name: str) -> Response:
-    """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes."""
-    made: Path | None = current_app.extensions["models"].onnx(name, found(name))
+    """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes.
+
+    It is converted when its training ends; of another, when somebody asks who is logged in.
+    """
+    models: ModelFiles = current_app.extensions["models"]
+    result, known = found(name), current_user.is_authenticated
+    made = models.onnx(name, result, may_make=known)
+    if made is None and result.get("model") and not known:
+        g.message = _("Log in to have this model converted.")
+        abort(401)
     if made is None:
         abort(404)
     return send_file(
@@ -129,14 +136,14 @@ def comparison(pair: dict[str, str]) -> dict[str, Any]:
 @answers(StorySchema)
 def story() -> Response:
     """The shipped runs at a glance, and what the Holm-corrected paired tests say of them."""
-    return document(json.dumps(library().story()).encode())
+    return document(as_json(library().story()).encode())
 
 
 @blueprint.get("/live")
 @answers(LiveSchema)
 def live() -> Response:
     """Runs in training, with accuracy and loss of each repeat after each round so far."""
-    return document(json.dumps({"runs": current_app.extensions["live"].snapshot()}).encode())
+    return document(as_json({"runs": current_app.extensions["live"].snapshot()}).encode())
 
 
 @blueprint.get("/live/events")

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, sources
+from app.api.documents import as_json
+from app.busy import Lock, place, wait_for
+from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
@@ -37,10 +39,13 @@ class Entry:
 class Library:
     """The results in one cache folder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, places: Lock | None = None) -> None:
         self.folder = folder
-        self._lock = threading.RLock()
+        self.places = places or threading.BoundedSemaphore(2)  # who computes something of a run at a time
+        self._lock = threading.Lock()  # for a moment
+        self._listing, self._telling = threading.Lock(), threading.Lock()  # one reads what is new
         self._entries: dict[str, Entry] = {}
+        self._summaries: tuple[dict[str, Stamp], list[dict[str, Any]]] | None = None
         self._list: tuple[dict[str, Stamp], bytes] | None = None
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
         self._bodies: OrderedDict[tuple[str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
@@ -51,19 +56,33 @@ class Library:
 
     def summaries(self) -> list[dict[str, Any]]:
         """One entry per result, by name; an unreadable one has `error` and no figures."""
-        with self._lock:
-            stamps = self._stamps()
-            for gone in set(self._entries) - set(stamps):
-                del self._entries[gone]
-            return [self._entry(name, stamp).summary for name, stamp in stamps.items()]
+        return self._summarised()[1]
 
     def listing(self) -> bytes:
         """The summaries as JSON, made anew only when a file has changed."""
-        with self._lock:
-            stamps = self._stamps()
-            if self._list is None or self._list[0] != stamps:
-                self._list = (stamps, json.dumps({"runs": self.summaries()}).encode())
-            return self._list[1]
+        stamps, summaries = self._summarised()
+        made = self._list
+        if made is None or made[0] != stamps:
+            made = self._list = (stamps, as_json({"runs": summaries}).encode())
+        return made[1]
+
+    def _summarised(self) -> tuple[dict[str, Stamp], list[dict[str, Any]]]:
+        """What is listed and of which files; of the former ones while somebody reads what is new."""
+        stamps, known = self._stamps(), self._summaries
+        if known is not None and known[0] == stamps:
+            return known
+        if known is not None and not self._listing.acquire(blocking=False):
+            return known
+        if known is None:
+            wait_for(self._listing)
+        try:
+            for gone in set(self._entries) - set(stamps):
+                del self._entries[gone]
+            entries = [self._entry(name, stamp).summary for name, stamp in stamps.items()]
+            self._summaries = (stamps, entries)
+            return self._summaries
+        finally:
+            self._listing.release()
 
     def result(self, name: str) -> dict[str, Any] | None:
         """The checked result called `name`, None when there is none. Raises ResultError when it is unreadable."""
@@ -96,10 +115,11 @@ class Library:
                 self._bodies.move_to_end(key)
                 return self._bodies[key]
         others = {}
-        for argument, run in named:
-            with suppress(ResultError):
-                others[argument] = self.result(run)
-        body = json.dumps(how(name, self.result(name) or {}, **others)).encode()
+        with place(self.places):
+            for argument, run in named:
+                with suppress(ResultError):
+                    others[argument] = self.result(run)
+            body = as_json(how(name, self.result(name) or {}, **others)).encode()
         with self._lock:
             self._bodies[key] = body
             while len(self._bodies) > _BODIES or (
@@ -115,7 +135,8 @@ class Library:
         if key not in self._pairs:
             results = {name: self.result(name) for name in (first, second)}
             known = {name: result for name, result in results.items() if result is not None}
-            found = compare(known, pairs=[(first, second)]) if len(known) == 2 else []
+            with place(self.places):
+                found = compare(known, pairs=[(first, second)]) if len(known) == 2 else []
             self._pairs[key] = found[0] if found else None
         return self._pairs[key]
 
@@ -125,13 +146,22 @@ class Library:
         self.story()
 
     def story(self) -> dict[str, Any]:
-        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
+        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them.
+
+        The former story while somebody reads what is new.
+        """
         names = [run.run for run in (*first().runs, *first().elsewhere) if self._stamp(run.run)]
-        stamps = tuple(self._stamp(name) for name in names)
-        with self._lock:
-            if self._story is None or self._story[0] != (tuple(names), stamps):
-                self._story = ((tuple(names), stamps), self._told(names))
+        key, known = (tuple(names), tuple(self._stamp(name) for name in names)), self._story
+        if known is not None and (known[0] == key or not self._telling.acquire(blocking=False)):
+            return known[1]
+        if known is None:
+            wait_for(self._telling)
+        try:
+            if self._story is None or self._story[0] != key:
+                self._story = (key, self._told(names))
             return self._story[1]
+        finally:
+            self._telling.release()
 
     def _told(self, names: list[str]) -> dict[str, Any]:
         results = {}
@@ -161,6 +191,7 @@ class Library:
                 new_camera(run, head, whole[run.run], whole[run.of])
                 for run in first().elsewhere for head in heads
                 if run.of == head.run and {run.run, run.of} <= whole.keys()
+                and len(judged := sources(whole[run.run])) == 1 and judged[0] in sources(whole[run.of])
             ],
         }  # fmt: skip
 
@@ -186,6 +217,7 @@ class Library:
         if entry is None or entry.stamp != stamp:
             try:
                 summary = summarised(name, read_classes(result_path(self.folder, name)))
+                json.dumps(summary, allow_nan=False)  # ValueError where a figure is none
             except Exception as error:  # one odd file must not take the list down
                 reason = str(error).replace(str(self.folder), "cache")
                 if not isinstance(error, ResultError):
@@ -289,6 +321,7 @@ def details(
         "by_source": [by_source(result, source) for source in sources(result)],
         "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
         "misjudged": misjudged(result),
+        "absent": absent(result),
         "citation": citation(name, result),
         "task": _told_by_the_task(name, result, left_out),
         "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
@@ -321,7 +354,7 @@ def new_camera(
     """What a recipe does on a source left out of its training (`alone`), and on the same examples when that source is
     trained on as well (`both`, held out in folds): balanced accuracy.
     """
-    (judged,), trained = sources(alone), alone["conf"]["train_on"]
+    (judged,), trained = sources(alone), alone["conf"].get("train_on", [])
     given, same = answers(alone), answers(both, source=judged)
     return {
         "run": run.run, "of": run.of, "headline": (head.headline or head.what)["en"],

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from app.api.documents import as_json
 from utils.checkpoints import is_busy, peek
 
 MAX_CURSOR = 6000  # characters; what a header may hold
@@ -24,11 +25,11 @@ Seen = dict[tuple[str, str], int]
 class Live:
     """The unfinished runs below one cache folder. Safe to use from several threads."""
 
-    def __init__(self, cache: Path, streams: int = 4) -> None:
+    def __init__(self, cache: Path, places: threading.BoundedSemaphore) -> None:
         self.cache = cache
         self._kept: dict[Path, tuple[int, dict[str, Any] | None]] = {}
         self._lock = threading.Lock()
-        self.places = threading.BoundedSemaphore(streams)  # a stream holds a thread of the server
+        self.places = places  # a stream holds a thread of the server
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """The runs that a live process works on, as `unfinished` tells of them."""
@@ -116,6 +117,6 @@ def stream(live: Live, cursor: str) -> Iterator[str]:
     yield "retry: 2000\n\n"
     while time.monotonic() - started < _LIFETIME:
         for one in news(live.snapshot(), seen):
-            yield f"id: {write_cursor(seen)}\ndata: {json.dumps(one)}\n\n"
+            yield f"id: {write_cursor(seen)}\ndata: {as_json(one)}\n\n"
         yield ":\n\n"  # a comment; writing is how a server learns that the reader has gone
         time.sleep(_PULSE)

@@ -64,8 +64,18 @@ class SourceSchema(Schema):
     balanced, balanced_low, balanced_high = _number(), _number(), _number()
 
 
+class AbsentSchema(Schema):
+    """A class of which, in these folds, there was no example to learn from (`training`) or to be judged on (`test`)."""
+
+    where = _text(validate=validate.OneOf(("training", "test")))
+    what = _text()
+    folds = fields.List(fields.Integer(), required=True)
+
+
 class DetailsSchema(RunSchema):
     """One run."""
+
+    absent = fields.List(fields.Nested(AbsentSchema), required=True)
 
     owners = fields.List(fields.Dict(keys=fields.String()), required=True)
     clients = fields.List(fields.Dict(keys=fields.String()), required=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, current_app
 
+from app.busy import third
 from app.runs.files import ModelFiles
 from app.runs.library import Library
 from app.runs.live import Live
@@ -21,6 +22,6 @@ def live() -> Live:
 
 def init_app(app: Flask) -> None:
     """Bind results, models and trainings."""
-    app.extensions["library"] = Library(app.config["CACHE"])
+    app.extensions["library"] = Library(app.config["CACHE"], third(app))
     app.extensions["models"] = ModelFiles(app.config["CACHE"], app.config["INSTANCE"] / "onnx")
-    app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])
+    app.extensions["live"] = Live(app.config["CACHE"], third(app))

@@ -13,6 +13,7 @@ from flask import Flask
 from app.jobs.supervisor import keep_alive
 
 _LOG_BYTES, _LOGS_KEPT = 5_000_000, 5
+_WARM_SECONDS = 10.0  # who opens the page at once then finds it ready; after that it comes when it comes
 
 
 def serve(app: Flask, port: int, threads: int) -> int:
@@ -24,7 +25,7 @@ def serve(app: Flask, port: int, threads: int) -> int:
             settings = {
                 "bind": [f"{host}:{port}" for host in _loopback()], "worker_class": "gthread",
                 "threads": threads, "workers": 1, "timeout": 60, "loglevel": "warning", "preload_app": True,
-                "post_worker_init": warm, "when_ready": announce,
+                "post_worker_init": begin,
                 "logconfig_dict": {} if app.config["DEMO"] else logging_to(app),
                 "access_log_format": '%(t)s %(h)s "%(m)s %(U)s" %(s)s %(B)s bytes %(M)s ms',
             }  # fmt: skip
@@ -34,17 +35,17 @@ def serve(app: Flask, port: int, threads: int) -> int:
         def load(self) -> Flask:
             return app
 
-    def warm(worker: object) -> None:
-        """List and story take seconds once; never before the fork, which would copy their lock as it is."""
-        threading.Thread(target=everything, daemon=True).start()
+    def begin(worker: object) -> None:
+        """List and story take seconds once; never before the fork, which would copy their locks as they are."""
         threading.Thread(target=keep_alive, args=(app.config["DEMO"],), daemon=True).start()
+        warming = threading.Thread(target=warm, daemon=True)
+        warming.start()
+        warming.join(_WARM_SECONDS)
+        print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
 
-    def everything() -> None:
+    def warm() -> None:
         app.extensions["library"].warm()
         app.extensions["forecasters"].warm()
-
-    def announce(server: object) -> None:
-        print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
 
     Server().run()
     return 0

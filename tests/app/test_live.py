@@ -19,7 +19,7 @@ def training(cache):
 
 def test_each_round_is_news_once(cache, training):
     checkpoints, rounds = training
-    watched, seen = Live(cache), {}
+    watched, seen = Live(cache, None), {}
     rounds(0, [0.5])
     (first,) = news(watched.snapshot(), seen)
     assert (first["run"], first["from"], first["acc"], first["rounds"], first["repeats"]) == (
@@ -64,17 +64,19 @@ def test_the_stream_sends_what_is_new_and_goes_on_from_the_last_event(browse, tr
 
 def test_a_stream_gives_its_place_back_however_it_ends(site, browse, monkeypatch):
     monkeypatch.setattr(module, "_LIFETIME", 0.0)
-    for _ in range(site.config["STREAMS"]):
+    for _ in range(site.config["THREADS"] // 3):
         for method in ("HEAD", "GET"):  # and nobody reads a line
             answer = browse().client.open("/api/v1/live/events", method=method)
             assert answer.status_code == 200
             answer.close()  # as a server does
-    assert all(site.extensions["live"].places.acquire(blocking=False) for _ in range(site.config["STREAMS"]))
+    assert all(
+        site.extensions["live"].places.acquire(blocking=False) for _ in range(site.config["THREADS"] // 3)
+    )
 
 
 def test_streams_leave_room_for_everybody_else(site, browse):
     places = site.extensions["live"].places
-    for _ in range(site.config["STREAMS"]):
+    for _ in range(site.config["THREADS"] // 3):
         assert places.acquire(blocking=False)
     assert browse().get("/api/v1/live/events").status_code == 204
     assert browse().get("/api/v1/live").status_code == 200

@@ -1,12 +1,19 @@
 """What a run leaves beside its curves: the model as ONNX, its photos for researchers, a citation."""
 
+import hashlib
 import shutil
+import threading
+import time
 
 import onnxruntime
 import pytest
+import safetensors.torch
+import torch
 
 from app.models import ROLES
+from app.runs import files
 from tests.conftest import ROOT
+from utils.nets import stored
 from utils.photos.dataset import read_manifest
 from utils.results import read_result, result_path, write_result
 
@@ -18,21 +25,76 @@ def shipped(cache):
     return cache
 
 
-def test_the_model_comes_as_onnx_made_once(browse, site, shipped):
-    browser = browse()
-    answer = browser.get("/api/v1/runs/conf_f10/model.onnx")
+def onnx_of(browser, name="conf_f10"):
+    """The answer that is not "come back in a moment"."""
+    while (answer := browser.get(f"/api/v1/runs/{name}/model.onnx")).status_code == 503:
+        assert "again" in answer.json["error"]["message"]
+        time.sleep(int(answer.headers["Retry-After"]) / 20)
+    return answer
+
+
+def test_the_model_comes_as_onnx_made_once(browse, site, shipped, monkeypatch):
+    assert (
+        browse().get("/api/v1/runs/conf_f10/model.onnx").status_code == 401
+    )  # costs seconds: not for anybody
+    answer = onnx_of(browse("user"))
     assert answer.status_code == 200 and "conf_f10.onnx" in answer.headers["Content-Disposition"]
     (made,) = (site.config["INSTANCE"] / "onnx").iterdir()
-    first = made.stat().st_mtime_ns
-    assert browser.get("/api/v1/runs/conf_f10/model.onnx").data == answer.data == made.read_bytes()
-    assert made.stat().st_mtime_ns == first
+    monkeypatch.setattr(files, "convert", None)
+    for browser in (browse("user"), browse()):
+        assert browser.get("/api/v1/runs/conf_f10/model.onnx").data == answer.data == made.read_bytes()
     assert onnxruntime.InferenceSession(answer.data).get_inputs()[0].name == "pixels"
 
 
-def test_a_model_that_is_not_its_runs_is_not_given(browse, site, shipped):
-    (shipped / "conf_f10.json.safetensors").write_bytes(b"something else")
-    assert browse().get("/api/v1/runs/conf_f10/model.onnx").status_code == 404
+def test_the_models_of_the_forecast_are_made_for_everybody(browse, site, shipped):
+    assert [one["run"] for one in browse().get("/api/v1/forecast/models").json["models"]] == ["conf_f10"]
+    assert onnx_of(browse()).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["other bytes", "wider", "of another kind"])
+def test_a_model_that_is_not_its_runs_is_not_given_and_not_tried_again(
+    browse, site, shipped, kind, monkeypatch
+):
+    path = shipped / "conf_f10.json.safetensors"
+    if kind == "other bytes":
+        path.write_bytes(b"something else")
+    else:
+        result = read_result(result_path(shipped, "conf_f10"))
+        if kind == "wider":  # a file of 1.4 MB whose conf speaks of a network of 700 MB
+            result["conf"]["width"] = 256
+        else:
+            safetensors.torch.save_file({"x": torch.zeros(3, dtype=torch.bfloat16)}, path)
+            result["model"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        write_result(result_path(shipped, "conf_f10"), result)
+        monkeypatch.setattr(stored, "write_weights", None)  # no network is built
+        with pytest.raises(stored.ModelError, match="does not fit its conf"):
+            stored.load_model(shipped, "conf_f10")
+    assert onnx_of(browse("user")).status_code == 404
     assert not list((site.config["INSTANCE"] / "onnx").glob("*"))
+    monkeypatch.setattr(files, "convert", None)
+    assert browse("user").get("/api/v1/runs/conf_f10/model.onnx").status_code == 404
+
+
+def test_one_conversion_at_a_time_and_nobody_waits_for_it(browse, site, shipped, monkeypatch):
+    going, running, most = threading.Event(), [], []
+
+    def slow(cache, name, made):
+        running.append(name)
+        most.append(len(running))
+        going.wait(30)
+        running.remove(name)
+        return False
+
+    monkeypatch.setattr(files, "convert", slow)
+    for number in range(3):
+        result = read_result(result_path(shipped, "conf_f10"))
+        result["model"]["sha256"] = f"{number}" * 64
+        write_result(result_path(shipped, f"conf_x{number}"), result)
+        answer = browse("user").get(f"/api/v1/runs/conf_x{number}/model.onnx")
+        assert answer.status_code == 503 and answer.headers["Retry-After"]
+    going.set()
+    assert [onnx_of(browse("user"), f"conf_x{number}").status_code for number in range(3)] == [404] * 3
+    assert max(most) == 1 and len(most) == 3
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from tests.photos.conftest import encoded, sky
-from utils.photos.cleaning import SIDE, Refused, clean, decode, png_bytes
+from utils.photos import cleaning
+from utils.photos.cleaning import SIDE, Refused, clean, decode, megapixels, png_bytes
 
 SKY = sky(1)
 
@@ -89,7 +90,7 @@ def test_every_kind_of_picture_becomes_the_same_8_bit_rgb(data: bytes, reference
         (encoded(SKY, "PNG")[:30], "not a picture"),
         (encoded(SKY.resize((63, 200))), "too small"),
         (png_header(20_000, 10_000), "too large"),
-        (png_header(10_001, 10_000), "too large"),
+        (png_header(7_072, 7_072), "too large"),
         (png_header(2_000_000_000, 2_000_000_000), "too large"),
         (encoded(SKY, "GIF", save_all=True, append_images=[sky(2)]), "animated"),
         (encoded(SKY, "PNG", save_all=True, append_images=[sky(2)]), "animated"),
@@ -102,7 +103,7 @@ def test_every_kind_of_picture_becomes_the_same_8_bit_rgb(data: bytes, reference
         (encoded(SKY.convert("L"), quality=80), "no colour"),
         (encoded(sixteen_bit(), "PNG"), "no colour"),
     ],
-    ids="empty svg html zeros half-jpeg half-png png-head tiny 200-megapixels over-100-megapixels absurd-size "
+    ids="empty svg html zeros half-jpeg half-png png-head tiny 200-megapixels over-50-megapixels absurd-size "
     "gif apng animated-webp transparent one-colour floating-point drawn drawn-jpeg black-and-white "
     "16-bit-black-and-white".split(),
 )
@@ -214,3 +215,64 @@ def test_damaged_bytes_give_a_photo_or_a_reason_and_nothing_else(
         assert refusal.reason
     else:
         assert (square.mode, square.size) == ("RGB", (SIDE, SIDE))
+
+
+def with_scans(count: int, side: int = 96) -> bytes:
+    """A progressive JPEG whose last scan stands there so often that there are `count`."""
+    raw = encoded(sky(1, (side, side)), quality=80, progressive=True)
+    last, end = raw.rindex(b"\xff\xda"), raw.rindex(b"\xff\xd9")
+    return raw[:end] + raw[last:end] * (count - raw.count(b"\xff\xda")) + raw[end:]
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {count: with_scans(count) for count in (100, 101, 1200)}
+    plain = encoded(SKY)
+    assert decode(files[100]).size == (96, 96)
+    monkeypatch.setattr(Image.Image, "load", None)
+    for count in (101, 1200):
+        with pytest.raises(Refused, match=f"too costly .{count} scans"):
+            decode(files[count])
+    thumbnail = b"\xff\xe1" + (2 + 200 * 2).to_bytes(2) + b"\xff\xda" * 200  # what a segment holds is no scan
+    assert megapixels(plain[:2] + thumbnail + plain[2:]) == SKY.width * SKY.height / 1e6
+
+
+def test_what_decoding_costs_counts_every_dozen_scans() -> None:
+    assert megapixels(with_scans(12)) == 96 * 96 / 1e6
+    assert megapixels(with_scans(30)) == 3 * 96 * 96 / 1e6
+    assert megapixels(png_header(7_000, 7_000)) == 49
+    assert megapixels(b"no picture") == 0
+
+
+def claiming(jpeg: bytes, width: int, height: int) -> bytes:
+    """The same file with another size in its header."""
+    at = next(jpeg.index(mark) for mark in (b"\xff\xc0", b"\xff\xc2") if mark in jpeg) + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (claiming(encoded(SKY), 14_200, 14_200), "too large"),
+        (claiming(encoded(SKY, progressive=True), 7_072, 7_072), "too large"),
+        (claiming(encoded(SKY, progressive=True), 7_000, 7_000), None),
+    ],
+    ids=["baseline over 200 megapixels", "progressive over 50", "progressive under 50"],
+)
+def test_how_large_a_jpeg_may_be_depends_on_how_it_is_written(data: bytes, reason: str | None) -> None:
+    try:
+        decode(data, at_least=384)
+    except Refused as refusal:
+        assert refusal.reason == reason or (reason is None and refusal.reason == "damaged")
+    else:
+        assert reason is None
+
+
+def test_a_phones_largest_jpeg_is_cleaned_without_decoding_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = sky(1, (1600, 1200))
+    whole = clean(decode(encoded(picture, quality=95)))
+    monkeypatch.setattr(cleaning, "MAX_PIXELS", 1_000_000)
+    small = decode(encoded(picture, quality=95))
+    assert 2 * SIDE <= min(small.size) < 1200
+    assert np.abs(np.asarray(clean(small), int) - np.asarray(whole, int)).mean() < 2
+    monkeypatch.setattr(cleaning, "MAX_PIXELS", 50_000_000)
+    assert np.array_equal(np.asarray(clean(decode(encoded(picture, quality=95)))), np.asarray(whole))

@@ -20,7 +20,7 @@ from tests.photos.conftest import ROOT, encoded, gather, make_few, sky
 from utils.data.examples import DataError
 from utils.data.split import deck_of, scene_of, split_of
 from utils.photos import dataset
-from utils.photos.cleaning import SIDE
+from utils.photos.cleaning import SIDE, decode, look_of
 from utils.photos.dataset import (
     COLUMNS,
     Build,
@@ -190,7 +190,7 @@ def pairs_of(monkeypatch: pytest.MonkeyPatch, wanted: list[tuple[str, str]], *so
     by_look: dict[bytes, str] = {}
     for source in sources:
         for path in source.rglob("*.jpg"):
-            look = dataset.look_of(dataset.decode(path.read_bytes()))
+            look = look_of(decode(path.read_bytes()))
             by_look[look.tobytes()] = path.relative_to(source).as_posix()
 
     def stub(looks: Sequence[Bytes], first_new: int = 0) -> list[Pair]:
@@ -356,7 +356,7 @@ def test_what_an_earlier_run_cleaned_is_not_decoded_again(
     with pytest.raises(KeyboardInterrupt):
         gather(tmp_path / "set", few)
     monkeypatch.undo()
-    monkeypatch.setattr(dataset, "decode", None)
+    monkeypatch.setattr(dataset.Apart, "__call__", None)
     assert len(gather(tmp_path / "set", few).rows) == 8
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from tests.photos.conftest import encoded, sky
-from utils.photos.cleaning import decode
+from utils.photos.cleaning import decode, look_of
 from utils.photos.dataset import Build
-from utils.photos.duplicates import Bytes, find_pairs, look_of
+from utils.photos.duplicates import Bytes, find_pairs
 
 PLAIN = 16  # of 255: deviation of a look in which there is next to nothing to see
 ORIGINALS = 150

@@ -18,6 +18,7 @@ import safetensors.numpy
 import torch
 from torch import nn
 
+from utils.apart import limit
 from utils.conf import Conf, ConfError, make_conf
 from utils.files import atomic_write
 from utils.nets.build import shape_of
@@ -26,8 +27,10 @@ from utils.results import ResultError, read_result, result_path
 from utils.tasks import classes_of
 
 OPSET = 18
-ONNX_FORMAT = 3
-"""Changes when `as_onnx` writes something else of the same model."""
+
+
+MAX_HEADER = 1_000_000
+"""Bytes that names and shapes may take in a model's file."""
 
 
 class ModelError(ValueError):
@@ -45,17 +48,23 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
     if not said:
         raise ModelError(f"{path}: the run kept no model")
     try:
+        conf = make_conf(result["conf"], str(path))
+        with torch.device("meta"):  # names and shapes cost nothing; what a conf only claims is not built
+            layout = Layout.of(shape_of(conf))
+        if path.stat().st_size > 4 * layout.size + MAX_HEADER:
+            raise ModelError(f"{path}: larger than the network of its conf")
         raw = path.read_bytes()
+        if hashlib.sha256(raw).hexdigest() != said["sha256"]:
+            raise ModelError(f"{path}: not the file that its result speaks of")
+        weights = layout.flat(safetensors.numpy.load(raw))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from None
-    if hashlib.sha256(raw).hexdigest() != said["sha256"]:
-        raise ModelError(f"{path}: not the file that its result speaks of")
-    try:
-        conf = make_conf(result["conf"], str(path))
-        net = shape_of(conf)
-        write_weights(net, Layout.of(net).flat(safetensors.numpy.load(raw)))
-    except (safetensors.SafetensorError, ConfError, ValueError) as error:
+    except ModelError:
+        raise
+    except (safetensors.SafetensorError, ConfError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path}: does not fit its conf ({str(error).splitlines()[0][:100]})") from None
+    net = shape_of(conf)
+    write_weights(net, weights)
     return result, conf, net.eval()
 
 
@@ -85,8 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", help="like conf_f10")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.onnx")
     parser.add_argument("--cache", type=Path, default=Path("cache"), metavar="DIR", help="default cache/")
+    parser.add_argument("--limited", action="store_true", help="at low priority, within two minutes and 4 GB")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if given.limited:
+        limit(cpu_seconds=120, memory=4 * 10**9)
     try:
         _, conf, net = load_model(given.cache, given.run)
         raw = as_onnx(net, conf, given.run)
@@ -95,6 +107,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ResultError, ModelError) as error:
         print(error, file=sys.stderr)
         return 2
+    except MemoryError:
+        print(f"{given.run}: takes more memory than it may have", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"{error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ Every photo leaves in one shape, SIDE x SIDE 8-bit RGB without metadata, so that
 and orientation carry nothing about the class.
 """
 
+import re
 import struct
 import warnings
 from io import BytesIO
@@ -19,9 +20,18 @@ pillow_heif.register_heif_opener(thumbnails=False)  # the format of iPhones
 SIDE = 160
 """Side in pixels of a clean photo."""
 
+LOOK_SIDE = 96
+"""Side in pixels of the grey thumbnail, aspect ignored, by which photos are compared."""
+
 MIN_SIDE = 64
-MAX_PIXELS = 100_000_000
+MAX_PIXELS, MAX_BASELINE_PIXELS = 50_000_000, 200_000_000
+"""Of a picture; of a JPEG that is written in one scan, as phones do it, and so can be decoded smaller than it is."""
+
+MAX_SCANS = 100
+"""Of a JPEG: each costs a walk over the whole picture. Real photos have at most 12."""
+
 MAX_BYTES = 100_000_000
+Image.MAX_IMAGE_PIXELS = MAX_BASELINE_PIXELS // 2  # Pillow refuses what has more than twice as many
 
 MIN_COLOURS = 32
 MAX_FLAT = 0.8
@@ -47,6 +57,12 @@ COLOURLESS = 0.004
 black and white. Faint tints lie above it, and so do real overcast skies; no statistic tells these two apart."""
 
 
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD9)))  # without a length: TEM, RST0 to RST7, SOI
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN, _END = 0xDA, 0xD9
+
+
 class Refused(Exception):  # noqa: N818 - an outcome that is counted, not a fault
     """A file that is not used. `reason` is one of few (they are counted), `detail` says more about this file."""
 
@@ -59,8 +75,9 @@ class Refused(Exception):  # noqa: N818 - an outcome that is counted, not a faul
 def decode(data: bytes, at_least: int = 0) -> Image.Image:
     """The whole picture, upright, 8-bit RGB; where it costs less, smaller, but no side below `at_least` (0: as it is).
 
-    The format is decided by content, the size is checked before any pixel is decoded, and of several pictures
-    in a JPEG or TIFF the first is taken. Colour profiles are ignored, whichever class carries them.
+    The format is decided by content, what decoding would cost is checked before any pixel is decoded, and of several
+    pictures in a JPEG or TIFF the first is taken. Colour profiles are ignored, whichever class carries them. A JPEG
+    of more than MAX_PIXELS is made smaller in any case, to no side below 2 SIDE.
 
     Raises
     ------
@@ -76,27 +93,47 @@ def decode(data: bytes, at_least: int = 0) -> Image.Image:
         try:
             image = Image.open(BytesIO(data), formats=_FORMATS)
         except Image.DecompressionBombError as error:
-            raise Refused("too large", f"more than {MAX_PIXELS} pixels") from error
+            raise Refused("too large", f"more than {MAX_BASELINE_PIXELS} pixels") from error
         except Exception as error:  # a decoder may raise anything on hostile bytes
             raise Refused("not a picture") from error
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise Refused("too large", f"{width} x {height}, at most {MAX_PIXELS} pixels")
+        is_jpeg, is_baseline = image.format in ("JPEG", "MPO"), False
+        if is_jpeg:
+            scans, is_baseline = _scans(data)
+            if scans > MAX_SCANS:
+                raise Refused("too costly", f"{scans} scans, at most {MAX_SCANS}")
+        most = MAX_BASELINE_PIXELS if is_baseline else MAX_PIXELS
+        if width * height > most:
+            raise Refused("too large", f"{width} x {height}, at most {most} pixels")
         if min(width, height) < MIN_SIDE:
             raise Refused("too small", f"{width} x {height}, at least {MIN_SIDE} a side")
-        if image.format in ("GIF", "PNG", "WEBP") and getattr(image, "n_frames", 1) > 1:
-            raise Refused("animated")
         try:
+            if image.format in ("GIF", "PNG", "WEBP") and getattr(image, "is_animated", False):
+                raise Refused("animated")
             turn = _UPRIGHT.get(_orientation(image))
-            if at_least and image.format in ("JPEG", "MPO"):
+            if width * height > MAX_PIXELS:
+                at_least = at_least or 2 * SIDE
+            if at_least and is_jpeg:
                 image.draft(None, (at_least, at_least))  # the decoder leaves out what would be averaged away
             image.load()
             rgb = _rgb(image)
         except Refused:
             raise
+        except MemoryError as error:
+            raise Refused("too costly", "not enough memory") from error
         except Exception as error:  # as above
             raise Refused("damaged", _one_line(error)) from error
     return rgb if turn is None else rgb.transpose(turn)
+
+
+def megapixels(data: bytes) -> float:
+    """What decoding a file costs: its millions of pixels, counted once for each dozen scans; 0 for no picture."""
+    try:
+        image = Image.open(BytesIO(data), formats=_FORMATS)
+    except Exception:  # a decoder may raise anything on hostile bytes
+        return 0.0
+    rounds = -(-_scans(data)[0] // 12) if image.format in ("JPEG", "MPO") else 1
+    return image.width * image.height * max(1, rounds) / 1e6
 
 
 def clean(image: Image.Image) -> Image.Image:
@@ -129,6 +166,27 @@ def is_colourless(pixels: NDArray[np.floating[Any]]) -> bool:
     return float((pixels.max(-1) - pixels.min(-1)).mean()) < COLOURLESS
 
 
+def look_of(image: Image.Image) -> NDArray[np.uint8]:
+    """The grey thumbnail (LOOK_SIDE, LOOK_SIDE) by which an upright RGB photo is compared."""
+    grey = image.convert("L").resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(grey)
+
+
+def digest(raw: bytes, known: bool) -> dict[str, Any]:
+    """What a set keeps of a file, for utils.apart: number of pixels, look as bytes and, unless it is `known`, the clean
+    photo as a PNG; or why it is refused.
+    """
+    try:
+        picture = decode(raw)
+        kept = {"look": look_of(picture).tobytes()}
+        if not known:
+            kept["png"] = png_bytes(clean(picture))
+    except Refused as refused:
+        return {"refused": [refused.reason, refused.detail]}
+    size = Image.open(BytesIO(raw), formats=_FORMATS).size
+    return {**kept, "pixels": size[0] * size[1]}
+
+
 def png_bytes(square: Image.Image) -> bytes:
     """A clean photo as a PNG file without metadata; equal pixels give equal bytes."""
     buffer = BytesIO()
@@ -157,16 +215,34 @@ def _orientation(image: Image.Image) -> int:
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((values.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        values = np.asarray(image).clip(0, 65535)
+        return Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise Refused("not a photo", "floating-point pixels")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        opacity = np.asarray(image.getchannel("A"))
-        if np.mean(opacity < 255) > 0.01:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        if sum(image.getchannel("A").histogram()[:255]) > 0.01 * image.width * image.height:
             raise Refused("not a photo", "transparent parts")
     return image.convert("RGB")
+
+
+def _scans(jpeg: bytes) -> tuple[int, bool]:
+    """How many scans the first picture of a JPEG file has, and whether it is one of a single, sequential scan.
+
+    ITU-T T.81, annex B: segments begin with a marker and, most of them, a length; after a start of scan come coded
+    data, in which no marker stands but restarts. What is no marker is passed over, as decoders do.
+    """
+    at, scans, is_sequential = 2, 0, True
+    while found := _MARKER.search(jpeg, at):
+        kind, at = found[1][0], found.end()
+        if kind == _END:
+            break
+        scans += kind == _START_OF_SCAN
+        if kind in _FRAMES:
+            is_sequential = is_sequential and kind in (0xC0, 0xC1)
+        if kind not in _BARE_MARKERS:
+            at += int.from_bytes(jpeg[at : at + 2])
+    return scans, is_sequential and scans == 1
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -20,11 +20,12 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from tqdm import tqdm
 
+from utils.apart import Apart, Overrun
 from utils.data.examples import DataError, NoSetError
 from utils.data.split import SPLITS, deck_of, fold_of, scene_of, split_of
 from utils.files import DRAFTS, atomic_write
-from utils.photos.cleaning import Refused, clean, decode, png_bytes
-from utils.photos.duplicates import Bytes, find_pairs, look_of
+from utils.photos.cleaning import LOOK_SIDE, Refused, look_of
+from utils.photos.duplicates import Bytes, find_pairs
 from utils.photos.labels import LABELS
 from utils.photos.sources import Candidate
 
@@ -277,7 +278,8 @@ def build(
     if any((row.source == SIMULATED) != (source == SIMULATED) for row in old.values()):
         raise DataError(f"{folder}: simulated and real photos never mix in one set; choose another --set")
     result = Build([])
-    fresh = _clean_all(folder, old, source, candidates, result)
+    with closing(Apart("utils.photos.cleaning:digest", 1)) as apart:
+        fresh = _clean_all(folder, old, source, candidates, result, apart)
     rows = old | _grouped(folder, old, fresh, source, result)
     for sha256, reason in (doubtful or {}).items():
         if sha256 in rows:
@@ -307,7 +309,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _clean_all(
-    folder: Path, old: Mapping[str, PhotoRow], source: str, candidates: Sequence[Candidate], result: Build
+    folder: Path,
+    old: Mapping[str, PhotoRow],
+    source: str,
+    candidates: Sequence[Candidate],
+    result: Build,
+    apart: Apart,
 ) -> list[_Fresh]:
     by_name: dict[str, set[str]] = {}
     for row in old.values():
@@ -330,7 +337,7 @@ def _clean_all(
             if sha256 in old and old[sha256].label != candidate.label:
                 raise Refused("labels contradict", f"the set has this photo as {old[sha256].label}")
             try:
-                one = _cleaned(folder, sha256, data, candidate, old.get(sha256))
+                one = _cleaned(folder, sha256, data, candidate, old.get(sha256), apart)
             except Refused as refusal:
                 failed[sha256] = refusal
                 raise
@@ -354,7 +361,7 @@ def _clean_all(
 
 
 def _cleaned(
-    folder: Path, sha256: str, data: bytes, candidate: Candidate, row: PhotoRow | None
+    folder: Path, sha256: str, data: bytes, candidate: Candidate, row: PhotoRow | None, apart: Apart
 ) -> _Fresh | None:
     """The photo, cleaned now or by an earlier run that was stopped; None where the set has it already."""
     look_path = folder / LOOKS / f"{sha256}.png"
@@ -362,11 +369,17 @@ def _cleaned(
         with Image.open(look_path) as image:
             pixels, look = int(str(image.info[_PIXELS])), np.asarray(image)
     else:
-        picture = decode(data)
-        pixels, look = picture.width * picture.height, look_of(picture)
-        if not (row and row.duplicate_of) and not _clean_file(folder, sha256):
+        known = bool((row and row.duplicate_of) or _clean_file(folder, sha256))
+        try:
+            found = apart(data, known=known)
+        except Overrun:
+            raise Refused("too costly", "more than 5 s of processor time or 1 GB") from None
+        if "refused" in found:
+            raise Refused(*found["refused"])
+        pixels, look = found["pixels"], np.frombuffer(found["look"], np.uint8).reshape(LOOK_SIDE, LOOK_SIDE)
+        if not known:
             with atomic_write(folder / _CLEAN / f"{sha256}.png") as file:
-                file.write(png_bytes(clean(picture)))
+                file.write(found["png"])
         with atomic_write(look_path) as file:
             file.write(_look_file(look, pixels))
     if row:

@@ -18,11 +18,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
+from utils.photos.cleaning import LOOK_SIDE
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
-
-LOOK_SIDE = 96
-"""Side in pixels of the grey thumbnail, aspect ignored, that stands for a photo here."""
 
 HASH_BITS_APART = 16
 """Two hashes of 64 bits at most this far apart propose a pair; unrelated ones differ in about 32."""
@@ -69,12 +68,6 @@ class _Proposal:
     part_of: int
     turn: int
     window: int
-
-
-def look_of(image: Image.Image) -> Bytes:
-    """The grey thumbnail (LOOK_SIDE, LOOK_SIDE) by which an upright RGB photo is compared."""
-    grey = image.convert("L").resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return np.asarray(grey)
 
 
 def find_pairs(looks: Sequence[Bytes], first_new: int = 0) -> list[Pair]:
