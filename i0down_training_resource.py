@@ -127,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     folder.add_argument(
         "path",
         type=Path,
-        help="folders or files must be named sunny, shine or clear; cloudy, cloud or overcast (whole words)",
+        help="folders or files must be named sunny, shine, clear or 晴; cloudy, cloud, overcast, 多云 or 阴",
     )
 
     mwd = _source(sources, "mwd", "the public Multi-class Weather Dataset (CC BY 4.0), from its publisher")

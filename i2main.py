@@ -91,7 +91,7 @@ def _train(given: argparse.Namespace) -> int:
     # Only now: torch takes seconds to import.
     import torch
 
-    from utils.comparison import accuracy, answers
+    from utils.comparison import absent, accuracy, answers
     from utils.data.examples import DataError
     from utils.engines.workers import Workers, usable_workers
     from utils.federated.bench import Repeat, State
@@ -155,6 +155,12 @@ def _train(given: argparse.Namespace) -> int:
             failed = True
             print(f"{name}: {result}", file=sys.stderr)
         else:
+            for one in absent(result):
+                print(
+                    f"{name}: no {one['where']} example is {one['what']} (fold {', '.join(map(str, one['folds']))}): "
+                    "its figures say nothing of that",
+                    file=sys.stderr,
+                )
             known = answers(result)
             failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
             _say(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
-import numpy as np
 from flask import abort, current_app, g, request
 from flask_smorest import Blueprint
 
@@ -15,18 +13,16 @@ from app.api.needs import needs
 from app.api.refusals import in_ones_language
 from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
+from app.confs.service import outcome
 from app.extensions import limiter
 from app.jobs.service import measured_speed
 from utils import parts
-from utils.conf import Conf, ConfError, Part, all_keys, json_name, load_conf, owner_name, parse_conf
+from utils.conf import ConfError, Part, all_keys, json_name, load_conf, parse_conf
 from utils.data.examples import DataError
-from utils.data.split import split_of
-from utils.partition.degree import degree_of_non_iid
-from utils.partition.schemes import PartitionError, partition
+from utils.partition.schemes import PartitionError
 from utils.tasks import classes_of
 
 blueprint = Blueprint("confs_api", __name__, url_prefix="/api/v1", description="Confs")
-MAX_OWNERS = 1000  # of which a preview tells one by one
 _KINDS = {"bool": "switch", "int": "whole", "float": "number", "str": "text"}
 
 
@@ -62,10 +58,14 @@ def preview() -> dict[str, Any]:
         "measured_by": number,
     }  # fmt: skip
     try:
-        return {**told, **_outcome(conf), "reason": ""}
+        return {**told, **outcome(conf), "reason": ""}
     except (DataError, PartitionError) as error:
         reason = in_ones_language(error).replace(str(current_app.config["DATA"]), "data")
-        return {**told, **dict.fromkeys(("owners", "degree", "steps", "examples")), "reason": reason}
+        return {
+            **told,
+            **dict.fromkeys(("owners", "degree", "steps", "examples", "absent")),
+            "reason": reason,
+        }
 
 
 def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
@@ -96,31 +96,3 @@ def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     return value.as_json() if isinstance(value, Part) else parts.plain(value)
-
-
-def _outcome(conf: Conf) -> dict[str, Any]:
-    if conf.pool > MAX_OWNERS:
-        raise PartitionError("", "too_many_owners", most=MAX_OWNERS)
-    every, decks, sources = conf.task.module.outline(conf, current_app.config["DATA"])
-    if conf.train_on:
-        held = [
-            source in conf.train_on and split_of(int(d), 0) != "val"
-            for source, d in zip(sources, decks, strict=True)
-        ]
-    else:
-        held = [split_of(int(deck), 0) == "train" for deck in decks]
-    train = np.flatnonzero(held)
-    targets = every[train]
-    fallen = partition(targets, conf, conf.partition_seed, [sources[index] for index in train])
-    counts = [np.bincount(targets[part], minlength=len(classes_of(conf))).tolist() for part in fallen]
-    shares = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
-    steps = max(math.ceil(examples / conf.batch_size) for examples in shares) * conf.local_epochs
-    return {
-        "owners": [
-            {"name": owner_name(number), "examples": sum(count), "counts": count}
-            for number, count in enumerate(counts)
-        ],
-        "degree": degree_of_non_iid(counts),
-        "steps": steps * conf.global_epochs,
-        "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
-    }  # fmt: skip

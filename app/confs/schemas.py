@@ -44,18 +44,25 @@ class ShareSchema(Schema):
     counts = fields.List(fields.Integer(), required=True)
 
 
+class MissingSchema(Schema):
+    """A class of which there would be no example to learn from (`training`) or to be judged on (`test`)."""
+
+    where, what = fields.String(required=True), fields.String(required=True)
+
+
 class PreviewSchema(Schema):
     """The conf with every key; how its training examples fall in fold 0 with the first seed, and what a repeat takes.
 
-    `owners`, `degree`, `steps` (one after the other) and `examples` (trained on, every pass counted) are null where the
-    set is not on this machine or cannot be shared out so; `reason` then says which. `examples_per_second` is what the
-    latest training of the same net made here, its number in `measured_by`; null where none did.
+    `absent`, `owners`, `degree`, `steps` (one after the other) and `examples` (trained on, every pass counted) are null
+    where the set is not on this machine or cannot be shared out so; `reason` then says which. `examples_per_second` is
+    what the latest training of the same net made here, its number in `measured_by`; null where none did.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
     classes = fields.List(fields.String(), required=True)
     owners = fields.List(fields.Nested(ShareSchema), required=True, allow_none=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
+    absent = fields.List(fields.Nested(MissingSchema), required=True, allow_none=True)
     steps, examples = (fields.Integer(required=True, allow_none=True) for _ in range(2))
     examples_per_second = fields.Float(required=True, allow_none=True)
     measured_by = fields.Integer(required=True, allow_none=True)

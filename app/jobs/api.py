@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 from flask import abort, current_app, g, request
@@ -138,7 +140,13 @@ def act(number: int, action: str) -> dict[str, Any]:
         if action == "repeat":
             one = service.repeat(one, current_user)
         else:
-            {"pause": service.pause, "stop": service.stop, "resume": service.resume}[action](one)
+            resume = partial(service.resume, is_admin=bool(current_user.is_admin))
+            act_on: dict[str, Callable[[Job], None]] = {
+                "pause": service.pause,
+                "stop": service.stop,
+                "resume": resume,
+            }
+            act_on[action](one)
     except (ConfError, service.JobError) as error:
         g.message = g.detail = in_ones_language(error)
         abort(409)

@@ -1,7 +1,8 @@
 """The queue of trainings: a row of the database each. Every change of state is made here, in one short transaction.
 
-    queued -> running -> done | failed | paused | stopped | queued (its process was lost; it goes on by itself)
-    queued, paused -> stopped; paused, stopped, failed -> queued
+    queued -> running -> done | failed | paused | stopped | queued (its process was lost, or it has made room for
+    others; it goes on by itself)
+    queued, paused -> stopped; paused, stopped, failed -> queued; held -> queued, by an admin's word
 
 What a running one's owner wants is noted as a wish; the process that carries it out (`app.jobs.runner`) grants it. That
 process holds a claim; who has lost it may change nothing any more. i2main.py itself never works twice on one run.
@@ -26,17 +27,23 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
+from app.confs.service import outcome
 from app.extensions import db
 from app.models import Job, User, now
 from utils import checkpoints
-from utils.conf import Conf, all_keys, parse_conf
+from utils.conf import Conf, all_keys, make_conf, parse_conf
+from utils.data.examples import DataError
+from utils.partition.schemes import PartitionError
 from utils.report import LOG, STATUS
 from utils.results import result_path
 
-STATES = ("queued", "running", "paused", "stopped", "done", "failed")
+STATES = ("held", "queued", "running", "paused", "stopped", "done", "failed")
 MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
 MAX_WAITING = 100  # trainings of one person that are not at their end
 MAX_LINES, _MAX_LOG_BYTES = 2000, 20_000_000
+_USUAL_SPEED = (
+    50.0  # examples per second, where none of the kind has been trained yet: a ResNet-18 on one core
+)
 _BEGINNING = datetime.min.replace(tzinfo=now().tzinfo)
 
 
@@ -97,7 +104,11 @@ def _submit(
         whole = parse_conf(json.dumps({**conf, **variant}).encode(), "conf").as_json()
         suffix = "".join(f" {key} {_short(value)}" for key, value in variant.items())[:50]
         told = f"{name[: 60 - len(suffix)]}{suffix}"
-        made.append(Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds))
+        one = Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds)
+        hours = _hours(one)
+        if hours > current_app.config["GIANT_HOURS"] and not user.is_admin:
+            one.state, one.reason = "held", f"would take about {hours:.0f} hours; an admin has to allow that"
+        made.append(one)
     user.jobs.extend(made)
     db.session.flush()
     cache = Path(current_app.config["CACHE"])
@@ -114,6 +125,18 @@ def _check_quota(user: User) -> None:
     if usage(user) > current_app.config["QUOTA"]:
         megabytes = round(current_app.config["QUOTA"] / 1e6)
         raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
+
+
+def _hours(job: Job) -> float:
+    """How long it would take, as far as that is known; 0 where it is not."""
+    conf = make_conf(json.loads(job.conf), "conf")
+    try:
+        examples = outcome(conf)["examples"]
+    except (DataError, PartitionError):
+        return 0.0  # it will say so when its turn comes
+    repeats = (1 if conf.train_on else job.folds) * job.seeds * conf.rotations
+    speed = (measured_speed(conf) or (_USUAL_SPEED, 0))[0]
+    return float(examples * repeats / speed / 3600)
 
 
 def _short(value: Any) -> str:
@@ -144,11 +167,15 @@ def _halt(job: Job, wish: str, state: str, at_once: tuple[str, ...]) -> None:
         raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
 
 
-def resume(job: Job) -> None:
-    """Put a paused, stopped or failed one back into the queue; it goes on from its last whole round."""
+def resume(job: Job, is_admin: bool = False) -> None:
+    """Put a paused, stopped or failed one back into the queue; it goes on from its last whole round.
+
+    One that is held goes there by an admin's word only.
+    """
     _check_quota(job.user)
     fresh = {"wish": "", "reason": "", "losses": 0, "queued": now(), "ended": None}
-    if not _change(job.id, ("paused", "stopped", "failed"), state="queued", **fresh):
+    states = ("paused", "stopped", "failed", *(("held",) if is_admin else ()))
+    if not _change(job.id, states, state="queued", **fresh):
         raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
 
 
@@ -316,7 +343,8 @@ def _one_at_a_time() -> FileLock:
 def beat(number: int, claim: str) -> str | None:
     """Say that the training's process lives; its owner's wish, None when the claim is lost or the training is gone.
 
-    Of somebody who may not train any more, the wish is taken to be a pause.
+    "make room" is the wish of those who wait, once it has had its time. Of somebody who may not train any more, the
+    wish is taken to be a pause.
     """
     held = (Job.id == number, Job.claim == claim, Job.state == "running")
     db.session.execute(update(Job).where(*held).values(beat=now()))
@@ -328,7 +356,22 @@ def beat(number: int, claim: str) -> str | None:
     if not wish and (disabled or role == "user"):
         _change(number, ("running",), Job.claim == claim, Job.wish == "", wish="pause")
         return "pause"
-    return str(wish)
+    return str(wish) or ("make room" if _makes_room(number) else "")
+
+
+def _had_its_time(job: Job) -> bool:
+    started = job.started or now()
+    return now() - started >= timedelta(hours=current_app.config["MAX_HOURS"])
+
+
+def _makes_room(number: int) -> bool:
+    """Whether a training has had its time, and got on in it, and somebody else waits for a place."""
+    job = db.session.get(Job, number)
+    if job is None or not _had_its_time(job) or not _got_on(job):
+        return False
+    running = db.session.scalar(select(func.count()).where(Job.state == "running")) or 0
+    others = (one for one in startable() if one.user_id != job.user_id and one.priority >= job.priority)
+    return running >= current_app.config["SLOTS"] and next(others, None) is not None
 
 
 def settle(number: int, claim: str, status: int, said: str) -> None:
@@ -349,8 +392,12 @@ def settle(number: int, claim: str, status: int, said: str) -> None:
             ended |= {"state": "done", "losses": 0, "run": str(names[0])}
         elif wish:
             ended |= {"state": "paused" if wish == "pause" else "stopped"}
-        elif status == 130:  # told to stop by nobody who has an account: the machine goes down
+        elif (
+            status == 130
+        ):  # told to stop by nobody who has an account: the machine goes down, or others wait
             ended |= {"state": "queued", "ended": None}
+            if _had_its_time(job):
+                ended |= {"queued": now(), "started": now()}  # so that its owner's turn comes after theirs
         elif status < 0:
             ended |= _lost(job, f"its process was killed (signal {-status})")
         else:

@@ -11,12 +11,14 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect, select
 
 from app.auth import service as people
+from app.config import demo
 from app.extensions import db
 from app.jobs import runner, service
 from app.models import ApiToken, AuditEntry, Job, User, hash_secret, now
 from tests.app.conftest import PASSWORD
 from tests.app.test_confs import _ask
 from tests.conftest import TINY
+from utils import checkpoints
 from utils.report import write_log
 
 
@@ -39,8 +41,8 @@ def ask(browse):
     return call
 
 
-def _submit(ask, status=200, **more):
-    told = ask("POST", status=status, **{"conf": TINY, "name": "my first", **more})
+def _submit(ask, status=200, role="researcher", **more):
+    told = ask("POST", status=status, role=role, **{"conf": TINY, "name": "my first", **more})
     return told["jobs"] if status == 200 else told["error"]["message"]
 
 
@@ -213,8 +215,71 @@ def test_who_loses_the_right_while_it_trains_is_paused(ask, site):
         assert db.session.get(Job, number).state == "paused"
 
 
+def _another_person(site):
+    with site.app_context():
+        return people.register("other@example.org", "other", "a long enough password", "researcher")
+
+
+@pytest.mark.parametrize("slots", [1, 2, 5])
+def test_nobody_takes_all_places(slots):
+    assert demo({"SKYFED_SLOTS": str(slots)})["PER_USER"] == max(1, slots - 1)
+
+
+def test_who_has_had_its_time_makes_room_for_others_and_goes_on_after_them(ask, site, cache):
+    site.config.update(SLOTS=1, MAX_HOURS=1)
+    _another_person(site)
+    _submit(ask)
+    with site.app_context():
+        number, claim = service.claim_next()
+        job = db.session.get(Job, number)
+        unfinished = checkpoints.folder_of(cache, job.run)
+        unfinished.mkdir(parents=True)
+        job.started = now() - timedelta(hours=2)
+        db.session.commit()
+        assert service.beat(number, claim) == ""  # nobody waits
+        own = service.submit(job.user, json.loads(job.conf), name="own", note="", folds=1, seeds=1, sweep={})[
+            0
+        ]
+        assert service.beat(number, claim) == ""  # one's own can wait
+        user = people.find_user("other@example.org")
+        other = service.submit(user, json.loads(job.conf), name="x", note="", folds=1, seeds=1, sweep={})[0]
+        other.started = now() - timedelta(minutes=10)  # had a turn meanwhile
+        db.session.commit()
+        assert service.beat(number, claim) == ""  # has not got on: nothing would ever come of it
+        (unfinished / "fold0.npz").write_bytes(b"a round")
+        assert service.beat(number, claim) == "make room"
+        other.priority = -1
+        db.session.commit()
+        assert service.beat(number, claim) == ""
+        other.priority = 0
+        db.session.commit()
+        service.settle(number, claim, 130, "")
+        assert db.session.get(Job, number).state == "queued"
+        assert [one.id for one in service.queue()] == [other.id, own.id, number]
+        assert service.claim_next()[0] == other.id
+        site.config["SLOTS"] = 2
+        assert service.beat(number, claim) is None
+
+
+def test_a_giant_needs_an_admins_word(ask, site, data):
+    site.config.update(DATA=data, GIANT_HOURS=1)
+    giant = {**TINY, "global_epochs": 100_000}
+    [held] = _submit(ask, conf=giant, seeds=100)
+    assert held["state"] == "held" and "an admin has to allow that" in held["reason"]
+    with site.app_context():
+        assert service.claim_next() is None and service.queue() == []
+    for action in ("resume", "pause", "stop"):
+        ask("POST", f"/{held['id']}/{action}", 409)
+    assert ask("POST", f"/{held['id']}/repeat")["state"] == "held"
+    assert ask("POST", f"/{held['id']}/resume", role="admin")["state"] == "queued"
+    [small] = _submit(ask, conf={**TINY, "global_epochs": 1})
+    assert small["state"] == "queued"
+    assert _submit(ask, conf={**giant, "data": "nowhere"})[0]["state"] == "queued"  # it will say so itself
+    assert _submit(ask, conf=giant, seeds=100, role="admin")[0]["state"] == "queued"
+
+
 def test_nothing_takes_a_delete_back(ask, site, monkeypatch):
-    numbers = []
+    site.config["PER_USER"], numbers = 2, []
     for _ in range(2):
         [job] = _submit(ask)
         with site.app_context():

@@ -11,7 +11,10 @@ from PIL import Image
 from utils.data.split import FOLDS, SPLITS
 from utils.files import atomic_write
 from utils.photos.dataset import LOOKS, Build, PhotoRow
-from utils.photos.labels import LABELS
+from utils.photos.labels import LABELS, words_that_count
+
+NAMING = ("no class in its name", "two classes in one name", "file and folder disagree", "a class denied")
+"""Reasons of refusals that better names would mend."""
 
 MOST_SHOWN = 1200
 """Photos on the contact sheet; a larger set shows the first ones by sha256."""
@@ -45,6 +48,15 @@ def summary(build: Build) -> str:
     if build.refused:
         lines.append(f"refused: {len(build.refused)} files")
         lines += [f"  {count:>5} {reason}" for reason, count in build.refusals()]
+        if any(reason in NAMING for reason, _ in build.refusals()):
+            lines.append(f"words that count in a name: {words_that_count()}")
+    for split in SPLITS:
+        labels = {row.label for row in kept if row.split == split}
+        if len(labels) < len(LABELS):
+            absent = " and no ".join(label for label in LABELS if label not in labels)
+            lines.append(
+                f"NOTE: there is no {absent} photo in {split}: nothing can be said of what is not there"
+            )
     if build.changed:
         lines.append(f"changed since an earlier run, taken as new photos: {_few(build.changed)}")
     return "\n".join(lines)
