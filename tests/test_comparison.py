@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.test_results import make_result
-from utils.comparison import Answers, accuracy, answers, compare, holm
+from utils.comparison import Answers, absent, accuracy, answers, compare, holm
 
 
 def _result(right, sunny=None, scenes=None):
@@ -236,3 +236,17 @@ def test_a_million_examples_take_seconds_and_little_memory():
     tracemalloc.stop()
     assert estimate.low < 0.9 < estimate.high and estimate.high - estimate.low < 0.002
     assert peak < 300_000_000, peak
+
+
+def test_classes_that_were_not_there_are_named():
+    result = make_result()
+    assert absent(result) == []
+    other = copy.deepcopy(result["repeats"][0])
+    other["fold"] = 3
+    other["test"]["truth"] = [1, 1]
+    other["clients"][0]["counts"] = [0, 4]
+    result["repeats"].append(other)
+    assert absent(result) == [
+        {"where": "test", "what": "cloudy", "folds": [3]},
+        {"where": "training", "what": "cloudy", "folds": [3]},
+    ]

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
@@ -14,6 +15,7 @@ from tests.test_conf import BROKEN
 from utils import parts
 from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
 from utils.federated.bench import Repeat, share_out
+from utils.tasks import weather
 
 FIELDS = {one.name: one.field for one in all_keys()}
 
@@ -59,6 +61,24 @@ def test_a_preview_is_what_training_does(browse, site, data, photos):
         largest = max(len(part) for part in shares.clients)
         assert said["steps"] == -(-largest // conf.batch_size) * conf.local_epochs * conf.global_epochs
         assert said["examples"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_set_of_one_class_is_said(browse, site, data, monkeypatch, only):
+    site.config["DATA"] = data
+    browser = browse("researcher")
+    assert _ask(browser, json.dumps(TINY)).json["absent"] == []
+    outline = weather.outline
+
+    def one_class(conf, folder):
+        targets, decks, sources = outline(conf, folder)
+        return np.full_like(targets, only), decks, sources
+
+    monkeypatch.setattr(weather, "outline", one_class)
+    other = weather.CLASSES[1 - only]
+    assert _ask(browser, json.dumps(TINY)).json["absent"] == [
+        {"where": where, "what": other} for where in ("training", "test")
+    ]
 
 
 def test_what_cannot_be_shared_out_says_why(browse, site, data):

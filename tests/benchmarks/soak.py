@@ -11,6 +11,7 @@ import statistics
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from tests.app.conftest import begin_training
@@ -28,9 +29,14 @@ PAGES = (
 
 
 def memory_of(pid):
-    """Resident memory of a process and its children, MB."""
-    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) * 4096 / 1e6 for one in pids)
+    """Resident memory of a process and all that came of it, MB."""
+    total, pids = 0.0, [pid]
+    while pids:
+        folder = Path(f"/proc/{pids.pop()}")
+        with suppress(OSError):  # it has just ended
+            total += int((folder / "statm").read_text().split()[1]) * 4096 / 1e6
+            pids += [int(one) for task in folder.glob("task/*/children") for one in task.read_text().split()]
+    return total
 
 
 def test_fifty_readers_and_a_live_run(tmp_path):

@@ -62,3 +62,11 @@ def test_the_summary_counts_refusals_the_commonest_first() -> None:
     assert "refused: 3 files" in lines
     assert lines.index("      2 damaged") < lines.index("      1 too small")
     assert lines[-1].endswith("one.jpg")
+
+
+def test_a_set_of_one_class_and_names_without_one_are_said(few: Path, tmp_path: Path) -> None:
+    for path in (few / "cloudy").iterdir():
+        path.rename(few / path.name.replace("cloudy", "picture"))
+    said = summary(gather(tmp_path / "set", few))
+    assert "NOTE: there is no cloudy photo in train" in said
+    assert "no class in its name" in said and "words that count in a name: sunny: sunny, shine" in said
