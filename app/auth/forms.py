@@ -5,9 +5,22 @@ from __future__ import annotations
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, EmailField, PasswordField, StringField
-from wtforms.validators import DataRequired, Email, EqualTo, Length, Regexp
+from wtforms.form import BaseForm
+from wtforms.validators import DataRequired, Email, EqualTo, Length, ValidationError
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$"
+from app import names
+
+
+class Visible:
+    """Refuses what is no name (see `app.names`)."""
+
+    def __init__(self, unseen: bool = True) -> None:
+        self.unseen = unseen
+
+    def __call__(self, form: BaseForm, field: StringField) -> None:
+        """See `wtforms.validators`."""
+        if fault := names.fault(field.data, unseen=self.unseen):
+            raise ValidationError(fault)
 
 
 def nickname_field() -> StringField:
@@ -17,7 +30,7 @@ def nickname_field() -> StringField:
         [
             DataRequired(_l("Please fill this in.")),
             Length(max=40, message=_l("At most 40 characters.")),
-            Regexp(_PRINTABLE, message=_l("Only visible characters.")),
+            Visible(unseen=False),
         ],
         filters=[lambda text: text.strip() if text else text],
         render_kw={"autocomplete": "nickname"},

@@ -8,7 +8,7 @@ from wtforms import PasswordField, SelectChoice, SelectField, SelectMultipleFiel
 from wtforms.validators import DataRequired, EqualTo, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.auth.forms import new_password_field, nickname_field, password_field
+from app.auth.forms import Visible, new_password_field, nickname_field, password_field
 from app.models import SCOPES
 
 
@@ -54,7 +54,11 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(
         _l("What it is for"),
-        [DataRequired(_l("Please fill this in.")), Length(max=60, message=_l("At most 60 characters."))],
+        [
+            DataRequired(_l("Please fill this in.")),
+            Length(max=60, message=_l("At most 60 characters.")),
+            Visible(),
+        ],
     )
     scopes = SelectMultipleField(
         _l("What it may do"),

@@ -94,9 +94,10 @@ def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache):
         ]  # nobody else's turn, and it waited longest
         queue.settle(*queue.claim_next(), 0, "")
         assert {one.id: one.state for one in user.jobs} == {first: "done", second: "queued"}
-    broken = browser.put(
-        "/api/v1/labels/conf_a", {"tags": [], "note": "\0"}
-    )  # which this database cannot hold
+    assert browser.put("/api/v1/labels/conf_a", {"tags": [], "note": "\0"}).status_code == 422
+    broken = browser.put(  # more than this database's column holds
+        "/api/v1/labels/conf_a", {"tags": [letter * 30 for letter in "abcdefgh"], "note": ""}
+    )
     assert broken.status_code == 400 and browser.get("/home").status_code == 200
     assert browser.post("/profile/delete", {"password": PASSWORD}).status_code == 302
     with site.app_context():
