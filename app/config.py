@@ -24,7 +24,8 @@ class ConfigError(ValueError):
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
-    and for trainings SKYFED_SLOTS, _PER_USER, _QUOTA_MB, _LOST_AFTER.
+    for trainings SKYFED_SLOTS, _PER_USER, _QUOTA_MB, _LOST_AFTER, and for accounts SKYFED_TRIES, _TRIES_ADDRESS,
+    _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -46,6 +47,7 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": True,
         "REMEMBER_COOKIE_NAME": "__Host-remember",
         "REMEMBER_COOKIE_SECURE": True,
+        "DEVICE_COOKIE_NAME": "__Host-device",
         "DEMO": False,
     }
 
@@ -63,6 +65,7 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": False,
         "REMEMBER_COOKIE_NAME": "skyfed_demo_remember",
         "REMEMBER_COOKIE_SECURE": False,
+        "DEVICE_COOKIE_NAME": "skyfed_demo_device",
         "DEMO": True,
     }
 
@@ -75,6 +78,18 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "PER_USER": _count(environ, "SKYFED_PER_USER", slots, "how many of them may be one person's"),
         "QUOTA": 1e6 * _count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
         "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
+        "TRIES": _count(
+            environ, "SKYFED_TRIES", 10, "wrong passwords of an account from one place without a wait"
+        ),
+        "TRIES_ADDRESS": _count(
+            environ, "SKYFED_TRIES_ADDRESS", 100, "the same of one address, for all accounts"
+        ),
+        "TRIES_ACCOUNT": _count(
+            environ, "SKYFED_TRIES_ACCOUNT", 100, "the same of an account, from everywhere"
+        ),
+        "WAIT": _count(environ, "SKYFED_WAIT", 5, "seconds of the first wait, which then doubles"),
+        "WAIT_MOST": _count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
+        "REGISTRATIONS": _count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
         "INSTANCE": instance,
         "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
         "DATA": Path(environ.get("SKYFED_DATA", ROOT / "data")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
@@ -10,7 +11,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
-from app.auth import service
+from app.auth import service, tries
 from app.extensions import db, limiter
 from app.forecast.service import exported
 from app.jobs.service import forget_files
@@ -41,12 +42,11 @@ def profile() -> str | Response | tuple[str, int]:
 
 
 @blueprint.post("/password")
-@limiter.limit("10 per hour")
 def password() -> Response | tuple[str, int]:
     """Set a new password; every session but this one's successor ends."""
     form = PasswordForm()
     if form.validate_on_submit():
-        if service.check_password(current_user, form.old.data):
+        if _confirmed(form.old.data):
             service.set_password(current_user, form.password.data)
             service.audit("password changed", current_user.email)
             db.session.commit()
@@ -98,19 +98,21 @@ def revoke_token(number: int) -> Response:
 
 
 @blueprint.route("/codes", methods=["GET", "POST"])
-@limiter.limit("20 per hour", methods=["POST"])
 def codes() -> str | Response | tuple[str, int]:
     """Switch one-time passwords on, once a first code was right, or off again."""
     form = CodeForm()
     on = bool(current_user.totp_secret)
     secret = current_user.totp_secret or session.setdefault("totp", pyotp.random_base32())
     if form.validate_on_submit():
-        right_code = (
-            service.check_code(current_user, form.code.data)
-            if on
-            else pyotp.TOTP(secret).verify(form.code.data.strip(), valid_window=1)
+        right = _confirmed(
+            form.password.data,
+            lambda: (
+                service.check_code(current_user, form.code.data)
+                if on
+                else pyotp.TOTP(secret).verify(form.code.data.strip(), valid_window=1)
+            ),
         )
-        if service.check_password(current_user, form.password.data) and right_code:
+        if right:
             current_user.totp_secret = "" if on else secret
             session.pop("totp", None)
             service.audit(f"one-time passwords {'off' if on else 'on'}", current_user.email)
@@ -166,12 +168,11 @@ def export() -> Response:
 
 
 @blueprint.post("/delete")
-@limiter.limit("10 per hour")
 def delete() -> Response | tuple[str, int]:
     """End the account, with everything the site keeps about the person."""
     form = DeleteForm()
     if form.validate_on_submit():
-        if not service.check_password(current_user, form.password.data):
+        if not _confirmed(form.password.data):
             form.password.errors = [_("This is not your password.")]
         elif current_user.is_admin and service.count_admins() == 1:
             form.password.errors = [_("You are the only admin; make somebody else one first.")]
@@ -184,6 +185,16 @@ def delete() -> Response | tuple[str, int]:
             flash(_("Your account is deleted."), "success")
             return redirect(url_for("home.home"))
     return _page(delete_form=form), 422
+
+
+def _confirmed(password: str, also: Callable[[], bool] = lambda: True) -> bool:
+    """Whether the password is that of whoever is logged in, and `also` holds; answers 429 after many that were not."""
+    counted = tries.to_confirm()
+    tries.begin(counted)
+    right = service.check_password(current_user, password) and also()
+    if right:
+        tries.right(counted)
+    return right
 
 
 def _page(**forms: object) -> str:
