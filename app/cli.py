@@ -1,4 +1,4 @@
-"""Commands for whoever keeps the site: `python3 i4wsgi.py admin`, `backup`, `restore`; and the demo's accounts."""
+"""Commands for whoever keeps the site: `i4wsgi.py admin`, `invite`, `backup`, `restore`; and the demo's accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 from flask import Flask
 from flask_migrate import upgrade
 
-from app.auth.service import find_user, register
+from app import names
+from app.auth.passwords import fault, prepared
+from app.auth.service import find_user, invite, register
 from app.config import DEMO_ACCOUNTS
 from app.extensions import db
 
@@ -36,15 +38,31 @@ def create_admin(app: Flask, email: str) -> int:
     with app.app_context():
         user = find_user(email)
         if user is None:
-            password = getpass.getpass("Password (10 characters or more): ")
-            if not 10 <= len(password) <= 128:
-                print("password: expected 10 to 128 characters", file=sys.stderr)
+            password = prepared(getpass.getpass("Password (10 characters or more): "))
+            if wrong := fault(password, email):
+                print(f"password: {wrong}", file=sys.stderr)
                 return 2
             user = register(email, email.partition("@")[0][:40], password, "admin")
         if user is not None:
             user.role = "admin"
             db.session.commit()
         print(f"{email} is an admin")
+    return 0
+
+
+def create_invite(app: Flask, name: str, uses: int, days: int) -> int:
+    """Print a code by which `uses` people can register within so many days. Returns the exit status."""
+    prepare_database(app)
+    with app.app_context():
+        wrong = names.fault(name) or ("At most 60 characters." if len(name) > 60 else "")
+        if wrong:
+            print(f"name: {wrong}", file=sys.stderr)
+            return 2
+        code = invite(name, uses, days)
+        db.session.commit()
+    print(code)
+    if app.config["REGISTER"] != "invite":
+        print("it is asked for where SKYFED_REGISTER is invite", file=sys.stderr)
     return 0
 
 

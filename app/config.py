@@ -17,6 +17,8 @@ DEMO_ACCOUNTS = (
     ("test@126.com", "test", "test", "user"),
 )  # e-mail, nickname, password, role; as the original had them, in the demo database only
 
+REGISTER = ("open", "invite", "closed")  # who may make an account: anybody, whoever has a code, nobody
+
 
 class ConfigError(ValueError):
     """Settings the site cannot serve with; the text is one line."""
@@ -25,7 +27,7 @@ class ConfigError(ValueError):
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
     for trainings SKYFED_SLOTS, _PER_USER, _QUOTA_MB, _LOST_AFTER, and for accounts SKYFED_TRIES, _TRIES_ADDRESS,
-    _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS.
+    _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -48,6 +50,7 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "REMEMBER_COOKIE_NAME": "__Host-remember",
         "REMEMBER_COOKIE_SECURE": True,
         "DEVICE_COOKIE_NAME": "__Host-device",
+        "REGISTER": _choice(environ, "SKYFED_REGISTER", "closed", REGISTER),
         "DEMO": False,
     }
 
@@ -66,6 +69,7 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "REMEMBER_COOKIE_NAME": "skyfed_demo_remember",
         "REMEMBER_COOKIE_SECURE": False,
         "DEVICE_COOKIE_NAME": "skyfed_demo_device",
+        "REGISTER": _choice(environ, "SKYFED_REGISTER", "open", REGISTER),
         "DEMO": True,
     }
 
@@ -119,6 +123,13 @@ def _count(environ: Mapping[str, str], name: str, usual: int, what: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ConfigError(f"{name}: expected {what}, found {text!r}")
     return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, usual: str, choices: tuple[str, ...]) -> str:
+    text = environ.get(name) or usual
+    if text not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {text!r}")
+    return text
 
 
 def _database(url: str, sqlite: Path) -> str:

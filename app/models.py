@@ -146,6 +146,21 @@ class PasswordReset(db.Model):  # type: ignore[name-defined,misc]
     user: Mapped[User] = relationship(back_populates="resets")
 
 
+class Invite(db.Model):  # type: ignore[name-defined,misc]
+    """A code by which a class, say, registers; shown once, kept as a hash."""
+
+    __tablename__ = "invites"
+    __table_args__ = (CheckConstraint("used <= uses", name="used"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    uses: Mapped[int] = mapped_column()  # how many may register
+    used: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    expires: Mapped[datetime.datetime] = mapped_column(Moment)
+
+
 class RunLabel(db.Model):  # type: ignore[name-defined,misc]
     """Tags and a note that a person gave a run; nobody else sees them."""
 

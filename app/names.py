@@ -63,3 +63,41 @@ def _joins(text: str, place: int) -> bool:
         return valid_contextj(text[start : place + 50], place - start)
     except (IDNAError, ValueError):  # beside a character that this version of Unicode does not know
         return False
+
+
+_RESERVED = (
+    "admin", "administrator", "root", "skyfed", "system", "moderator", "webmaster", "staff", "support",
+    "管理员", "系统", "官方", "客服",
+)  # fmt: skip
+_ALIKE = str.maketrans("013457|!@$i", "oleastllasl")  # what is alike inside ASCII, or written for it
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a nickname, or words of it in a row, could be taken for those who look after the site."""
+    plain = unicodedata.normalize("NFKC", name)
+    wanted = {_skeleton(one) for one in _RESERVED}
+    for text in (plain, plain.rstrip("0123456789")):
+        words = re.findall(r"[^\W_]+", _skeleton(text))
+        if any(
+            "".join(words[a:b]) in wanted for a in range(len(words)) for b in range(a + 1, len(words) + 1)
+        ):
+            return True
+    return any(one in plain for one in _RESERVED if not one.isascii())
+
+
+def _skeleton(text: str) -> str:
+    """What `text` looks like (UTS #39, section 4), in ASCII where that looks the same, without case and accents."""
+    seen = (
+        _alike(letter) for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
+    )
+    return "".join(seen).translate(_ALIKE).replace("rn", "m").replace("vv", "w")
+
+
+def _alike(letter: str) -> str:
+    from confusable_homoglyphs.confusables import confusables_data  # reads Unicode's table
+
+    for form in (letter, letter.casefold()):
+        for one in () if form.isascii() else confusables_data.get(form, ()):
+            if one["c"].isascii():
+                return str(one["c"]).casefold()
+    return letter.casefold()

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
 from app.auth import devices, service, tries
-from app.auth.forms import LoginForm, RegisterForm, ResetForm
+from app.auth.forms import NO_CODE, LoginForm, RegisterForm, ResetForm
 from app.config import DEMO_ACCOUNTS
 from app.extensions import db
 
@@ -19,13 +30,24 @@ blueprint = Blueprint("auth", __name__)
 
 @blueprint.route("/register", methods=["GET", "POST"])
 def register() -> str | Response | tuple[str, int]:
-    """Make an account. An address that has one already gets the same answer."""
-    form = RegisterForm()
+    """Make an account, where the site lets whoever asks. An address that has one already gets the same answer."""
+    mode = current_app.config["REGISTER"]
+    if mode == "closed":
+        g.message = _("Nobody can register here at present.")
+        abort(403)
+    form = RegisterForm(invite=request.args.get("invite", ""))
+    if mode == "open":
+        del form.invite
     if form.validate_on_submit():
-        tries.begin(tries.to_register(), tries.HOUR)
-        service.register(form.email.data, form.nickname.data, form.password.data)
-        flash(_("If the address had no account yet, it has one now. Please log in."), "success")
-        return redirect(url_for("auth.log_in"))
+        code = form.invite.data if mode == "invite" else None
+        if code is None:  # codes are numbered already
+            tries.begin(tries.to_register(), tries.HOUR)
+        try:
+            service.register(form.email.data, form.nickname.data, form.password.data, invite=code)
+            flash(_("If the address had no account yet, it has one now. Please log in."), "success")
+            return redirect(url_for("auth.log_in"))
+        except service.InviteError:  # its last use went in this moment
+            form.invite.errors = [NO_CODE]
     return render_template("auth/register.html", form=form), 422 if form.errors else 200
 
 
@@ -75,7 +97,7 @@ def reset(secret: str) -> str | Response | tuple[str, int]:
     if found is None:
         abort(404)
     tries.right(counted)
-    form = ResetForm()
+    form = ResetForm(found.user)
     if form.validate_on_submit():
         user = found.user
         service.set_password(user, form.password.data)

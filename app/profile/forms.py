@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectChoice, SelectField, SelectMultipleField, StringField
-from wtforms.validators import DataRequired, EqualTo, Length
+from wtforms import SelectChoice, SelectField, SelectMultipleField, StringField
+from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.auth.forms import Visible, new_password_field, nickname_field, password_field
+from app.auth.forms import Visible, again_field, new_password_field, nickname_field, password_field
 from app.models import SCOPES
 
 
@@ -34,11 +35,11 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
     old = password_field(_l("Present password"))
     password = new_password_field()
-    again = PasswordField(
-        _l("The same again"),
-        [EqualTo("password", _l("The two passwords differ."))],
-        render_kw={"autocomplete": "new-password"},
-    )
+    again = again_field()
+
+    def known(self) -> tuple[str, ...]:
+        """What others know of the person."""
+        return current_user.email, current_user.nickname
 
 
 _SCOPES = {
