@@ -131,7 +131,13 @@ class ApiToken(db.Model):  # type: ignore[name-defined,misc]
     scopes: Mapped[str] = mapped_column(String(100))  # words of SCOPES
     created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
     last_used: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    expires: Mapped[datetime.datetime | None] = mapped_column(Moment)  # none: never
     user: Mapped[User] = relationship(back_populates="tokens")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has expired."""
+        return self.expires is not None and self.expires < now()
 
 
 class PasswordReset(db.Model):  # type: ignore[name-defined,misc]

@@ -44,7 +44,7 @@ def role(number: int) -> Response:
     user, wish = _user(number), request.form.get("role", "")
     if wish not in ROLES:
         abort(400)
-    if user.is_admin and wish != "admin" and service.count_admins() == 1:
+    if wish != "admin" and service.is_last_admin(user):
         flash(_("There must be an admin left."), "danger")
     else:
         service.audit(f"role {wish}", user.email)
@@ -58,7 +58,7 @@ def role(number: int) -> Response:
 def disable(number: int) -> Response:
     """Close somebody's account, or open it again."""
     user = _user(number)
-    if user.is_admin and not user.disabled and service.count_admins() == 1:
+    if service.is_last_admin(user):
         flash(_("There must be an admin left."), "danger")
     else:
         user.disabled = not user.disabled

@@ -100,6 +100,9 @@ def reset(secret: str) -> str | Response | tuple[str, int]:
     form = ResetForm(found.user)
     if form.validate_on_submit():
         user = found.user
+        service.hold(user)
+        if service.find_reset(secret) is None:  # somebody else used it in this moment
+            abort(404)
         service.set_password(user, form.password.data)
         service.audit("password reset", user.email)
         db.session.commit()

@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, request, session
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
-from sqlalchemy import ColumnElement, CursorResult, delete, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.auth.passwords import prepared, spellings
@@ -41,11 +41,34 @@ class InviteError(ValueError):
     """A code by which nobody can register, or nobody any more."""
 
 
-def set_password(user: User, password: str) -> None:
-    """Give `user` a new password and log them out everywhere."""
+def set_password(user: User, password: str, keep_tokens: bool = False) -> None:
+    """Give `user` a new password and log them out everywhere, programs too unless their tokens are to stay."""
     user.password_hash = _hasher.hash(prepared(password))
     user.sessions.clear()
     user.resets.clear()
+    if not keep_tokens:
+        user.tokens.clear()
+
+
+def hold(user: User) -> None:
+    """Let nobody else count or change what is the user's until this transaction ends: what is counted now is still
+    so when it is written. PostgreSQL locks the row, SQLite the database.
+    """
+    _lock(User.id == user.id)
+    db.session.expire(user)
+
+
+def _lock(*which: ColumnElement[bool]) -> None:
+    same = update(User).where(*which).values(id=User.id)
+    db.session.execute(same.execution_options(synchronize_session=False))
+
+
+def is_last_admin(user: User) -> bool:
+    """Whether nobody but `user` looks after the site, which stays so until this transaction ends."""
+    _lock(User.role == "admin")
+    db.session.expire(user)
+    others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != user.id)
+    return user.is_admin and not user.disabled and db.session.scalar(others.limit(1)) is None
 
 
 def register(
@@ -133,10 +156,11 @@ def check_code(user: User, code: str) -> bool:
         return True
     totp, moment = pyotp.TOTP(user.totp_secret), int(time.time())
     for step in range(moment // 30 - 1, moment // 30 + 2):
-        if step > user.totp_step and pyotp.utils.strings_equal(totp.at(step * 30), code.strip()):
-            user.totp_step = step
+        if pyotp.utils.strings_equal(totp.at(step * 30), code.strip()):
+            first = (User.id == user.id, User.totp_step < step)
+            used = db.session.execute(update(User).where(*first).values(totp_step=step))
             db.session.commit()
-            return True
+            return isinstance(used, CursorResult) and used.rowcount == 1
     return False
 
 
@@ -149,6 +173,7 @@ def sign_in(email: str, password: str, code: str = "", remember: bool = False) -
         return None
     session.clear()
     secret, secret_hash = new_secret()
+    hold(user)
     while len(user.sessions) >= MAX_SESSIONS:
         user.sessions.pop(0)
     agent = request.user_agent.string[:200]
@@ -203,14 +228,6 @@ def audit(action: str, target: str = "") -> None:
     actor = current_user.email if current_user and current_user.is_authenticated else ""
     db.session.add(
         AuditEntry(actor=actor, action=action, target=target[:300], address=request.remote_addr or "")
-    )
-
-
-def count_admins() -> int:
-    """How many accounts could still look after the site."""
-    return (
-        db.session.scalar(select(func.count(User.id)).where(User.role == "admin", User.disabled.is_(False)))
-        or 0
     )
 
 

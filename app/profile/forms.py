@@ -36,6 +36,11 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     old = password_field(_l("Present password"))
     password = new_password_field()
     again = again_field()
+    tokens = SelectField(
+        _l("My tokens for programs"),
+        choices=_choices(("revoke", _l("are revoked too")), ("keep", _l("stay valid"))),
+        default="revoke",
+    )
 
     def known(self) -> tuple[str, ...]:
         """What others know of the person."""
@@ -68,6 +73,13 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
+    days = SelectField(
+        _l("How long it is valid"),
+        choices=_choices(
+            ("", _l("Until it is revoked")), ("7", _l("A week")), ("30", _l("A month")), ("365", _l("A year"))
+        ),
+        default="",
+    )
 
 
 class CodeForm(FlaskForm):  # type: ignore[misc]
@@ -84,6 +96,14 @@ class CodeForm(FlaskForm):  # type: ignore[misc]
 class DeleteForm(FlaskForm):  # type: ignore[misc]
     """The end of an account, with the password."""
 
+    runs = SelectField(
+        _l("Finished runs of my trainings"),
+        choices=_choices(
+            ("anonymise", _l("stay, without the names I gave them")), ("delete", _l("are deleted"))
+        ),
+        default="anonymise",
+        description=_l("Everybody sees them. What is unfinished is deleted."),
+    )
     password = password_field(_l("Present password"))
 
 

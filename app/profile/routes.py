@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
@@ -14,8 +15,8 @@ from werkzeug.wrappers import Response
 from app.auth import service, tries
 from app.extensions import db, limiter
 from app.forecast.service import exported
-from app.jobs.service import forget_files
-from app.models import ApiToken, hash_secret, new_secret
+from app.jobs.service import leave
+from app.models import ApiToken, hash_secret, new_secret, now
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
@@ -47,7 +48,7 @@ def password() -> Response | tuple[str, int]:
     form = PasswordForm()
     if form.validate_on_submit():
         if _confirmed(form.old.data):
-            service.set_password(current_user, form.password.data)
+            service.set_password(current_user, form.password.data, keep_tokens=form.tokens.data == "keep")
             service.audit("password changed", current_user.email)
             db.session.commit()
             service.forget()
@@ -75,12 +76,15 @@ def new_token() -> tuple[str, int]:
     form = TokenForm()
     if not form.validate_on_submit():
         return _page(token_form=form), 422
+    service.hold(current_user)
     if len(current_user.tokens) >= MAX_TOKENS:
         form.name.errors = [_("You have %(count)s tokens, the most there can be.", count=MAX_TOKENS)]
         return _page(token_form=form), 422
     secret, secret_hash = new_secret()
     scopes = " ".join(form.scopes.data)
-    current_user.tokens.append(ApiToken(name=form.name.data, secret_hash=secret_hash, scopes=scopes))
+    ends = now() + timedelta(days=int(form.days.data)) if form.days.data else None
+    token = ApiToken(name=form.name.data, secret_hash=secret_hash, scopes=scopes, expires=ends)
+    current_user.tokens.append(token)
     db.session.commit()
     return _page(secret=secret), 201
 
@@ -143,7 +147,12 @@ def export() -> Response:
             for one in user.sessions
         ],
         tokens=[
-            {"name": one.name, "scopes": one.scopes.split(), "created": one.created.isoformat()}
+            {
+                "name": one.name,
+                "scopes": one.scopes.split(),
+                "created": one.created.isoformat(),
+                "expires": one.expires and one.expires.isoformat(),
+            }
             for one in user.tokens
         ],
         forecasts=[exported(one) for one in user.forecasts],
@@ -169,16 +178,16 @@ def export() -> Response:
 
 @blueprint.post("/delete")
 def delete() -> Response | tuple[str, int]:
-    """End the account, with everything the site keeps about the person."""
+    """End the account, with everything the site keeps about the person; finished runs may stay without a name."""
     form = DeleteForm()
     if form.validate_on_submit():
         if not _confirmed(form.password.data):
             form.password.errors = [_("This is not your password.")]
-        elif current_user.is_admin and service.count_admins() == 1:
+        elif service.is_last_admin(current_user):
             form.password.errors = [_("You are the only admin; make somebody else one first.")]
         else:
             service.audit("account deleted", current_user.email)
-            forget_files(current_user.jobs, but_results=True)
+            leave(current_user.jobs, anonymously=form.runs.data == "anonymise")
             db.session.delete(db.session.merge(current_user))
             db.session.commit()
             service.forget()
