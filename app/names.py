@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 from flask_babel import gettext as _
 from idna.core import IDNAError, valid_contextj
+from marshmallow import ValidationError, fields, validate
 
 _DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Property Bidi_Control (Unicode, PropList.txt): they show other text than there is."""
@@ -51,6 +53,46 @@ def fault(text: str, *, unseen: bool = True, lines: bool = False) -> str:
     if not any(_is_seen(letter) for letter in rest):
         return str(_("Nothing of this can be seen."))
     return ""
+
+
+class Name(fields.String):
+    """A name in the API."""
+
+    def __init__(self, most: int, **more: Any) -> None:
+        super().__init__(validate=[validate.Length(1, most), is_name], metadata={"format": "name"}, **more)
+
+
+class Tag(fields.String):
+    """A name without spaces."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(validate=[validate.Length(1, most), is_tag], metadata={"format": "tag"})
+
+
+class Note(fields.String):
+    """A text with lines that may be blank; else held to the rule of names."""
+
+    def __init__(self, most: int, **more: Any) -> None:
+        super().__init__(validate=[validate.Length(max=most), is_note], metadata={"format": "note"}, **more)
+
+
+def is_name(text: str) -> None:
+    """Raises ValidationError where the rule of names is broken."""
+    if wrong := fault(text):
+        raise ValidationError(wrong)
+
+
+def is_tag(text: str) -> None:
+    """Raises ValidationError where `text` is no tag."""
+    if text.split() != [text]:
+        raise ValidationError(str(_("A tag has no spaces.")))
+    is_name(text)
+
+
+def is_note(text: str) -> None:
+    """Raises ValidationError where `text` is no note."""
+    if text.strip() and (wrong := fault(text, lines=True)):
+        raise ValidationError(wrong)
 
 
 def _is_seen(letter: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from app.api.schemas import Name, Note
 from app.jobs.service import STATES
+from app.names import Name, Note
 from utils.report import LEVELS
 
 ACTIONS = ("pause", "stop", "resume", "repeat")

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
-from app.api.schemas import Note, Tag
+from app.names import Note, Tag
 from utils.figures import COSTS
 from utils.results import BETTER, RESULT_NAME
 

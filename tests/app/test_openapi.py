@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings, strategies
 from marshmallow import ValidationError
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from app.api.schemas import is_name, is_note, is_tag
 from app.auth import service
 from app.extensions import db
 from app.models import SCOPES, ApiToken, new_secret
+from app.names import is_name, is_note, is_tag
 
 TOGETHER = (
     "/api/v1/confs/preview",
