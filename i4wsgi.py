@@ -21,8 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = _parser().parse_args(arguments)
     from app import create_app
-    from app.cli import backup, create_admin, create_invite, prepare_database, restore
+    from app.backup import backup, restore
+    from app.cli import create_admin, create_invite, prepare_database
     from app.config import ConfigError, demo, production
+    from app.presence import AtWorkError, serving
     from app.serving import is_free, serve
     from utils.parts import ConfError, check_own
 
@@ -44,8 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         other = next((port for port in range(given.port + 1, 65536) if is_free(port)), 5000)
         print(f"port {given.port} is busy; try --port {other}", file=sys.stderr)
         return 1
-    prepare_database(app)
-    return serve(app, given.port, given.threads)
+    try:
+        with serving(app):
+            prepare_database(app)
+            return serve(app, given.port, given.threads)
+    except AtWorkError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
