@@ -4,6 +4,7 @@
     python3 i4wsgi.py --demo        try it out on this machine: demo accounts, a database of its own
     python3 i4wsgi.py               serve for real (SKYFED_SECRET_KEY has to be set), behind a proxy
     python3 i4wsgi.py admin E-MAIL  make somebody an admin
+    python3 i4wsgi.py invite CLASS  make a code by which a class registers
 
 Exit status: 0 done, 1 failed while running, 2 bad arguments or settings, 130 interrupted.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -19,8 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = _parser().parse_args(arguments)
     from app import create_app
-    from app.cli import backup, create_admin, prepare_database, restore
+    from app.backup import backup, restore
+    from app.cli import create_admin, create_invite, prepare_database
     from app.config import ConfigError, demo, production
+    from app.presence import AtWorkError, serving
     from app.serving import is_free, serve
     from utils.parts import ConfError, check_own
 
@@ -32,6 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if given.command == "admin":
         return create_admin(app, given.email)
+    if given.command == "invite":
+        return create_invite(app, given.name, given.uses, given.days)
     if given.command == "backup":
         return backup(app, given.file)
     if given.command == "restore":
@@ -40,36 +46,45 @@ def main(arguments: list[str] | None = None) -> int:
         other = next((port for port in range(given.port + 1, 65536) if is_free(port)), 5000)
         print(f"port {given.port} is busy; try --port {other}", file=sys.stderr)
         return 1
-    prepare_database(app)
-    return serve(app, given.port, given.threads)
+    try:
+        with serving(app):
+            prepare_database(app)
+            return serve(app, given.port, given.threads)
+    except AtWorkError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Serve the site, or look after it.")
     parser.add_argument("--demo", action="store_true", help="try it out: demo accounts, this machine only")
-    parser.add_argument("--port", type=_port, default=5000, help="default 5000")
-    parser.add_argument("--threads", type=_threads, default=16, help="requests at a time (default 16)")
+    parser.add_argument("--port", type=_between(1, 65535), default=5000, help="default 5000")
+    parser.add_argument(
+        "--threads", type=_between(1, 1000), default=16, help="requests at a time (default 16)"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the site (the default)")
     admin = commands.add_parser("admin", help="make somebody an admin")
     admin.add_argument("email", metavar="E-MAIL")
+    invite = commands.add_parser("invite", help="make a code by which a class, say, registers")
+    invite.add_argument("name", metavar="CLASS", help="whom it is for")
+    invite.add_argument(
+        "--uses", type=_between(1, 1000), default=30, help="how many can register (default 30)"
+    )
+    invite.add_argument("--days", type=_between(1, 365), default=14, help="for how long (default 14)")
     for name, what in (("backup", "write database and results into FILE"), ("restore", "put a backup back")):
         commands.add_parser(name, help=what).add_argument("file", type=Path, metavar="FILE.tar.gz")
     return parser
 
 
-def _port(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"expected 1 to 65535, found {text}")
-    return value
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected {least} to {most}, found {text}")
+        return value
 
-
-def _threads(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"expected 1 to 1000, found {text}")
-    return value
+    return number
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def create_app(config: dict[str, Any]) -> Flask:
 
     from app.admin.routes import blueprint as admin
     from app.auth import service as accounts
+    from app.auth import tries
     from app.auth.routes import blueprint as auth
     from app.confs.api import blueprint as confs_api
     from app.confs.routes import blueprint as confs
@@ -51,6 +52,7 @@ def create_app(config: dict[str, Any]) -> Flask:
 
     accounts.init_app(app)
     busy.init_app(app)
+    tries.init_app(app)
     language.init_app(app)
     vite.init_app(app)
     documented = api.init_app(app)

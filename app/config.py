@@ -17,6 +17,8 @@ DEMO_ACCOUNTS = (
     ("test@126.com", "test", "test", "user"),
 )  # e-mail, nickname, password, role; as the original had them, in the demo database only
 
+REGISTER = ("open", "invite", "closed")  # who may make an account: anybody, whoever has a code, nobody
+
 
 class ConfigError(ValueError):
     """Settings the site cannot serve with; the text is one line."""
@@ -24,8 +26,9 @@ class ConfigError(ValueError):
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
-    and for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB,
-    _LOST_AFTER; _PHOTOS and _MEGAPIXELS that a visitor may have judged in a minute.
+    for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB, _LOST_AFTER, for accounts SKYFED_TRIES,
+    _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER, and for photos that a visitor may have
+    judged in a minute SKYFED_PHOTOS, _MEGAPIXELS.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -47,6 +50,8 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": True,
         "REMEMBER_COOKIE_NAME": "__Host-remember",
         "REMEMBER_COOKIE_SECURE": True,
+        "DEVICE_COOKIE_NAME": "__Host-device",
+        "REGISTER": _choice(environ, "SKYFED_REGISTER", "closed", REGISTER),
         "DEMO": False,
     }
 
@@ -64,6 +69,8 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": False,
         "REMEMBER_COOKIE_NAME": "skyfed_demo_remember",
         "REMEMBER_COOKIE_SECURE": False,
+        "DEVICE_COOKIE_NAME": "skyfed_demo_device",
+        "REGISTER": _choice(environ, "SKYFED_REGISTER", "open", REGISTER),
         "DEMO": True,
     }
 
@@ -84,6 +91,18 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         ),
         "QUOTA": 1e6 * _count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
         "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
+        "TRIES": _count(
+            environ, "SKYFED_TRIES", 10, "wrong passwords of an account from one place without a wait"
+        ),
+        "TRIES_ADDRESS": _count(
+            environ, "SKYFED_TRIES_ADDRESS", 100, "the same of one address, for all accounts"
+        ),
+        "TRIES_ACCOUNT": _count(
+            environ, "SKYFED_TRIES_ACCOUNT", 100, "the same of an account, from everywhere"
+        ),
+        "WAIT": _count(environ, "SKYFED_WAIT", 5, "seconds of the first wait, which then doubles"),
+        "WAIT_MOST": _count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
+        "REGISTRATIONS": _count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
         "INSTANCE": instance,
         "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
         "DATA": Path(environ.get("SKYFED_DATA", ROOT / "data")),
@@ -115,6 +134,13 @@ def _count(environ: Mapping[str, str], name: str, usual: int, what: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ConfigError(f"{name}: expected {what}, found {text!r}")
     return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, usual: str, choices: tuple[str, ...]) -> str:
+    text = environ.get(name) or usual
+    if text not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {text!r}")
+    return text
 
 
 def _database(url: str, sqlite: Path) -> str:

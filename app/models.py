@@ -131,7 +131,13 @@ class ApiToken(db.Model):  # type: ignore[name-defined,misc]
     scopes: Mapped[str] = mapped_column(String(100))  # words of SCOPES
     created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
     last_used: Mapped[datetime.datetime | None] = mapped_column(Moment)
+    expires: Mapped[datetime.datetime | None] = mapped_column(Moment)  # none: never
     user: Mapped[User] = relationship(back_populates="tokens")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has expired."""
+        return self.expires is not None and self.expires < now()
 
 
 class PasswordReset(db.Model):  # type: ignore[name-defined,misc]
@@ -144,6 +150,21 @@ class PasswordReset(db.Model):  # type: ignore[name-defined,misc]
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     expires: Mapped[datetime.datetime] = mapped_column(Moment)
     user: Mapped[User] = relationship(back_populates="resets")
+
+
+class Invite(db.Model):  # type: ignore[name-defined,misc]
+    """A code by which a class, say, registers; shown once, kept as a hash."""
+
+    __tablename__ = "invites"
+    __table_args__ = (CheckConstraint("used <= uses", name="used"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(60))
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    uses: Mapped[int] = mapped_column()  # how many may register
+    used: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    expires: Mapped[datetime.datetime] = mapped_column(Moment)
 
 
 class RunLabel(db.Model):  # type: ignore[name-defined,misc]

@@ -109,6 +109,33 @@ def read_result(path: Path) -> dict[str, Any]:
     return result
 
 
+def rename_result(cache: Path, old: str, new: str) -> bool:
+    """Give a result, its model and its card another name, inside too; whether there is one. `new` must be free.
+
+    One that cannot be read gets it outside only. Raises OSError.
+    """
+    source, target = result_path(cache, old), result_path(cache, new)
+    if not source.exists():
+        return False
+    try:
+        result = read_result(source)
+    except ResultError:
+        source.rename(target)
+    else:
+        result["name"] = new
+        if result.get("model"):
+            result["model"]["file"] = target.with_suffix(".safetensors").name
+        write_result(target, result)
+    if (model := source.with_suffix(".safetensors")).exists():
+        model.rename(target.with_suffix(".safetensors"))
+    if (card := source.with_suffix(".md")).exists():
+        with atomic_write(target.with_suffix(".md")) as file:
+            file.write(card.read_bytes().replace(old.encode(), new.encode()))
+        card.unlink()
+    source.unlink(missing_ok=True)
+    return True
+
+
 def read_classes(path: Path) -> dict[str, Any]:
     """Read a result of classes. Raises ResultError on others too: figures and pages show no numbers yet."""
     result = read_result(path)

@@ -1,4 +1,4 @@
-"""For admins: people and their roles, one-time links for forgotten passwords, runs, corrections, the audit log."""
+"""For admins: people and roles, links for forgotten passwords, codes to register with, runs, corrections, audit log."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from flask_login import current_user, login_required
 from sqlalchemy import case, func, select
 from werkzeug.wrappers import Response
 
+from app.admin.forms import InviteForm
 from app.auth import service
 from app.extensions import db
-from app.models import ROLES, AuditEntry, Forecast, User
+from app.models import ROLES, AuditEntry, Forecast, Invite, User, now
 from app.profile.forms import EmptyForm
 from app.runs.service import library
 from utils.results import is_result_name, result_path
@@ -43,7 +44,7 @@ def role(number: int) -> Response:
     user, wish = _user(number), request.form.get("role", "")
     if wish not in ROLES:
         abort(400)
-    if user.is_admin and wish != "admin" and service.count_admins() == 1:
+    if wish != "admin" and service.is_last_admin(user):
         flash(_("There must be an admin left."), "danger")
     else:
         service.audit(f"role {wish}", user.email)
@@ -57,7 +58,7 @@ def role(number: int) -> Response:
 def disable(number: int) -> Response:
     """Close somebody's account, or open it again."""
     user = _user(number)
-    if user.is_admin and not user.disabled and service.count_admins() == 1:
+    if service.is_last_admin(user):
         flash(_("There must be an admin left."), "danger")
     else:
         user.disabled = not user.disabled
@@ -80,6 +81,38 @@ def reset(number: int) -> str:
     return render_template(
         "admin/people.html", people=found, roles=ROLES, button=EmptyForm(), link=link, link_for=user
     )
+
+
+@blueprint.route("/invites", methods=["GET", "POST"])
+def invites() -> str | tuple[str, int]:
+    """Codes by which a class registers; a new one is shown this once."""
+    form, link, status = InviteForm(), "", 200
+    if form.validate_on_submit():
+        code = service.invite(form.name.data, form.uses.data, form.days.data)
+        link = url_for("auth.register", invite=code, _external=True)
+        service.audit("code made", form.name.data)
+        db.session.commit()
+        form, status = InviteForm(formdata=None), 201
+    elif form.errors:
+        status = 422
+    found = db.paginate(
+        select(Invite).order_by(Invite.id.desc()), per_page=_PAGE, max_per_page=_PAGE, error_out=False
+    )
+    told = {"code": link.rpartition("=")[2], "link": link, "now": now()}
+    return render_template("admin/invites.html", invites=found, form=form, button=EmptyForm(), **told), status
+
+
+@blueprint.post("/invites/<int(max=2147483647):number>/revoke")
+def revoke_invite(number: int) -> Response:
+    """Delete a code, so that nobody registers by it any more."""
+    found = db.session.get(Invite, number)
+    if found is None:
+        abort(404)
+    service.audit("code revoked", found.name)
+    db.session.delete(found)
+    db.session.commit()
+    flash(_("The code is revoked."), "success")
+    return redirect(url_for("admin.invites"))
 
 
 @blueprint.get("/runs")

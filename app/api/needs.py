@@ -48,7 +48,7 @@ def authenticate() -> None:
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))
-        if token is None or token.user.disabled or not request.path.startswith("/api/"):
+        if token is None or token.is_over or token.user.disabled or not request.path.startswith("/api/"):
             abort(401)
         g.token, g._login_user = token, token.user
         if token.last_used is None or (now() - token.last_used).total_seconds() > 60:

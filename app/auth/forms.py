@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, EmailField, PasswordField, StringField
-from wtforms.validators import DataRequired, Email, EqualTo, Length, Regexp
+from wtforms.form import BaseForm
+from wtforms.validators import DataRequired, Email, EqualTo, Length, ValidationError
 
-_PRINTABLE = r"^[^\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069]*$"
+from app import names
+from app.auth import passwords, service, tries
+from app.models import User
+
+NO_CODE = _l("This code is none, or cannot be used any more.")
+
+
+class Visible:
+    """Refuses what is no name (see `app.names`)."""
+
+    def __init__(self, unseen: bool = True) -> None:
+        self.unseen = unseen
+
+    def __call__(self, form: BaseForm, field: StringField) -> None:
+        """See `wtforms.validators`."""
+        if fault := names.fault(field.data, unseen=self.unseen):
+            raise ValidationError(fault)
+
+
+def is_not_reserved(form: BaseForm, field: StringField) -> None:
+    """Refuses a nickname that could be taken for that of an admin, but for admins."""
+    if not (current_user.is_authenticated and current_user.is_admin) and names.is_reserved(field.data):
+        raise ValidationError(_("This name is kept for those who look after the site."))
+
+
+def is_not_guessable(form: BaseForm, field: PasswordField) -> None:
+    """Refuses a password that is too short, too long or easily guessed by whoever knows what the form knows.
+
+    To judge it takes a moment, which is spent only where nothing else is wrong.
+    """
+    if not any(one.errors for one in form) and (fault := passwords.fault(field.data, *form.known())):
+        raise ValidationError(fault)
 
 
 def nickname_field() -> StringField:
-    """A nickname: 1 to 40 visible characters."""
+    """A nickname: 1 to 40 visible characters, and not that of an admin."""
     return StringField(
         _l("Nickname"),
         [
             DataRequired(_l("Please fill this in.")),
             Length(max=40, message=_l("At most 40 characters.")),
-            Regexp(_PRINTABLE, message=_l("Only visible characters.")),
+            Visible(unseen=False),
+            is_not_reserved,
         ],
         filters=[lambda text: text.strip() if text else text],
         render_kw={"autocomplete": "nickname"},
@@ -30,11 +65,27 @@ def new_password_field() -> PasswordField:
         _l("New password"),
         [
             DataRequired(_l("Please fill this in.")),
-            Length(min=10, max=128, message=_l("10 to 128 characters.")),
+            Length(passwords.SHORTEST, passwords.LONGEST, message=_l("10 to 128 characters.")),
+            is_not_guessable,
         ],
+        filters=[_prepared],
         description=_l("At least 10 characters; several words are easy to remember."),
         render_kw={"autocomplete": "new-password"},
     )
+
+
+def again_field() -> PasswordField:
+    """The new password once more."""
+    return PasswordField(
+        _l("The same again"),
+        [EqualTo("password", _l("The two passwords differ."))],
+        filters=[_prepared],
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+def _prepared(password: str | None) -> str | None:
+    return passwords.prepared(password) if password else password
 
 
 def password_field(label: str) -> PasswordField:
@@ -65,12 +116,25 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
 
     email = email_field()
     nickname = nickname_field()
-    password = new_password_field()
-    again = PasswordField(
-        _l("The same again"),
-        [EqualTo("password", _l("The two passwords differ."))],
-        render_kw={"autocomplete": "new-password"},
+    invite = StringField(
+        _l("Code of your invitation"),
+        [DataRequired(_l("Please fill this in.")), Length(max=60, message=_l("At most 60 characters."))],
+        render_kw={"autocomplete": "off"},
     )
+    password = new_password_field()
+    again = again_field()
+
+    def validate_invite(self, field: StringField) -> None:
+        """A code that may be used. Wrong ones count as guesses."""
+        counted = tries.to_guess()
+        tries.begin(counted)
+        if not service.is_invited(field.data):
+            raise ValidationError(NO_CODE)
+        tries.right(counted)
+
+    def known(self) -> tuple[str, ...]:
+        """What others know of the person."""
+        return self.email.data or "", self.nickname.data or ""
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]
@@ -88,11 +152,11 @@ class LoginForm(FlaskForm):  # type: ignore[misc]
 
 
 class ResetForm(FlaskForm):  # type: ignore[misc]
-    """A new password through a one-time link."""
+    """A new password through a one-time link, of the account `user`."""
 
     password = new_password_field()
-    again = PasswordField(
-        _l("The same again"),
-        [EqualTo("password", _l("The two passwords differ."))],
-        render_kw={"autocomplete": "new-password"},
-    )
+    again = again_field()
+
+    def __init__(self, user: User) -> None:
+        super().__init__()
+        self.known = lambda: (user.email, user.nickname)

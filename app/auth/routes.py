@@ -4,45 +4,54 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
-from app.auth import service
-from app.auth.forms import LoginForm, RegisterForm, ResetForm
+from app.auth import devices, service, tries
+from app.auth.forms import NO_CODE, LoginForm, RegisterForm, ResetForm
 from app.config import DEMO_ACCOUNTS
-from app.extensions import db, limiter
+from app.extensions import db
 
 blueprint = Blueprint("auth", __name__)
 
 
-def _account() -> str:
-    return "account:" + request.form.get("email", "").strip().lower()[:254]
-
-
-def _account_from_here() -> str:
-    return f"{_account()} from {request.remote_addr}"
-
-
 @blueprint.route("/register", methods=["GET", "POST"])
-@limiter.limit("10 per hour", methods=["POST"])
 def register() -> str | Response | tuple[str, int]:
-    """Make an account. An address that has one already gets the same answer."""
-    form = RegisterForm()
+    """Make an account, where the site lets whoever asks. An address that has one already gets the same answer."""
+    mode = current_app.config["REGISTER"]
+    if mode == "closed":
+        g.message = _("Nobody can register here at present.")
+        abort(403)
+    form = RegisterForm(invite=request.args.get("invite", ""))
+    if mode == "open":
+        del form.invite
     if form.validate_on_submit():
-        service.register(form.email.data, form.nickname.data, form.password.data)
-        flash(_("If the address had no account yet, it has one now. Please log in."), "success")
-        return redirect(url_for("auth.log_in"))
+        code = form.invite.data if mode == "invite" else None
+        if code is None:  # codes are numbered already
+            tries.begin(tries.to_register(), tries.HOUR)
+        try:
+            service.register(form.email.data, form.nickname.data, form.password.data, invite=code)
+            flash(_("If the address had no account yet, it has one now. Please log in."), "success")
+            return redirect(url_for("auth.log_in"))
+        except service.InviteError:  # its last use went in this moment
+            form.invite.errors = [NO_CODE]
     return render_template("auth/register.html", form=form), 422 if form.errors else 200
 
 
 @blueprint.route("/login", methods=["GET", "POST"])
-@limiter.limit("10 per minute; 60 per hour", methods=["POST"])
-@limiter.limit("10 per 10 minutes; 40 per day", methods=["POST"], key_func=_account_from_here)
-@limiter.limit(
-    "100 per hour", methods=["POST"], key_func=_account
-)  # high: nobody is to be locked out by others
 def log_in() -> str | Response | tuple[str, int]:
     """Log in."""
     if current_user.is_authenticated and request.method == "GET":
@@ -50,10 +59,20 @@ def log_in() -> str | Response | tuple[str, int]:
     form = LoginForm()
     status = 200
     if form.validate_on_submit():
-        if service.sign_in(form.email.data, form.password.data, form.code.data or "", form.remember.data):
-            return redirect(_inside(request.args.get("next", "")))
-        form.form_errors.append(_("E-mail, password or code is wrong."))
-        status = 401
+        counted = tries.to_log_in(form.email.data, service.find_user(form.email.data))
+        if seconds := tries.seconds_to_wait(counted):
+            form.form_errors.append(tries.sentence(seconds))
+            status = 429
+        elif user := service.sign_in(
+            form.email.data, form.password.data, form.code.data or "", form.remember.data
+        ):
+            tries.right(counted)
+            answer = redirect(_inside(request.args.get("next", "")))
+            devices.remember(user, answer)
+            return answer
+        else:
+            form.form_errors.append(_("E-mail, password or code is wrong."))
+            status = 401
     elif form.errors:
         status = 422
     accounts = DEMO_ACCOUNTS if current_app.config["DEMO"] else ()
@@ -70,15 +89,20 @@ def log_out() -> Response:
 
 
 @blueprint.route("/reset/<secret>", methods=["GET", "POST"])
-@limiter.limit("30 per hour")
 def reset(secret: str) -> str | Response | tuple[str, int]:
     """Set a password through a one-time link."""
+    counted = tries.to_guess()
+    tries.begin(counted)
     found = service.find_reset(secret)
     if found is None:
         abort(404)
-    form = ResetForm()
+    tries.right(counted)
+    form = ResetForm(found.user)
     if form.validate_on_submit():
         user = found.user
+        service.hold(user)
+        if service.find_reset(secret) is None:  # somebody else used it in this moment
+            abort(404)
         service.set_password(user, form.password.data)
         service.audit("password reset", user.email)
         db.session.commit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import time
 from datetime import timedelta
 from functools import cache
@@ -12,12 +14,15 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from flask import Flask, request, session
 from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, CursorResult, delete, select, update
+from sqlalchemy.exc import IntegrityError
 
+from app.auth.passwords import prepared, spellings
 from app.extensions import db, login
 from app.models import (
     MAX_SESSIONS,
     AuditEntry,
+    Invite,
     LiveSession,
     PasswordReset,
     User,
@@ -27,26 +32,96 @@ from app.models import (
 )
 
 RESET_LIFETIME = timedelta(hours=24)
+MOST_USES, MOST_DAYS = 1000, 365  # of one invitation
+_CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # none that is taken for another
 _hasher = PasswordHasher()  # argon2id; the library's defaults follow RFC 9106
 
 
-def set_password(user: User, password: str) -> None:
-    """Give `user` a new password and log them out everywhere."""
-    user.password_hash = _hasher.hash(password)
+class InviteError(ValueError):
+    """A code by which nobody can register, or nobody any more."""
+
+
+def set_password(user: User, password: str, keep_tokens: bool = False) -> None:
+    """Give `user` a new password and log them out everywhere, programs too unless their tokens are to stay."""
+    user.password_hash = _hasher.hash(prepared(password))
     user.sessions.clear()
     user.resets.clear()
+    if not keep_tokens:
+        user.tokens.clear()
 
 
-def register(email: str, nickname: str, password: str, role: str = "user") -> User | None:
-    """A new account; None when the e-mail address has one already. Takes the same time either way."""
+def hold(user: User) -> None:
+    """Let nobody else count or change what is the user's until this transaction ends: what is counted now is still
+    so when it is written. PostgreSQL locks the row, SQLite the database.
+    """
+    _lock(User.id == user.id)
+    db.session.expire(user)
+
+
+def _lock(*which: ColumnElement[bool]) -> None:
+    same = update(User).where(*which).values(id=User.id)
+    db.session.execute(same.execution_options(synchronize_session=False))
+
+
+def is_last_admin(user: User) -> bool:
+    """Whether nobody but `user` looks after the site, which stays so until this transaction ends."""
+    _lock(User.role == "admin")
+    db.session.expire(user)
+    others = select(User.id).where(User.role == "admin", User.disabled.is_(False), User.id != user.id)
+    return user.is_admin and not user.disabled and db.session.scalar(others.limit(1)) is None
+
+
+def register(
+    email: str, nickname: str, password: str, role: str = "user", invite: str | None = None
+) -> User | None:
+    """A new account; None when the e-mail address has one already. Takes the same time either way.
+
+    With `invite` a use of that code is spent. Raises InviteError where it has none left.
+    """
     email = email.strip().lower()
-    password_hash = _hasher.hash(password)
-    if find_user(email) is not None:
-        return None
-    user = User(email=email, nickname=nickname.strip(), password_hash=password_hash, role=role)
-    db.session.add(user)
-    db.session.commit()
-    return user
+    user = User(email=email, nickname=nickname.strip(), role=role)
+    user.password_hash = _hasher.hash(prepared(password))
+    if invite is not None:
+        _spend(invite)
+    try:
+        if find_user(email) is None:
+            db.session.add(user)
+            db.session.commit()
+            return user
+    except IntegrityError:  # somebody else was quicker by a moment
+        pass
+    db.session.rollback()  # and so the code keeps its use
+    return None
+
+
+def _spend(code: str) -> None:
+    """Spend a use of an invitation in one statement, so that no haste gets more out of it than there are."""
+    live = (*_is_live(code), Invite.used < Invite.uses)
+    spent = db.session.execute(update(Invite).where(*live).values(used=Invite.used + 1))
+    if not (isinstance(spent, CursorResult) and spent.rowcount == 1):
+        db.session.rollback()
+        raise InviteError
+    name = db.session.scalar(select(Invite.name).where(*_is_live(code)))
+    audit("registered with a code", name or "")
+
+
+def is_invited(code: str) -> bool:
+    """Whether somebody can register with this code."""
+    return db.session.scalar(select(Invite.id).where(*_is_live(code), Invite.used < Invite.uses)) is not None
+
+
+def _is_live(code: str) -> tuple[ColumnElement[bool], ...]:
+    plain = re.sub(r"[\s-]", "", code).upper()
+    return Invite.secret_hash == hash_secret(plain), Invite.expires > now()
+
+
+def invite(name: str, uses: int, days: int) -> str:
+    """A new code by which `uses` people can register within so many days; the caller commits."""
+    plain = "".join(secrets.choice(_CODE_LETTERS) for _ in range(16))  # 78 bits
+    db.session.add(
+        Invite(name=name, secret_hash=hash_secret(plain), uses=uses, expires=now() + timedelta(days=days))
+    )
+    return "-".join(plain[place : place + 4] for place in range(0, 16, 4))
 
 
 def find_user(email: str) -> User | None:
@@ -56,11 +131,15 @@ def find_user(email: str) -> User | None:
 
 def check_password(user: User | None, password: str) -> bool:
     """Whether `password` is the user's. Takes the same time when there is no such user."""
+    known = user.password_hash if user else _nobodys_hash()
+    return any(_is_of(known, spelling) for spelling in spellings(password)) and user is not None
+
+
+def _is_of(password_hash: str, password: str) -> bool:
     try:
-        right = _hasher.verify(user.password_hash if user else _nobodys_hash(), password)
+        return _hasher.verify(password_hash, password)
     except (VerificationError, InvalidHashError):
         return False
-    return right and user is not None
 
 
 @cache
@@ -77,10 +156,11 @@ def check_code(user: User, code: str) -> bool:
         return True
     totp, moment = pyotp.TOTP(user.totp_secret), int(time.time())
     for step in range(moment // 30 - 1, moment // 30 + 2):
-        if step > user.totp_step and pyotp.utils.strings_equal(totp.at(step * 30), code.strip()):
-            user.totp_step = step
+        if pyotp.utils.strings_equal(totp.at(step * 30), code.strip()):
+            first = (User.id == user.id, User.totp_step < step)
+            used = db.session.execute(update(User).where(*first).values(totp_step=step))
             db.session.commit()
-            return True
+            return isinstance(used, CursorResult) and used.rowcount == 1
     return False
 
 
@@ -93,6 +173,7 @@ def sign_in(email: str, password: str, code: str = "", remember: bool = False) -
         return None
     session.clear()
     secret, secret_hash = new_secret()
+    hold(user)
     while len(user.sessions) >= MAX_SESSIONS:
         user.sessions.pop(0)
     agent = request.user_agent.string[:200]
@@ -147,14 +228,6 @@ def audit(action: str, target: str = "") -> None:
     actor = current_user.email if current_user and current_user.is_authenticated else ""
     db.session.add(
         AuditEntry(actor=actor, action=action, target=target[:300], address=request.remote_addr or "")
-    )
-
-
-def count_admins() -> int:
-    """How many accounts could still look after the site."""
-    return (
-        db.session.scalar(select(func.count(User.id)).where(User.role == "admin", User.disabled.is_(False)))
-        or 0
     )
 
 

@@ -17,6 +17,7 @@ from werkzeug.wrappers import Response
 
 from app.api.answers import answers
 from app.api.needs import needs
+from app.auth.service import hold
 from app.busy import place
 from app.extensions import db, limiter
 from app.forecast import photos as photos_of_runs
@@ -111,8 +112,7 @@ def keep(asked: dict[str, Any]) -> dict[str, Any]:
     photos = uploaded()
     if len(photos) != 1:
         refuse(400, _("Send one photo."))
-    if _count(current_user.id) >= MAX_KEPT:
-        refuse(422, _("Your history holds %(count)s forecasts, the most there can be.", count=MAX_KEPT))
+    _check_room()
     predictor = _predictor(forecasters().names(), asked["model"])
     try:
         seen = look(photos[0], keep=True)
@@ -124,6 +124,8 @@ def keep(asked: dict[str, Any]) -> dict[str, Any]:
         file=name_of(photos[0]), photo=seen["small"], answer=said.answer, probability=said.probability,
         run=predictor.name, model=predictor.model["sha256"],
     )  # fmt: skip
+    hold(current_user)
+    _check_room()  # once more, as others may have come meanwhile
     current_user.forecasts.append(one)
     db.session.commit()
     return _kept(one)
@@ -207,8 +209,10 @@ def _own(number: int) -> Forecast:
     return one
 
 
-def _count(user: int) -> int:
-    return db.session.scalar(select(func.count(Forecast.id)).where(Forecast.user_id == user)) or 0
+def _check_room() -> None:
+    kept = select(func.count(Forecast.id)).where(Forecast.user_id == current_user.id)
+    if (db.session.scalar(kept) or 0) >= MAX_KEPT:
+        refuse(422, _("Your history holds %(count)s forecasts, the most there can be.", count=MAX_KEPT))
 
 
 def init_app(app: Flask) -> None:

@@ -9,14 +9,13 @@ from typing import Any, NoReturn
 import numpy as np
 from flask import abort, current_app, g, request
 from flask_babel import gettext as _
-from flask_login import current_user
 from flask_smorest import Blueprint
 from limits import parse
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import TooManyRequests
 
 from app.busy import PATIENCE, come_back
-from app.extensions import limiter
+from app.extensions import limiter, who
 from app.forecast.service import Forecasters
 from utils.apart import Full, Overrun
 from utils.forecast.pixels import SIDE, Pixels
@@ -92,9 +91,8 @@ def _spend(what: str, amount: int, told: bool = True) -> None:
     """Count `amount` for the account, or for the address of nobody in particular; 429 where that is too much."""
     if not limiter.enabled:
         return
-    who = f"account {current_user.id}" if current_user.is_authenticated else limiter._key_func()
     allowed = parse(f"{current_app.config[what]} per minute")
-    if not limiter.limiter.hit(allowed, what, who, cost=amount) and told:
+    if not limiter.limiter.hit(allowed, what, who(), cost=amount) and told:
         g.message = _("Too many photos for one minute. Please wait a moment.")
         raise TooManyRequests(retry_after=60)
 

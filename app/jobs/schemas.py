@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, fields, validate
 
 from app.jobs.service import STATES
+from app.names import Name, Note
 from utils.report import LEVELS
 
 ACTIONS = ("pause", "stop", "resume", "repeat")
@@ -14,25 +15,14 @@ def _text(**more: object) -> fields.String:
     return fields.String(required=True, **more)  # type: ignore[arg-type]
 
 
-def _is_plain(text: str) -> None:
-    """No half characters, and none that a database cannot hold."""
-    if "\0" in text or any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
-        raise ValidationError("Not a text.")
-
-
-def _is_not_blank(text: str) -> None:
-    if not text.strip():
-        raise ValidationError("Blank.")
-
-
 class SubmitSchema(Schema):
     """A training to queue: a conf as in its file, and how it is repeated. `sweep` lists values for keys of the conf;
     every combination of them is a training.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
-    name = fields.String(required=True, validate=[validate.Length(1, 60), _is_plain, _is_not_blank])
-    note = fields.String(load_default="", validate=[validate.Length(max=2000), _is_plain])
+    name = Name(60, required=True)
+    note = Note(2000, load_default="")
     folds = fields.Integer(load_default=1, strict=True, validate=validate.Range(1, 5))
     seeds = fields.Integer(load_default=1, strict=True, validate=validate.Range(1, 100))
     sweep = fields.Dict(
@@ -45,8 +35,8 @@ class SubmitSchema(Schema):
 class EditSchema(Schema):
     """What may be changed of a training: what one calls it and, for admins, which goes first (more: earlier)."""
 
-    name = fields.String(validate=[validate.Length(1, 60), _is_plain, _is_not_blank])
-    note = fields.String(validate=[validate.Length(max=2000), _is_plain])
+    name = Name(60)
+    note = Note(2000)
     priority = fields.Integer(strict=True, validate=validate.Range(-9, 9))
 
 

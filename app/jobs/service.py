@@ -29,13 +29,13 @@ from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
 from app.confs.service import outcome
 from app.extensions import db
-from app.models import Job, User, now
+from app.models import Job, RunLabel, User, now
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
 from utils.data.examples import DataError
 from utils.partition.schemes import PartitionError
 from utils.report import LOG, STATUS
-from utils.results import result_path
+from utils.results import rename_result, result_path
 
 STATES = ("held", "queued", "running", "paused", "stopped", "done", "failed")
 MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
@@ -89,15 +89,7 @@ def _submit(
     seeds: int,
     sweep: dict[str, list[Any]],
 ) -> list[Job]:
-    count = math.prod(map(len, sweep.values()))
-    db.session.refresh(user)
-    waiting = sum(job.state not in ("done", "failed", "stopped") for job in user.jobs)
-    if waiting + count > MAX_WAITING:
-        raise JobError(
-            _("%(count)s of your trainings would wait; at most %(most)s may.",
-              count=waiting + count, most=MAX_WAITING)
-        )  # fmt: skip
-    _check_quota(user)
+    _check_room(user, math.prod(map(len, sweep.values())))
     made = []
     for values in product(*sweep.values()):
         variant = dict(zip(sweep, values, strict=True))
@@ -121,7 +113,15 @@ def _submit(
     return made
 
 
-def _check_quota(user: User) -> None:
+def _check_room(user: User, more: int) -> None:
+    db.session.refresh(user)
+    at_end = ("done", "failed", "stopped")
+    waiting = select(func.count(Job.id)).where(Job.user_id == user.id, Job.state.not_in(at_end))
+    count = (db.session.scalar(waiting) or 0) + more
+    if count > MAX_WAITING:
+        raise JobError(
+            _("%(count)s of your trainings would wait; at most %(most)s may.", count=count, most=MAX_WAITING)
+        )
     if usage(user) > current_app.config["QUOTA"]:
         megabytes = round(current_app.config["QUOTA"] / 1e6)
         raise JobError(_("Your trainings take more than %(count)s MB; delete some first.", count=megabytes))
@@ -172,10 +172,12 @@ def resume(job: Job, is_admin: bool = False) -> None:
 
     One that is held goes there by an admin's word only.
     """
-    _check_quota(job.user)
     fresh = {"wish": "", "reason": "", "losses": 0, "queued": now(), "ended": None}
     states = ("paused", "stopped", "failed", *(("held",) if is_admin else ()))
-    if not _change(job.id, states, state="queued", **fresh):
+    with _one_at_a_time():
+        _check_room(job.user, job.state in ("stopped", "failed"))
+        resumed = _change(job.id, states, state="queued", **fresh)
+    if not resumed:
         raise JobError(_("That cannot be done to a training that is %(state)s.", state=_(job.state)))
 
 
@@ -202,10 +204,22 @@ def forget_files(jobs: Iterable[Job], but_results: bool = False) -> None:
                 path.unlink(missing_ok=True)
 
 
+def leave(jobs: Iterable[Job], anonymously: bool) -> None:
+    """Delete the files of somebody who leaves; finished runs stay `anonymously`, under names that say nothing."""
+    for job in jobs:
+        if anonymously:
+            forget_files([job], but_results=True)
+            fresh = f"run-{secrets.token_hex(4)}"
+            if rename_result(Path(current_app.config["CACHE"]), job.run, fresh):
+                db.session.execute(update(RunLabel).where(RunLabel.run == job.run).values(run=fresh))
+        else:
+            forget_files([job])
+
+
 def forget_deleted(job: Job) -> None:
     """Delete what is left of a training whose row went while its process was at work."""
     if db.session.scalar(select(Job.id).where(Job.id == job.id)) is None:
-        forget_files([job], but_results=True)
+        forget_files([job])
 
 
 def files(job: Job) -> list[Path]:

@@ -40,10 +40,15 @@ def bare_app(is_demo: bool) -> Flask:
     return app
 
 
+def lock_of(folder: Path) -> FileLock:
+    """What the supervisor of the trainings in `folder` holds as long as it lives."""
+    return FileLock(folder / _ALIVE)
+
+
 def is_alive(folder: Path) -> bool:
     """Whether a supervisor looks after the trainings in `folder`."""
     try:
-        with FileLock(folder / _ALIVE, blocking=False):
+        with lock_of(folder).acquire(blocking=False):
             return False
     except Timeout:
         return True
@@ -55,7 +60,7 @@ def supervise(app: Flask, stopping: threading.Event) -> None:
     """Have queued trainings carried out until `stopping` is set. Only one supervisor of an instance is at work."""
     with app.app_context():
         service.jobs_folder().mkdir(parents=True, exist_ok=True)
-        lock = FileLock(service.jobs_folder() / _ALIVE)
+        lock = lock_of(service.jobs_folder())
         while not stopping.is_set():
             with suppress(Timeout):
                 lock.acquire(timeout=_LOOK_SECONDS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flask_babel import lazy_gettext as _l
+from flask_login import current_user
 from flask_wtf import FlaskForm
-from wtforms import PasswordField, SelectChoice, SelectField, SelectMultipleField, StringField
-from wtforms.validators import DataRequired, EqualTo, Length
+from wtforms import SelectChoice, SelectField, SelectMultipleField, StringField
+from wtforms.validators import DataRequired, Length
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from app.auth.forms import new_password_field, nickname_field, password_field
+from app.auth.forms import Visible, again_field, new_password_field, nickname_field, password_field
 from app.models import SCOPES
 
 
@@ -34,11 +35,16 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
 
     old = password_field(_l("Present password"))
     password = new_password_field()
-    again = PasswordField(
-        _l("The same again"),
-        [EqualTo("password", _l("The two passwords differ."))],
-        render_kw={"autocomplete": "new-password"},
+    again = again_field()
+    tokens = SelectField(
+        _l("My tokens for programs"),
+        choices=_choices(("revoke", _l("are revoked too")), ("keep", _l("stay valid"))),
+        default="revoke",
     )
+
+    def known(self) -> tuple[str, ...]:
+        """What others know of the person."""
+        return current_user.email, current_user.nickname
 
 
 _SCOPES = {
@@ -54,7 +60,11 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
 
     name = StringField(
         _l("What it is for"),
-        [DataRequired(_l("Please fill this in.")), Length(max=60, message=_l("At most 60 characters."))],
+        [
+            DataRequired(_l("Please fill this in.")),
+            Length(max=60, message=_l("At most 60 characters.")),
+            Visible(),
+        ],
     )
     scopes = SelectMultipleField(
         _l("What it may do"),
@@ -62,6 +72,13 @@ class TokenForm(FlaskForm):  # type: ignore[misc]
         choices=_choices(*((scope, _SCOPES[scope]) for scope in SCOPES)),
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
+    )
+    days = SelectField(
+        _l("How long it is valid"),
+        choices=_choices(
+            ("", _l("Until it is revoked")), ("7", _l("A week")), ("30", _l("A month")), ("365", _l("A year"))
+        ),
+        default="",
     )
 
 
@@ -79,6 +96,14 @@ class CodeForm(FlaskForm):  # type: ignore[misc]
 class DeleteForm(FlaskForm):  # type: ignore[misc]
     """The end of an account, with the password."""
 
+    runs = SelectField(
+        _l("Finished runs of my trainings"),
+        choices=_choices(
+            ("anonymise", _l("stay, without the names I gave them")), ("delete", _l("are deleted"))
+        ),
+        default="anonymise",
+        description=_l("Everybody sees them. What is unfinished is deleted."),
+    )
     password = password_field(_l("Present password"))
 
 

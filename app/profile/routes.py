@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import timedelta
 
 import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
@@ -10,11 +12,11 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
-from app.auth import service
+from app.auth import service, tries
 from app.extensions import db, limiter
 from app.forecast.service import exported
-from app.jobs.service import forget_files
-from app.models import ApiToken, hash_secret, new_secret
+from app.jobs.service import leave
+from app.models import ApiToken, hash_secret, new_secret, now
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
@@ -41,13 +43,12 @@ def profile() -> str | Response | tuple[str, int]:
 
 
 @blueprint.post("/password")
-@limiter.limit("10 per hour")
 def password() -> Response | tuple[str, int]:
     """Set a new password; every session but this one's successor ends."""
     form = PasswordForm()
     if form.validate_on_submit():
-        if service.check_password(current_user, form.old.data):
-            service.set_password(current_user, form.password.data)
+        if _confirmed(form.old.data):
+            service.set_password(current_user, form.password.data, keep_tokens=form.tokens.data == "keep")
             service.audit("password changed", current_user.email)
             db.session.commit()
             service.forget()
@@ -75,12 +76,15 @@ def new_token() -> tuple[str, int]:
     form = TokenForm()
     if not form.validate_on_submit():
         return _page(token_form=form), 422
+    service.hold(current_user)
     if len(current_user.tokens) >= MAX_TOKENS:
         form.name.errors = [_("You have %(count)s tokens, the most there can be.", count=MAX_TOKENS)]
         return _page(token_form=form), 422
     secret, secret_hash = new_secret()
     scopes = " ".join(form.scopes.data)
-    current_user.tokens.append(ApiToken(name=form.name.data, secret_hash=secret_hash, scopes=scopes))
+    ends = now() + timedelta(days=int(form.days.data)) if form.days.data else None
+    token = ApiToken(name=form.name.data, secret_hash=secret_hash, scopes=scopes, expires=ends)
+    current_user.tokens.append(token)
     db.session.commit()
     return _page(secret=secret), 201
 
@@ -98,19 +102,21 @@ def revoke_token(number: int) -> Response:
 
 
 @blueprint.route("/codes", methods=["GET", "POST"])
-@limiter.limit("20 per hour", methods=["POST"])
 def codes() -> str | Response | tuple[str, int]:
     """Switch one-time passwords on, once a first code was right, or off again."""
     form = CodeForm()
     on = bool(current_user.totp_secret)
     secret = current_user.totp_secret or session.setdefault("totp", pyotp.random_base32())
     if form.validate_on_submit():
-        right_code = (
-            service.check_code(current_user, form.code.data)
-            if on
-            else pyotp.TOTP(secret).verify(form.code.data.strip(), valid_window=1)
+        right = _confirmed(
+            form.password.data,
+            lambda: (
+                service.check_code(current_user, form.code.data)
+                if on
+                else pyotp.TOTP(secret).verify(form.code.data.strip(), valid_window=1)
+            ),
         )
-        if service.check_password(current_user, form.password.data) and right_code:
+        if right:
             current_user.totp_secret = "" if on else secret
             session.pop("totp", None)
             service.audit(f"one-time passwords {'off' if on else 'on'}", current_user.email)
@@ -141,7 +147,12 @@ def export() -> Response:
             for one in user.sessions
         ],
         tokens=[
-            {"name": one.name, "scopes": one.scopes.split(), "created": one.created.isoformat()}
+            {
+                "name": one.name,
+                "scopes": one.scopes.split(),
+                "created": one.created.isoformat(),
+                "expires": one.expires and one.expires.isoformat(),
+            }
             for one in user.tokens
         ],
         forecasts=[exported(one) for one in user.forecasts],
@@ -166,24 +177,33 @@ def export() -> Response:
 
 
 @blueprint.post("/delete")
-@limiter.limit("10 per hour")
 def delete() -> Response | tuple[str, int]:
-    """End the account, with everything the site keeps about the person."""
+    """End the account, with everything the site keeps about the person; finished runs may stay without a name."""
     form = DeleteForm()
     if form.validate_on_submit():
-        if not service.check_password(current_user, form.password.data):
+        if not _confirmed(form.password.data):
             form.password.errors = [_("This is not your password.")]
-        elif current_user.is_admin and service.count_admins() == 1:
+        elif service.is_last_admin(current_user):
             form.password.errors = [_("You are the only admin; make somebody else one first.")]
         else:
             service.audit("account deleted", current_user.email)
-            forget_files(current_user.jobs, but_results=True)
+            leave(current_user.jobs, anonymously=form.runs.data == "anonymise")
             db.session.delete(db.session.merge(current_user))
             db.session.commit()
             service.forget()
             flash(_("Your account is deleted."), "success")
             return redirect(url_for("home.home"))
     return _page(delete_form=form), 422
+
+
+def _confirmed(password: str, also: Callable[[], bool] = lambda: True) -> bool:
+    """Whether the password is that of whoever is logged in, and `also` holds; answers 429 after many that were not."""
+    counted = tries.to_confirm()
+    tries.begin(counted)
+    right = service.check_password(current_user, password) and also()
+    if right:
+        tries.right(counted)
+    return right
 
 
 def _page(**forms: object) -> str:

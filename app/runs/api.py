@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from app.api.answers import answers
 from app.api.documents import as_json, document
 from app.api.needs import needs
+from app.auth.service import hold
 from app.extensions import db, limiter
 from app.models import RunLabel
 from app.runs.files import ModelFiles
@@ -176,6 +177,7 @@ def label(given: dict[str, Any], name: str) -> dict[str, Any]:
     """Set one's own tags and note on a run; none of either removes them."""
     if not any(one["name"] == name for one in library().summaries()):
         abort(404)
+    hold(current_user)
     own = db.session.scalar(select(RunLabel).where(RunLabel.user_id == current_user.id, RunLabel.run == name))
     tags = " ".join(sorted(set(given["tags"])))
     if own is None and (tags or given["note"]):

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from app.names import Note, Tag
 from utils.figures import COSTS
 from utils.results import BETTER, RESULT_NAME
 
@@ -188,11 +189,11 @@ class LabelSchema(Schema):
     """Tags and a note of one's own on a run."""
 
     tags = fields.List(
-        fields.String(validate=validate.Regexp(r"^[\w-]{1,30}$")),
+        Tag(30),
         required=True,
         validate=validate.Length(max=10),
     )
-    note = _text(validate=validate.Length(max=2000))
+    note = Note(2000, required=True)
 
 
 class LabelsSchema(Schema):

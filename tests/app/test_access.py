@@ -84,6 +84,12 @@ ROUTES = {
     "/admin/people/<int(max=2147483647):number>/role": (ADMINS, "/admin/people/1/role", {"POST": 400}),
     "/admin/people/<int(max=2147483647):number>/disable": (ADMINS, "/admin/people/99/disable", {"POST": 404}),
     "/admin/people/<int(max=2147483647):number>/reset": (ADMINS, "/admin/people/1/reset", {"POST": 200}),
+    "/admin/invites": (ADMINS, "/admin/invites", {"GET": 200, "POST": 422}),
+    "/admin/invites/<int(max=2147483647):number>/revoke": (
+        ADMINS,
+        "/admin/invites/99/revoke",
+        {"POST": 404},
+    ),
     "/admin/forecasts": (ADMINS, "/admin/forecasts", {"GET": 200}),
     "/admin/runs": (ADMINS, "/admin/runs", {"GET": 200}),
     "/admin/runs/<name>/delete": (ADMINS, "/admin/runs/nothing/delete", {"POST": 404}),

@@ -16,6 +16,7 @@ from PIL import Image, TiffImagePlugin
 from app.forecast.api import MAX_KEPT
 from app.forecast.service import sample
 from app.forecast.uploads import MAX_PHOTO_BYTES, MAX_PHOTOS
+from tests.app.test_at_once import TIMES, at_once
 from tests.conftest import ROOT
 from tests.forecast.non_skies import screenshot
 from utils.forecast.looking import is_night
@@ -206,9 +207,9 @@ def test_too_many_requests_are_told_to_wait(cache, tmp_path, migrated):
         limited.post(
             "/api/v1/forecast", data=b"x", content_type="image/jpeg", base_url="http://localhost"
         ).status_code
-        for _ in range(61)
+        for _ in range(301)
     ]
-    assert codes[:60] == [415] * 60 and codes[60] == 429
+    assert codes[:300] == [415] * 300 and codes[300] == 429
 
 
 def _with_place(moment, latitude, longitude):
@@ -272,6 +273,17 @@ def test_a_history_has_an_end(browse, monkeypatch):
     assert send(browser, PHOTO, path="/api/v1/forecasts").status_code == 200
     refused = send(browser, PHOTO, path="/api/v1/forecasts")
     assert refused.status_code == 422 and "1" in refused.json["error"]["message"] and MAX_KEPT == 200
+
+
+def test_the_history_holds_no_more_however_many_come_at_once(site, browse, monkeypatch):
+    monkeypatch.setattr("app.forecast.api.MAX_KEPT", 3)
+    browser = browse("user")
+    photos = [{"photo": (io.BytesIO(PHOTO), f"{number}.jpg")} for number in range(TIMES)]
+    assert (
+        at_once(site, browser, [("/api/v1/forecasts", {"data": one}) for one in photos])
+        == [200] * 3 + [422] * 21
+    )
+    assert len(browser.get("/api/v1/forecasts").json["forecasts"]) == 3
 
 
 def test_keeping_needs_the_pages_token(browse):

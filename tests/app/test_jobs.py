@@ -15,11 +15,12 @@ from app.config import demo
 from app.extensions import db
 from app.jobs import runner, service
 from app.models import ApiToken, AuditEntry, Job, User, hash_secret, now
-from tests.app.conftest import PASSWORD
+from tests.app.conftest import PASSWORD, whole_result
 from tests.app.test_confs import _ask
 from tests.conftest import TINY
 from utils import checkpoints
 from utils.report import write_log
+from utils.results import read_result, result_path, write_result
 
 
 @pytest.fixture
@@ -415,7 +416,7 @@ def test_the_estimate_comes_from_what_was_measured_here(site, ask, browse, data)
     assert _ask(browser, json.dumps({**TINY, "width": 8})).json["examples_per_second"] is None
 
 
-def test_with_the_account_go_its_trainings_but_not_their_results(site, ask, browse):
+def test_with_the_account_go_its_trainings_but_not_an_unreadable_result(site, ask, browse):
     [job] = _submit(ask)
     cache, folder = site.config["CACHE"], site.config["INSTANCE"] / "jobs" / str(job["id"])
     (cache / ".unfinished" / job["run"]).mkdir(parents=True)
@@ -429,4 +430,55 @@ def test_with_the_account_go_its_trainings_but_not_their_results(site, ask, brow
         assert db.session.scalars(select(Job)).all() == []
         assert db.session.scalar(select(User).where(User.email == "researcher@example.org")) is None
     assert not folder.exists() and not (cache / ".unfinished" / job["run"]).exists()
-    assert (cache / f"{job['run']}.json.pkl").exists()
+    [left] = cache.glob("run-*.json.pkl")
+    assert left.read_text() == "a result" and not list(cache.glob(f"{job['run']}*"))
+
+
+def _finished(site, ask):
+    """A training with result, model and card."""
+    [job] = _submit(ask)
+    result = whole_result(job["run"])
+    result["model"] = {"file": f"{job['run']}.json.safetensors", "bytes": 2, "sha256": "0" * 64}
+    path = result_path(site.config["CACHE"], job["run"])
+    write_result(path, result)
+    path.with_suffix(".safetensors").write_text("it")
+    path.with_suffix(".md").write_text(f"# {job['run']}")
+    return job["run"]
+
+
+def test_who_leaves_is_told_that_runs_stay_and_they_stay_without_a_name(site, ask, browse):
+    name, other = _finished(site, ask), browse("user")
+    other.put(f"/api/v1/labels/{name}", {"tags": ["good"], "note": ""})
+    page = browse("researcher").get("/profile").text
+    assert "Everybody sees them" in page and "stay, without the names I gave them" in page
+    browse("researcher").post("/profile/delete", {"password": PASSWORD, "runs": "anonymise"})
+    cache = site.config["CACHE"]
+    [path] = cache.glob("run-*.json.pkl")
+    run = path.name.removesuffix(".json.pkl")
+    found = read_result(path)
+    assert (found["name"], found["model"]["file"]) == (run, f"{run}.json.safetensors")
+    assert (
+        path.with_suffix(".safetensors").read_text() == "it"
+        and path.with_suffix(".md").read_text() == f"# {run}"
+    )
+    assert not list(cache.glob(f"*{name}*")) and name.encode() not in path.read_bytes()
+    assert list(other.get("/api/v1/labels").json["labels"]) == [run]
+    assert (
+        browse().get(f"/runs/{run}").status_code == 200 and browse().get(f"/runs/{name}").status_code == 404
+    )
+
+
+def test_who_leaves_may_take_the_runs_along(site, ask, browse):
+    name, kept = _finished(site, ask), {path.name for path in site.config["CACHE"].glob("conf_*")}
+    browse("researcher").post("/profile/delete", {"password": PASSWORD, "runs": "delete"})
+    left = {path.name for path in site.config["CACHE"].glob("*.json.*")}
+    assert left == kept and name not in str(left)
+
+
+def test_a_password_that_is_wrong_changes_no_run(site, ask, browse):
+    name = _finished(site, ask)
+    wrong = {"password": "wrong", "runs": "delete"}
+    assert browse("researcher").post("/profile/delete", wrong).status_code == 422
+    sure = {"password": PASSWORD, "runs": "sell"}
+    assert browse("researcher").post("/profile/delete", sure).status_code == 422
+    assert result_path(site.config["CACHE"], name).exists()

@@ -5,17 +5,31 @@ from collections import Counter
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings, strategies
+from marshmallow import ValidationError
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from app.auth import service
 from app.extensions import db
 from app.models import SCOPES, ApiToken, new_secret
+from app.names import is_name, is_note, is_tag
 
 TOGETHER = (
     "/api/v1/confs/preview",
     "/api/v1/jobs",
 )  # whose values have to fit each other, which no schema says
+for _format, _valid in (("name", is_name), ("tag", is_tag), ("note", is_note)):
+    schemathesis.openapi.format(
+        _format, strategies.text(max_size=30).filter(lambda text, v=_valid: _holds(v, text))
+    )
 REAL = {"name": "conf_a", "a": "conf_a", "b": "conf_b"}
+
+
+def _holds(valid, text):
+    try:
+        valid(text)
+    except ValidationError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,9 +95,22 @@ def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache):
         ]  # nobody else's turn, and it waited longest
         queue.settle(*queue.claim_next(), 0, "")
         assert {one.id: one.state for one in user.jobs} == {first: "done", second: "queued"}
-    broken = browser.put(
-        "/api/v1/labels/conf_a", {"tags": [], "note": "\0"}
-    )  # which this database cannot hold
+    token, cookie = browser.token(), browser.cookie("session")
+
+    def make(_):  # a limit holds here too, however many ask at once
+        client = site.test_client()
+        client.set_cookie("session", cookie)
+        headers = {"X-CSRFToken": token}
+        return client.post(
+            "/profile/tokens", data={"name": "n", "scopes": "read"}, headers=headers
+        ).status_code
+
+    with ThreadPoolExecutor(24) as pool:
+        assert sorted(pool.map(make, range(24))) == [201] * 20 + [422] * 4
+    assert browser.put("/api/v1/labels/conf_a", {"tags": [], "note": "\0"}).status_code == 422
+    broken = browser.put(  # more than this database's column holds
+        "/api/v1/labels/conf_a", {"tags": [letter * 30 for letter in "abcdefgh"], "note": ""}
+    )
     assert broken.status_code == 400 and browser.get("/home").status_code == 200
     assert browser.post("/profile/delete", {"password": PASSWORD}).status_code == 302
     with site.app_context():

@@ -163,8 +163,8 @@ def test_without_a_key_it_refuses_in_one_line(tmp_path):
 def test_backup_and_restore_bring_everything_back(tmp_path, cache):
     environment = {"SKYFED_SECRET_KEY": KEY, "SKYFED_CACHE": str(cache)}
     instance = tmp_path / "instance"
-    instance.mkdir()
-    (instance / "skyfed.db").write_bytes(b"")
+    process = _start(tmp_path, "invite", "a class", **environment)  # makes the database
+    assert process.wait(120) == 0, process.stdout.read()
     archive = tmp_path / "b.tar.gz"
     process = _start(tmp_path, "backup", archive, **environment)
     assert process.wait(120) == 0, process.stdout.read()
