@@ -18,14 +18,22 @@ TIMES = 24
 
 
 def at_once(site, browser, requests):
-    """Status codes of requests (path and what is sent) made at once, each through a connection of its own."""
+    """Status codes of requests (path and what is sent) made at once, each through a connection of its own.
+
+    Who is told to come back does.
+    """
     token, cookie = browser.token(), browser.cookie()
 
     def send(one):
         path, given = one
         client = site.test_client()
         client.set_cookie("skyfed_demo_session", cookie or "")
-        return client.open(path, headers={"X-CSRFToken": token}, **{"method": "POST", **given}).status_code
+        while True:
+            sent = given() if callable(given) else given
+            answer = client.open(path, headers={"X-CSRFToken": token}, **{"method": "POST", **sent})
+            if answer.status_code != 503:
+                return answer.status_code
+            time.sleep(0.1)
 
     with ThreadPoolExecutor(len(requests)) as pool:
         return sorted(pool.map(send, requests))

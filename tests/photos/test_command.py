@@ -29,7 +29,7 @@ def test_help_imports_nothing_slow() -> None:
 def test_no_source_imports_torch() -> None:
     code = (
         "import sys\n"
-        "import utils.photos.report, utils.photos.simulator\n"
+        "import utils.photos.report, utils.photos.simulator, utils.forecast.looking\n"
         "from utils.photos.sources import archive, commons, folder, mwd, simulated\n"
         "print('torch' in sys.modules)"
     )
