@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from utils.files import place
 from utils.interrupt import until_interrupted
 
 if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
-HERE = Path(__file__).resolve().parent
 PROGRAM = "i0down_training_resource.py"
 _KINDS = {"simulate": "simulated"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
@@ -171,7 +171,7 @@ def _source(
     parser = sources.add_parser(name, help=about, description=about, aliases=aliases or [])
     parser.set_defaults(source=name)
     parser.add_argument(
-        "--data", type=Path, default=HERE / "data", metavar="DIR", help="where sets lie (default data/)"
+        "--data", type=Path, default=place("data"), metavar="DIR", help="where sets lie (default data/)"
     )
     parser.add_argument("--set", type=_set_name, metavar="NAME", help="name of the set (default by source)")
     parser.add_argument(

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from utils.files import place
 from utils.interrupt import end_with_standard_input, until_interrupted
 
 HERE = Path(__file__).resolve().parent
@@ -44,8 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run of the conf")
     parser.add_argument("--workers", type=_count, metavar="N", help="worker processes (default: one a core)")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="default auto")
-    parser.add_argument("--out", type=Path, default=HERE / "cache", metavar="DIR", help="default cache/")
-    parser.add_argument("--data", type=Path, default=HERE / "data", metavar="DIR", help="default data/")
+    parser.add_argument(
+        "--cache",
+        "--out",
+        type=Path,
+        default=place("cache"),
+        metavar="DIR",
+        help="where results lie (default cache/)",
+    )
+    parser.add_argument(
+        "--data", type=Path, default=place("data"), metavar="DIR", help="where sets lie (default data/)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the result of the same name")
     parser.add_argument("--quiet", action="store_true", help="errors only")
     for_programs = parser.add_argument_group("for programs that start this one")
@@ -114,7 +124,7 @@ def _train(given: argparse.Namespace) -> int:
                 print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
             build(conf, conf.seed)  # what cannot be built, or not be fetched, says so before any training
             run = prepare(
-                name, conf, examples, folds=given.folds, seeds=given.seeds, cache=given.out,
+                name, conf, examples, folds=given.folds, seeds=given.seeds, cache=given.cache,
                 resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
             )  # fmt: skip
             if run is None:
@@ -168,7 +178,7 @@ def _train(given: argparse.Namespace) -> int:
                 f"{name}: accuracy {accuracy(known)}, balanced {accuracy(known, balanced=True)} "
                 f"({len(result['repeats'])} repeats, {len(known.ids)} test examples"
                 f"{f', {failures} updates failed' if failures else ''}) -> "
-                f"{given.out / (name + '.json.pkl')}",
+                f"{given.cache / (name + '.json.pkl')}",
             )
     return 1 if failed else 0
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from utils.files import place
 from utils.interrupt import until_interrupted
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Draw all runs in cache/, or a chosen few.")
     parser.add_argument("names", nargs="*", metavar="RUN", help="runs to draw, like conf_f10 (default: all)")
-    parser.add_argument("--cache", type=Path, default=HERE / "cache", metavar="DIR", help="default cache/")
+    parser.add_argument(
+        "--cache", type=Path, default=place("cache"), metavar="DIR", help="where results lie (default cache/)"
+    )
     parser.add_argument("--out", type=Path, default=HERE / "figures", metavar="DIR", help="default figures/")
     parser.add_argument(
         "--images", action="append", choices=("png", "svg"), default=[], help="pictures too; needs a Chromium"

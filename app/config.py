@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from utils.files import place
+
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 DEMO_ACCOUNTS = (
@@ -104,8 +106,8 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WAIT_MOST": _count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
         "REGISTRATIONS": _count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
         "INSTANCE": instance,
-        "CACHE": Path(environ.get("SKYFED_CACHE", ROOT / "cache")),
-        "DATA": Path(environ.get("SKYFED_DATA", ROOT / "data")),
+        "CACHE": place("cache", environ),
+        "DATA": place("data", environ),
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
         "REMEMBER_COOKIE_HTTPONLY": True,

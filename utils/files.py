@@ -1,16 +1,22 @@
-"""Files that are written whole or not at all."""
+"""Where this project's folders lie; files that are written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+ROOT = Path(__file__).resolve().parent.parent
 DRAFTS = ".*.draft"
 """Glob pattern of what a killed process leaves half written."""
+
+
+def place(name: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the folder `name` ("data", "cache") is: where SKYFED_DATA or SKYFED_CACHE says, else in this project."""
+    return Path(environ.get(f"SKYFED_{name.upper()}") or ROOT / name)
 
 
 @contextmanager

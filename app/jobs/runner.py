@@ -85,7 +85,7 @@ def _training(app: Flask, job: Job, folder: Path) -> list[object]:
     cache, data = Path(app.config["CACHE"]).resolve(), Path(app.config["DATA"]).resolve()
     return [
         sys.executable, ROOT / "i2main.py", "-c", conf.resolve(), "--folds", job.folds, "--seeds", job.seeds,
-        "--workers", workers, "--out", cache, "--data", data, "--resume", "--quiet", "--tied",
+        "--workers", workers, "--cache", cache, "--data", data, "--resume", "--quiet", "--tied",
         "--report", folder.resolve(),
     ]  # fmt: skip
 

@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from utils.files import place
 from utils.interrupt import until_interrupted
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.csv")
     parser.add_argument("--model", default="conf_f10", metavar="RUN", help="default conf_f10")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), metavar="DIR", help="default cache/")
+    parser.add_argument(
+        "--cache", type=Path, default=place("cache"), metavar="DIR", help="where results lie (default cache/)"
+    )
     return parser
 
 

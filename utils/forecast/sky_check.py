@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from utils.data.examples import DataError, Examples
-from utils.files import atomic_write
+from utils.files import atomic_write, place
 from utils.forecast.pixels import SIDE, Pixels, square_of
 from utils.photos.simulator import simulate
 from utils.photos.store import open_photos
@@ -157,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description="Fit the sky check to a set of photos.")
     parser.add_argument("--set", default="skies", help="default skies")
-    parser.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="default data/")
+    parser.add_argument("--data", type=Path, default=place("data"), metavar="DIR", help="default data/")
     given = parser.parse_args(arguments)
     try:
         found = measure(open_photos(given.data / given.set, SIDE, given.data / ".store"))

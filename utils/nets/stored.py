@@ -20,7 +20,7 @@ from torch import nn
 
 from utils.apart import limit
 from utils.conf import Conf, ConfError, make_conf
-from utils.files import atomic_write
+from utils.files import atomic_write, place
 from utils.nets.build import shape_of
 from utils.nets.layout import Layout, write_weights
 from utils.results import ResultError, read_result, result_path
@@ -93,7 +93,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write the model of a run as ONNX.")
     parser.add_argument("run", metavar="RUN", help="like conf_f10")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.onnx")
-    parser.add_argument("--cache", type=Path, default=Path("cache"), metavar="DIR", help="default cache/")
+    parser.add_argument(
+        "--cache", type=Path, default=place("cache"), metavar="DIR", help="where results lie (default cache/)"
+    )
     parser.add_argument("--limited", action="store_true", help="at low priority, within two minutes and 4 GB")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
