@@ -27,7 +27,7 @@ COMMITTED = {
     "owners": "2c710f7f3fec34a9b7a439922b997b7b",
     "cohorts": "3b8b6ac320c3baba5243811110d4449b",
     "batches": "4fd5ecdc125391abd4500402478deb16",
-    "rates": "2aff6b50fd5586f2550bdd60a882eb70",
+    "rates": "3107ef2c4d9d3920297e8d75ed509c58",
     "weights": "2939b645f5200e80975b2e12b15b629c",
     "fold": "cad417e3ca246d89f98eb8f2d85ffd95",
 }

@@ -118,7 +118,9 @@ def test_brier_and_log_loss_by_hand():
     assert found.log_loss.value == pytest.approx(-(np.log(0.5) + np.log(0.25)) / 2)
 
 
-@pytest.mark.parametrize("name", ["conf_f10", "conf_centralized_all", "conf_f10_full"])
-def test_shipped_models_are_no_worse_calibrated_for_it(name):
+@pytest.mark.parametrize("name", ["conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone"])
+def test_shipped_models_are_better_calibrated_for_it(name):
+    """Those of three seeds: of one seed, 390 answers, the folds differ by more than calibration does."""
     given, said = cross_fitted(read_result(ROOT / "cache" / f"{name}.json.pkl"))
-    assert quality(said, given).brier.value <= quality(plain(given), given).brier.value + 0.002
+    with_it, without = quality(said, given), quality(plain(given), given)
+    assert with_it.brier.value < without.brier.value and with_it.log_loss.value < without.log_loss.value
