@@ -14,6 +14,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_user, logout_user
 from sqlalchemy import delete, func, select
 
+from app.auth import pages
 from app.extensions import db, login
 from app.models import (
     MAX_SESSIONS,
@@ -161,7 +162,10 @@ def count_admins() -> int:
 def init_app(app: Flask) -> None:
     """Teach Flask-Login to find the user behind a session's secret."""
     login.init_app(app)
+    pages.init_app(app)
     login.login_view = "auth.log_in"
+    login.login_message, login.login_message_category = "Please log in first.", "warning"
+    login.localize_callback = _
     login.session_protection = None  # sessions live on the server; an address may change under way
 
     @app.context_processor

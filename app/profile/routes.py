@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
+from app import language
 from app.auth import service
 from app.extensions import db, limiter
 from app.forecast.service import exported
@@ -33,7 +34,7 @@ def profile() -> str | Response | tuple[str, int]:
     form = ProfileForm(obj=current_user)
     if form.validate_on_submit():
         form.populate_obj(current_user)
-        session.pop("language", None)
+        language.keep(current_user.language)
         db.session.commit()
         flash(_("Saved."), "success")
         return redirect(url_for("profile.profile"))
