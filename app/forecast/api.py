@@ -29,7 +29,7 @@ from app.forecast.schemas import (
 )
 from app.forecast.service import Forecasters, is_night, to_keep
 from app.models import Forecast
-from utils.forecast.pixels import Pixels, square_of
+from utils.forecast.pixels import Pixels, square_of, turned
 from utils.forecast.predictor import Predictor, read_photo
 from utils.forecast.sky_check import shipped
 from utils.photos.cleaning import Refused, decode
@@ -115,7 +115,7 @@ def history() -> dict[str, Any]:
 @takes_photos(1)
 @answers(KeptSchema, 401, 403, 404, 413, 415, 422, 429)
 def keep(asked: dict[str, Any]) -> dict[str, Any]:
-    """Judge one photo and keep it in one's own history, made smaller and without its metadata."""
+    """Judge one photo and keep it in one's own history, turned as it was judged, smaller and without its metadata."""
     photos = _uploaded()
     if len(photos) != 1:
         _refuse(400, _("Send one photo."))
@@ -125,8 +125,8 @@ def keep(asked: dict[str, Any]) -> dict[str, Any]:
     try:
         with forecasters().places:
             image = decode(_read(photos[0]), at_least=640)
-            said = predictor.judge(square_of(image))
-            small = to_keep(image)
+            said = predictor.judge(turned(square_of(image), asked["turn"]))
+            small = to_keep(image, asked["turn"])
     except Refused as reason:
         code, message = _fault(reason)
         _refuse(code, message)
@@ -196,7 +196,7 @@ def _entry(
     try:
         with forecasters().places:
             raw = _read(photo)
-            square = read_photo(raw)
+            square = turned(read_photo(raw), asked["turn"])
             night = is_night(raw) if asked["place"] else None
             entry["forecast"] = _said(asked["model"], predictor, square, night)
             if asked["compare"]:

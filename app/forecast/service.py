@@ -118,11 +118,18 @@ def sample(number: int) -> bytes:
     return written.getvalue()
 
 
-def to_keep(image: Image.Image) -> bytes:
-    """A picture small enough for the history, as a new JPEG: nothing of the visitor's file but its pixels."""
+_TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+
+
+def to_keep(image: Image.Image, turn: int = 0) -> bytes:
+    """A picture small enough for the history, turned clockwise by `turn` degrees, as a new JPEG: nothing of the
+    visitor's file but its pixels.
+    """
     small = Image.new("RGB", image.size)
     small.paste(image)
     small.thumbnail((640, 640))
+    if turn:
+        small = small.transpose(_TURNS[turn])
     written = io.BytesIO()
     small.save(written, "JPEG", quality=85)
     return written.getvalue()

@@ -2,7 +2,7 @@
 import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import type { InferenceSession, TypedTensor } from "onnxruntime-web/wasm";
 import { withoutStaleOrientation } from "./orientation";
-import { resize, SIDE, squareOf } from "./pixels";
+import { resize, SIDE, squareOf, turned } from "./pixels";
 import { lightOf, mean, strangeness, type SkyCheck } from "./sky";
 
 export type { SkyCheck };
@@ -109,9 +109,9 @@ export class Judge {
     return new Judge(model, check, session, (pixels, dims) => new runtime.Tensor("float32", pixels, dims));
   }
 
-  /** Raises Refused. */
-  async judge(file: Blob): Promise<{ verdict: Verdict; heat: number[][] }> {
-    const square = await squareIn(file);
+  /** What the photo shows when it is turned by so many quarters, clockwise. Raises Refused. */
+  async judge(file: Blob, turns = 0): Promise<{ verdict: Verdict; heat: number[][] }> {
+    const square = turned(await squareIn(file), turns);
     const [margin] = (await this.margins([square])) as [number];
     return {
       verdict: verdict(margin, square, this.model, this.check),
