@@ -1,4 +1,6 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import { ready, token } from "./session";
+import { t } from "./texts";
 import type { Axis } from "./view";
 
 export interface Run {
@@ -97,11 +99,29 @@ export interface Details extends Run {
   task: { calibration?: Calibration };
 }
 
-export async function get<T>(path: string): Promise<T> {
-  const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  return (await answer.json()) as T;
+/** What was asked for and is not there or not done: the message is a sentence for people, 0 the status of no answer. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly detail = "",
+  ) {
+    super(message);
+  }
 }
+
+export const unreachable = (): Refused => new Refused(0, t("The site cannot be reached. Nothing is lost; try again when it can."));
+
+async function ask<T>(path: string, settings: RequestInit): Promise<T> {
+  const answer = await fetch(`/api/v1${path}`, settings).catch(() => {
+    throw unreachable();
+  });
+  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string; detail?: string } } | undefined;
+  if (answer.ok && said) return said as T;
+  throw new Refused(answer.status, said?.error?.message ?? t("The site answers with the error {status}. Try again in a moment.", { status: answer.status }), said?.error?.detail);
+}
+
+export const get = <T>(path: string): Promise<T> => ask(path, { headers: { Accept: "application/json" } });
 
 export const getRuns = async (): Promise<Run[]> => (await get<{ runs: Run[] }>("/runs")).runs;
 export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeURIComponent(name)}/curves`);
@@ -118,29 +138,28 @@ export const getLabels = async (): Promise<Record<string, Label>> =>
   (await get<{ labels: Record<string, Label> }>("/labels")).labels;
 
 /** Keep one's own tags and note on a run; returns them as the site keeps them. */
-export async function putLabel(name: string, label: Label): Promise<Label> {
-  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
-  const answer = await fetch(`/api/v1/labels/${encodeURIComponent(name)}`, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json", "X-CSRFToken": token },
-    body: JSON.stringify(label),
-  });
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  return (await answer.json()) as Label;
-}
+export const putLabel = (name: string, label: Label): Promise<Label> => change("PUT", `/labels/${encodeURIComponent(name)}`, label);
 
-/** Ask for a change; what went wrong comes as an error whose message is the site's sentence. */
-export async function change<T>(method: string, path: string, body?: FormData | object): Promise<T> {
-  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
+/** Ask for a change. A token that has grown old is renewed and a session that has ended begun again, in place, and the
+ * change goes on; only a `quiet` one, which nobody clicked for, asks nobody to log in.
+ */
+export async function change<T>(method: string, path: string, body?: FormData | object, quiet = false): Promise<T> {
   const form = body instanceof FormData;
-  const answer = await fetch(`/api/v1${path}`, {
-    method,
-    headers: { "X-CSRFToken": token, ...(form || !body ? {} : { "Content-Type": "application/json" }) },
-    body: form ? body : body && JSON.stringify(body),
-  });
-  if (answer.ok) return (await answer.json()) as T;
-  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
-  throw new Error(said?.error?.message ?? `${answer.status}`);
+  const once = (): Promise<T> =>
+    ask(path, {
+      method,
+      headers: { "X-CSRFToken": token(), ...(form || !body ? {} : { "Content-Type": "application/json" }) },
+      body: form ? body : body && JSON.stringify(body),
+    });
+  try {
+    return await once();
+  } catch (fault) {
+    const { status, detail } = fault as Refused;
+    const old = status === 400 && detail === "token";
+    if (!old && (quiet || status !== 401)) throw fault;
+    await ready(!quiet);
+    return await once();
+  }
 }
 
 export type Value = string | number | boolean | null | unknown[] | { [key: string]: unknown };
@@ -187,7 +206,7 @@ export interface Confs {
 }
 
 export const getConfs = (): Promise<Confs> => get("/confs");
-export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf);
+export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf, true);
 
 export type JobState = "queued" | "running" | "paused" | "stopped" | "done" | "failed";
 

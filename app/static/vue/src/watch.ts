@@ -72,7 +72,3 @@ export function soFar(curves: Record<string, { acc: number[]; loss: number[] }>)
     ],
   };
 }
-
-/** Why nothing new is heard, from the status of the answer. */
-export const awayBecause = (status: string): string =>
-  status === "401" || status === "403" ? t("You are logged out, or may not see this any more. Log in again.") : t("The site does not answer; this page keeps trying.");
