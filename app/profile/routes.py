@@ -17,6 +17,7 @@ from app.forecast.service import exported
 from app.jobs.service import forget_files
 from app.models import ApiToken, hash_secret, new_secret
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
+from app.runs.service import library
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
 MAX_TOKENS = 20
@@ -195,6 +196,7 @@ def _page(**forms: object) -> str:
         "delete_form": DeleteForm(formdata=None),
         "button": EmptyForm(formdata=None),
         "secret": "",
+        "titles": {one.run: library().title(one.run) for one in current_user.labels},
         "this_session": hash_secret(current_user.signed_in_with),
     }
     return render_template("profile/profile.html", **{**known, **forms})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.runs.names import Titles
 from utils.comparison import RESAMPLES, Comparison, Estimate, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
@@ -37,13 +38,13 @@ class Entry:
 class Library:
     """The results in one cache folder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, titles: Titles = dict) -> None:
+        self.folder, self._titles = folder, titles
         self._lock = threading.RLock()
         self._entries: dict[str, Entry] = {}
-        self._list: tuple[dict[str, Stamp], bytes] | None = None
+        self._list: tuple[tuple[dict[str, Stamp], Mapping[str, str]], bytes] | None = None
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
-        self._bodies: OrderedDict[tuple[str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
+        self._bodies: OrderedDict[tuple[str, str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
             OrderedDict()
         )
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
@@ -51,18 +52,27 @@ class Library:
 
     def summaries(self) -> list[dict[str, Any]]:
         """One entry per result, by name; an unreadable one has `error` and no figures."""
+        return self._summaries(self._titles())
+
+    def _summaries(self, titles: Mapping[str, str]) -> list[dict[str, Any]]:
         with self._lock:
             stamps = self._stamps()
             for gone in set(self._entries) - set(stamps):
                 del self._entries[gone]
-            return [self._entry(name, stamp).summary for name, stamp in stamps.items()]
+            known = [self._entry(name, stamp).summary for name, stamp in stamps.items()]
+        return [{**one, "title": titles.get(one["name"], one["title"])} for one in known]
+
+    def title(self, name: str) -> str:
+        """How people call the run `name`."""
+        return self._titles().get(name, title(name))
 
     def listing(self) -> bytes:
-        """The summaries as JSON, made anew only when a file has changed."""
+        """The summaries as JSON, made anew only when a file or the name of a training has changed."""
+        titles = self._titles()
         with self._lock:
-            stamps = self._stamps()
-            if self._list is None or self._list[0] != stamps:
-                self._list = (stamps, json.dumps({"runs": self.summaries()}).encode())
+            state = (self._stamps(), titles)
+            if self._list is None or self._list[0] != state:
+                self._list = (state, json.dumps({"runs": self._summaries(titles)}).encode())
             return self._list[1]
 
     def result(self, name: str) -> dict[str, Any] | None:
@@ -90,7 +100,8 @@ class Library:
         `beside` names further runs by the arguments in which `how` takes their results; None where there is none.
         """
         named = sorted((argument, run) for argument, run in beside.items() if run)
-        key = (how.__name__, name, self._stamp(name), tuple(self._stamp(run) for _, run in named))
+        called = self.title(name)
+        key = (how.__name__, name, called, self._stamp(name), tuple(self._stamp(run) for _, run in named))
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
@@ -99,7 +110,8 @@ class Library:
         for argument, run in named:
             with suppress(ResultError):
                 others[argument] = self.result(run)
-        body = json.dumps(how(name, self.result(name) or {}, **others)).encode()
+        said = how(name, self.result(name) or {}, **others)
+        body = json.dumps({**said, "title": called} if "title" in said else said).encode()
         with self._lock:
             self._bodies[key] = body
             while len(self._bodies) > _BODIES or (

@@ -26,7 +26,8 @@ class RunSchema(Schema):
     """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
 
     name = _text(metadata={"description": "as in cache/NAME.json.pkl"})
-    title, colour = _text(), _text()
+    title = _text(metadata={"description": "as people call it: of a training its name and number"})
+    colour = _text()
     what = fields.String(metadata={"description": "what a shipped run is, in a few words"})
     error = fields.String()
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
@@ -155,8 +156,9 @@ class ProgressSchema(Schema):
 
 
 class TrainingSchema(Schema):
-    """A run in training: what is planned, and each repeat begun."""
+    """A run in training: how people call it, what is planned, and each repeat begun."""
 
+    title = _text()
     rounds, repeats = fields.Integer(required=True), fields.Integer(required=True)
     begun = fields.Dict(keys=fields.String(), values=fields.Nested(ProgressSchema), required=True)
 

@@ -7,6 +7,7 @@ from flask import Flask, current_app
 from app.runs.files import ModelFiles
 from app.runs.library import Library
 from app.runs.live import Live
+from app.runs.names import titles_of
 
 
 def library() -> Library:
@@ -21,6 +22,7 @@ def live() -> Live:
 
 def init_app(app: Flask) -> None:
     """Bind results, models and trainings."""
-    app.extensions["library"] = Library(app.config["CACHE"])
+    titles = titles_of(app)
+    app.extensions["library"] = Library(app.config["CACHE"], titles)
     app.extensions["models"] = ModelFiles(app.config["CACHE"], app.config["INSTANCE"] / "onnx")
-    app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"])
+    app.extensions["live"] = Live(app.config["CACHE"], streams=app.config["STREAMS"], titles=titles)

@@ -67,6 +67,13 @@ describe("the table", () => {
     expect(names(shown(runs, { ...PLAIN, search: "lr=0.1 GROUP" }))).toEqual(["conf_b"]);
     expect(names(shown(runs, { ...PLAIN, search: "readable" }))).toEqual(["conf_x"]);
   });
+  it("finds and sorts runs by what people call them", () => {
+    const called = [run("run-1", { title: "晴天实验-1" }), run("run-2", { title: "Ärger & Wolken-2" }), run("run-3", { title: "☁ 第三次-3" })];
+    for (const [search, name] of [["晴天", "run-1"], ["ärger wolken", "run-2"], ["☁", "run-3"], ["run-2", "run-2"]] as const) {
+      expect(names(shown(called, { ...PLAIN, search }))).toEqual([name]);
+    }
+    expect(names(shown(called, PLAIN)).at(-1)).toBe("run-1");
+  });
   it("groups by a key and names what differs", () => {
     expect(grouped(runs.slice(0, 3), "norm").map(([value, members]) => [value, members.length])).toEqual([["group", 2], ["batch", 1]]);
     expect(differingKeys(runs)).toEqual(["lr", "norm"]);
