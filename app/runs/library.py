@@ -163,7 +163,8 @@ class Library:
         heads = [first().by_role(role) for role in first().headlines]
         return {
             "marks": [
-                {"role": one.role, "run": one.run, "title": title(one.run), "colour": one.colour,
+                {"role": one.role, "run": one.run, "title": title(one.run),
+                 "colour": one.colour, "colour_dark": one.dark,
                  "headline": (one.headline or one.what)["en"],
                  **estimate("accuracy", accuracy(answers(whole[one.run])))}
                 for one in heads if one.run in whole
@@ -203,7 +204,7 @@ class Library:
                 if not isinstance(error, ResultError):
                     logging.getLogger(__name__).exception("%s cannot be summarised", name)
                     reason = f"cannot be summarised ({type(error).__name__})"
-                summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
+                summary = {**_looks(name), "error": reason}
             entry = self._entries[name] = Entry(stamp, summary)
         return entry
 
@@ -253,6 +254,12 @@ def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _looks(name: str) -> dict[str, str]:
+    return {
+        "name": name, "title": title(name), "colour": colour(name), "colour_dark": colour(name, dark=True),
+    }  # fmt: skip
+
+
 def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the list of runs shows of a result."""
     repeats, given = result["repeats"], answers(result)
@@ -261,9 +268,7 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     )  # what figures and README quote; of 500 runs a hasty reading
     known = study_runs().get(name)
     return {
-        "name": name,
-        "title": title(name),
-        "colour": colour(name),
+        **_looks(name),
         "what": known.what["en"] if known else "",
         **estimate("accuracy", accuracy(given, resamples=resamples)),
         **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),

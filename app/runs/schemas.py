@@ -27,7 +27,8 @@ class RunSchema(Schema):
 
     name = _text(metadata={"description": "as in cache/NAME.json.pkl"})
     title = _text(metadata={"description": "as people call it: of a training its name and number"})
-    colour = _text()
+    colour = _text(metadata={"description": "of its curve, on a light ground"})
+    colour_dark = _text(metadata={"description": "on a dark ground"})
     what = fields.String(metadata={"description": "what a shipped run is, in a few words"})
     error = fields.String()
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
@@ -127,7 +128,7 @@ class ComparisonSchema(Schema):
 class MarkSchema(Schema):
     """A run of the story, with its accuracy."""
 
-    role, run, title, colour, headline = _text(), _text(), _text(), _text(), _text()
+    role, run, title, colour, colour_dark, headline = (_text() for _ in range(6))
     accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
 
 

@@ -6,7 +6,8 @@ import type { Axis } from "./view";
 export interface Run {
   name: string;
   title: string;
-  colour: string;
+  colour: string; // of its curve on a light ground
+  colour_dark?: string;
   error?: string;
   what: string;
   accuracy: number;
