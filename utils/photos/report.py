@@ -45,6 +45,10 @@ def summary(build: Build) -> str:
     if build.refused:
         lines.append(f"refused: {len(build.refused)} files")
         lines += [f"  {count:>5} {reason}" for reason, count in build.refusals()]
+    if lying := build.taken_as_they_lie():
+        lines.append(
+            f"taken as they lie, their EXIF orientation not believed: {len(lying)} photos: {_few(lying)}"
+        )
     if build.changed:
         lines.append(f"changed since an earlier run, taken as new photos: {_few(build.changed)}")
     return "\n".join(lines)
@@ -75,6 +79,7 @@ def write_report(folder: Path, title: str, build: Build) -> Path:
         f"copies set aside, {len(build.refused)} files refused.</p>",
         f"<h2>Photos</h2><table>{_head('held out in', *LABELS)}{folds}</table>",
         f"<table>{_head('split of fold 0', *LABELS)}{splits}</table>",
+        _lying(build),
         _refusals(build),
         _duplicates(folder, build, copies),
     ]
@@ -94,6 +99,18 @@ def write_report(folder: Path, title: str, build: Build) -> Path:
     with atomic_write(path) as file:
         file.write(page.encode("utf-8"))
     return path
+
+
+def _lying(build: Build) -> str:
+    lying = build.taken_as_they_lie()
+    if not lying:
+        return ""
+    names = "".join(f"<li>{escape(name)}</li>" for name in lying[:_MOST_LINES])
+    return (
+        f"<h2>Taken as they lie</h2><p>{len(lying)} photos ask in their EXIF to be turned, but name no camera or not "
+        "the sizes that their pixels have, so that they may have been turned already. If they lie on their side below, "
+        f"turn the files and gather them again.</p><ul>{names}</ul>"
+    )
 
 
 def _refusals(build: Build) -> str:

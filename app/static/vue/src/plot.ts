@@ -121,7 +121,7 @@ function dots(single: number[], one: Series, band: boolean, colour: string): Tra
   const bars = { type: "data", symmetric: false, thickness: 1.5, width: 4, color: colour };
   return {
     mode: "lines+markers",
-    marker: { color: colour, size: only(() => 9) },
+    marker: { color: colour, size: only(() => 9), opacity: 1, line: { width: 0 } },
     ...(band ? { error_y: { ...bars, array: only((place) => one.p90[place]! - one.mean[place]!), arrayminus: only((place) => one.mean[place]! - one.p10[place]!) } } : {}),
   };
 }
