@@ -14,7 +14,7 @@ from tests.e2e.test_trainings import _until
 from utils.forecast.pixels import turned
 from utils.forecast.predictor import Predictor, read_photo
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 
 def _drop(page, *paths):

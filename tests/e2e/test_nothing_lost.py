@@ -10,7 +10,7 @@ from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_forecast import ANSWER, PHONE, upload
 from tests.e2e.test_trainings import _describe
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def open_page(chromium, address):
     def make(**settings):
         contexts.append(chromium.new_context(base_url=address, **{"locale": "en-US", **settings}))
         page = contexts[-1].new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         return page
 
     yield make
