@@ -9,7 +9,8 @@ from flask import Flask, Request, redirect, url_for
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response
 
-from app import api, busy, language, security, vite
+from app import api, language, security, vite
+from app.api import busy
 from app.api.documents import Provider
 from app.extensions import csrf, db, limiter, migrate
 

@@ -16,9 +16,10 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
-from flask import Flask, current_app, has_request_context, request, session
+from flask import Flask, after_this_request, current_app, has_request_context, request
 from flask_babel import get_locale
 from flask_login import current_user
+from werkzeug.wrappers import Response
 
 from app.extensions import babel
 from utils import parts, studies
@@ -27,21 +28,41 @@ from utils.refusal import SENTENCES
 
 HERE = Path(__file__).parent
 CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
+COOKIE = "language"
 _SHOWN = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 
 
 def choose() -> str:
-    """The account's language, else the session's, else the best of the browser's."""
+    """The language chosen on this device, else the account's, else the best of the browser's."""
     if not has_request_context():
         return "en"
     known = current_app.config["LANGUAGES"]
     for wish in (
+        request.cookies.get(COOKIE, ""),
         current_user.language if current_user and current_user.is_authenticated else "",
-        session.get("language", ""),
     ):
         if wish in known:
             return wish
     return request.accept_languages.best_match(known) or "en"
+
+
+def keep(language: str) -> None:
+    """Remember the language on this device, whoever is or will be logged in here; an empty one is forgotten."""
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        how = {"secure": current_app.config["SESSION_COOKIE_SECURE"], "httponly": True, "samesite": "Lax"}
+        if language:
+            response.set_cookie(COOKIE, language, max_age=365 * 86400, **how)
+        else:
+            response.delete_cookie(COOKIE, **how)
+        return response
+
+
+def arrive(language: str) -> None:
+    """Somebody whose account has this language has logged in: it stays here, unless another was chosen here."""
+    if language and COOKIE not in request.cookies:
+        keep(language)
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, jsonify, render_template, request
 from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm.exc import ObjectDeletedError, StaleDataError
 from werkzeug.exceptions import (
@@ -99,6 +100,8 @@ def init_app(app: Flask) -> None:
         ):  # what a schema has against the request
             g.detail = found
             text = _("That cannot be understood: %(what)s", what=found)
+        if isinstance(error, CSRFError):  # a page then renews its token (/session) and tries again
+            g.detail = "token"
         text = g.get("message") or text
         if isinstance(error, SecurityError):  # a foreign host: there is no site to draw a page of
             return current_app.response_class(text, code, mimetype="text/plain"), code

@@ -33,6 +33,23 @@ def _costly():
     return result
 
 
+@pytest.mark.parametrize("acc", [[0.75], [0.5, float("nan"), 0.75], [float("nan"), 0.5, float("nan")]])
+def test_a_single_point_is_drawn(acc):
+    result = make_result()
+    result["acc"] = result["loss"] = acc
+    result["repeats"][0]["series"] = series(
+        accuracy=acc, loss=acc, steps=[1.0] * len(acc), examples=[4.0] * len(acc), seconds=[1.0] * len(acc),
+        bytes_up=[1.0] * len(acc), bytes_down=[1.0] * len(acc),
+    )  # fmt: skip
+    lines = [
+        trace
+        for trace in curves_figure({"conf_x": result}).data
+        if trace.showlegend is not False or trace.marker.size
+    ]
+    assert lines and all("markers" in trace.mode and trace.marker.size for trace in lines)
+    assert np.array_equal(lines[0].y, acc, equal_nan=True)
+
+
 def test_every_series_and_every_cost_is_in_the_table_and_in_the_menus():
     result = _costly()
     table = curves_table({"conf_x": result})

@@ -35,17 +35,9 @@ COSTS = {
 """What a run cost so far: the axes on which its series may be drawn."""
 
 SHADES = (
-    "#7f8c9b",
-    "#f5b82e",
-    "#2e8b57",
-    "#7048e8",
-    "#d6336c",
-    "#1098ad",
-    "#e8923f",
-    "#0b3c66",
-    "#74b816",
-    "#ae3ec9",
-)
+    "#7f8c9b", "#b8860b", "#2e8b57", "#7c5cf0", "#d6336c", "#1098ad", "#c8620c", "#1f6fb5", "#5c940d", "#ae3ec9",
+)  # fmt: skip
+"""Of classes, on light and dark grounds alike."""
 _LAYOUT: dict[str, Any] = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 14},

@@ -132,11 +132,12 @@ def delete_run(name: str) -> Response:
         abort(403)
     if not is_result_name(name) or not (files := _files(name)):
         abort(404)
+    called = library().title(name)
     for path in files:
         path.unlink(missing_ok=True)
     service.audit("run deleted", name)
     db.session.commit()
-    flash(_("%(run)s is deleted.", run=name), "success")
+    flash(_("%(run)s is deleted.", run=called), "success")
     return redirect(url_for("admin.runs"))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 from flask_smorest import Api
 
+from app.api.busy import third
 from app.api.needs import authenticate
-from app.busy import third
 
 
 def init_app(app: Flask) -> Api:

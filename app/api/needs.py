@@ -10,7 +10,7 @@ from flask import abort, current_app, g, request
 from flask_login import current_user
 from sqlalchemy import select
 
-from app.busy import hold
+from app.api.busy import hold
 from app.extensions import csrf, db
 from app.models import ROLES, ApiToken, hash_secret, now
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from typing import Any
 
 from flask import (
     Blueprint,
@@ -13,15 +13,17 @@ from flask import (
     redirect,
     render_template,
     request,
-    session,
     url_for,
 )
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
+from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response
 
+from app import language as languages
 from app.auth import devices, service, tries
 from app.auth.forms import NO_CODE, LoginForm, RegisterForm, ResetForm
+from app.auth.pages import inside
 from app.config import DEMO_ACCOUNTS
 from app.extensions import db
 
@@ -53,9 +55,7 @@ def register() -> str | Response | tuple[str, int]:
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def log_in() -> str | Response | tuple[str, int]:
-    """Log in."""
-    if current_user.is_authenticated and request.method == "GET":
-        return redirect(url_for("home.home"))
+    """Log in. Who has done so already goes on (`pages.init_app`)."""
     form = LoginForm()
     status = 200
     if form.validate_on_submit():
@@ -67,7 +67,8 @@ def log_in() -> str | Response | tuple[str, int]:
             form.email.data, form.password.data, form.code.data or "", form.remember.data
         ):
             tries.right(counted)
-            answer = redirect(_inside(request.args.get("next", "")))
+            languages.arrive(user.language)
+            answer = redirect(inside(request.args.get("next", "")))
             devices.remember(user, answer)
             return answer
         else:
@@ -116,15 +117,25 @@ def language(code: str) -> Response:
     """Choose a language, for this session and, if logged in, for the account."""
     if code not in current_app.config["LANGUAGES"]:
         abort(404)
-    session["language"] = code
+    languages.keep(code)
     if current_user.is_authenticated:
         current_user.language = code
         db.session.commit()
-    return redirect(_inside(request.form.get("next", "")))
+    return redirect(inside(request.form.get("next", "")))
 
 
-def _inside(address: str) -> str:
-    """`address` if it is a path of this site, else /home."""
-    parts = urlsplit(address)
-    inside = address.startswith("/") and not parts.netloc and not parts.scheme
-    return address if inside and address[1:2] not in ("/", "\\") else url_for("home.home")
+@blueprint.get("/session")
+def present() -> dict[str, Any]:
+    """Who is logged in, and the token that changes need now: what a page left open renews itself with."""
+    return {"who": page_of_whom(), "token": generate_csrf()}
+
+
+@blueprint.app_context_processor
+def whom() -> dict[str, str]:
+    """Whose page this is, so that it notices when somebody else has logged in meanwhile."""
+    return {"whose": page_of_whom()}
+
+
+def page_of_whom() -> str:
+    """The number of the account that is logged in; empty for nobody."""
+    return str(current_user.id) if current_user.is_authenticated else ""

@@ -17,6 +17,7 @@ from flask_login import current_user, login_user, logout_user
 from sqlalchemy import ColumnElement, CursorResult, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
+from app.auth import pages
 from app.auth.passwords import prepared, spellings
 from app.extensions import db, login
 from app.models import (
@@ -234,7 +235,10 @@ def audit(action: str, target: str = "") -> None:
 def init_app(app: Flask) -> None:
     """Teach Flask-Login to find the user behind a session's secret."""
     login.init_app(app)
+    pages.init_app(app)
     login.login_view = "auth.log_in"
+    login.login_message, login.login_message_category = "Please log in first.", "warning"
+    login.localize_callback = _
     login.session_protection = None  # sessions live on the server; an address may change under way
 
     @app.context_processor

@@ -13,8 +13,8 @@ from app.api.needs import needs
 from app.api.refusals import in_ones_language
 from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
-from app.confs.service import outcome
 from app.extensions import limiter
+from app.jobs.outlook import outcome
 from app.jobs.service import measured_speed
 from utils import parts
 from utils.conf import ConfError, Part, all_keys, json_name, load_conf, parse_conf

@@ -16,9 +16,9 @@ from werkzeug.exceptions import ServiceUnavailable, TooManyRequests
 from werkzeug.wrappers import Response
 
 from app.api.answers import answers
+from app.api.busy import place
 from app.api.needs import needs
 from app.auth.service import hold
-from app.busy import place
 from app.extensions import db, limiter
 from app.forecast import photos as photos_of_runs
 from app.forecast.schemas import (
@@ -108,14 +108,14 @@ def history() -> dict[str, Any]:
 @takes_photos(blueprint, 1)
 @answers(KeptSchema, 401, 403, 404, 413, 415, 422, 429)
 def keep(asked: dict[str, Any]) -> dict[str, Any]:
-    """Judge one photo and keep it in one's own history, made smaller and without its metadata."""
+    """Judge one photo and keep it in one's own history, turned as it was judged, smaller and without its metadata."""
     photos = uploaded()
     if len(photos) != 1:
         refuse(400, _("Send one photo."))
     _check_room()
     predictor = _predictor(forecasters().names(), asked["model"])
     try:
-        seen = look(photos[0], keep=True)
+        seen = look(photos[0], keep=True, turn=asked["turn"])
         with place(forecasters().places):
             said = predictor.judge(square_in(seen))
     except Refused as reason:
@@ -173,7 +173,7 @@ def _entry(
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {"file": name_of(photo)}
     try:
-        seen = look(photo, place=asked["place"])
+        seen = look(photo, place=asked["place"], turn=asked["turn"])
         square, night = square_in(seen), seen.get("night")
         with place(forecasters().places):
             entry["forecast"] = _said(asked["model"], predictor, square, night)

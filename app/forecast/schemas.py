@@ -78,9 +78,12 @@ class ModelsSchema(Schema):
 
 
 class AskSchema(Schema):
-    """How to judge: by which model, with the others beside it, with a heat map, with time and place of the photo."""
+    """How to judge: by which model, turned clockwise by so many degrees, with the others beside it, with a heat map,
+    with time and place of the photo.
+    """
 
     model = fields.String(load_default="federated", validate=validate.OneOf(tuple(ROLES)))
+    turn = fields.Integer(load_default=0, validate=validate.OneOf((0, 90, 180, 270)))
     compare, explain, place = (fields.Boolean(load_default=False) for _ in range(3))
 
 

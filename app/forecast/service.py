@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from app.busy import place
+from app.api.busy import place
 from app.models import Forecast
 from app.runs.files import ModelFiles
 from app.runs.library import Library

@@ -14,7 +14,7 @@ from limits import parse
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import TooManyRequests
 
-from app.busy import PATIENCE, come_back
+from app.api.busy import PATIENCE, come_back
 from app.extensions import limiter, who
 from app.forecast.service import Forecasters
 from utils.apart import Full, Overrun
@@ -59,7 +59,7 @@ def uploaded() -> list[FileStorage]:
     return photos
 
 
-def look(photo: FileStorage, **options: bool) -> dict[str, Any]:
+def look(photo: FileStorage, **options: bool | int) -> dict[str, Any]:
     """What `utils.forecast.looking.look` says of a photo; counted against what its sender may have judged.
 
     Raises Refused, and what answers 429 (too much in this minute) or 503 (others are at it).

@@ -32,10 +32,12 @@ def run(name: str) -> tuple[str, int] | str:
     try:
         result = library().result(name)
     except ResultError as error:
-        return render_template("home/unreadable.html", name=name, reason=str(error).rpartition(": ")[2]), 422
+        return render_template(
+            "home/unreadable.html", title=library().title(name), reason=str(error).rpartition(": ")[2]
+        ), 422
     if result is None:
         abort(404)
-    return render_template("home/run.html", name=name, result=result)
+    return render_template("home/run.html", name=name, title=library().title(name), result=result)
 
 
 @blueprint.get("/why")

@@ -27,8 +27,8 @@ from flask import current_app
 from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
-from app.confs.service import outcome
 from app.extensions import db
+from app.jobs.outlook import outcome
 from app.models import Job, RunLabel, User, now
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf

@@ -12,12 +12,14 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_required
 from werkzeug.wrappers import Response
 
+from app import language
 from app.auth import service, tries
 from app.extensions import db, limiter
 from app.forecast.service import exported
 from app.jobs.service import leave
 from app.models import ApiToken, hash_secret, new_secret, now
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
+from app.runs.service import library
 
 blueprint = Blueprint("profile", __name__, url_prefix="/profile")
 MAX_TOKENS = 20
@@ -35,7 +37,7 @@ def profile() -> str | Response | tuple[str, int]:
     form = ProfileForm(obj=current_user)
     if form.validate_on_submit():
         form.populate_obj(current_user)
-        session.pop("language", None)
+        language.keep(current_user.language)
         db.session.commit()
         flash(_("Saved."), "success")
         return redirect(url_for("profile.profile"))
@@ -214,6 +216,7 @@ def _page(**forms: object) -> str:
         "delete_form": DeleteForm(formdata=None),
         "button": EmptyForm(formdata=None),
         "secret": "",
+        "titles": {one.run: library().title(one.run) for one in current_user.labels},
         "this_session": hash_secret(current_user.signed_in_with),
     }
     return render_template("profile/profile.html", **{**known, **forms})

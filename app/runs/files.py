@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from app.busy import PATIENCE, come_back
+from app.api.busy import PATIENCE, come_back
 from app.config import ROOT
 from utils.nets import ONNX_FORMAT
 

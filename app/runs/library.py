@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.api.busy import Lock, place, wait_for
 from app.api.documents import as_json
-from app.busy import Lock, place, wait_for
+from app.runs.names import Titles
 from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
@@ -39,16 +40,16 @@ class Entry:
 class Library:
     """The results in one cache folder. Safe to use from several threads."""
 
-    def __init__(self, folder: Path, places: Lock | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, titles: Titles = dict, places: Lock | None = None) -> None:
+        self.folder, self._titles = folder, titles
         self.places = places or threading.BoundedSemaphore(2)  # who computes something of a run at a time
         self._lock = threading.Lock()  # for a moment
         self._listing, self._telling = threading.Lock(), threading.Lock()  # one reads what is new
         self._entries: dict[str, Entry] = {}
         self._summaries: tuple[dict[str, Stamp], list[dict[str, Any]]] | None = None
-        self._list: tuple[dict[str, Stamp], bytes] | None = None
+        self._list: tuple[tuple[dict[str, Stamp], Mapping[str, str]], bytes] | None = None
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
-        self._bodies: OrderedDict[tuple[str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
+        self._bodies: OrderedDict[tuple[str, str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
             OrderedDict()
         )
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
@@ -56,15 +57,23 @@ class Library:
 
     def summaries(self) -> list[dict[str, Any]]:
         """One entry per result, by name; an unreadable one has `error` and no figures."""
-        return self._summarised()[1]
+        return self._called(self._summarised()[1], self._titles())
+
+    def title(self, name: str) -> str:
+        """How people call the run `name`."""
+        return self._titles().get(name, title(name))
 
     def listing(self) -> bytes:
-        """The summaries as JSON, made anew only when a file has changed."""
-        stamps, summaries = self._summarised()
-        made = self._list
-        if made is None or made[0] != stamps:
-            made = self._list = (stamps, as_json({"runs": summaries}).encode())
+        """The summaries as JSON, made anew only when a file or the name of a training has changed."""
+        titles, (stamps, summaries), made = self._titles(), self._summarised(), self._list
+        if made is None or made[0] != (stamps, titles):
+            told = {"runs": self._called(summaries, titles)}
+            made = self._list = ((stamps, titles), as_json(told).encode())
         return made[1]
+
+    @staticmethod
+    def _called(summaries: list[dict[str, Any]], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+        return [{**one, "title": titles.get(one["name"], one["title"])} for one in summaries]
 
     def _summarised(self) -> tuple[dict[str, Stamp], list[dict[str, Any]]]:
         """What is listed and of which files; of the former ones while somebody reads what is new."""
@@ -109,7 +118,8 @@ class Library:
         `beside` names further runs by the arguments in which `how` takes their results; None where there is none.
         """
         named = sorted((argument, run) for argument, run in beside.items() if run)
-        key = (how.__name__, name, self._stamp(name), tuple(self._stamp(run) for _, run in named))
+        called = self.title(name)
+        key = (how.__name__, name, called, self._stamp(name), tuple(self._stamp(run) for _, run in named))
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
@@ -119,7 +129,8 @@ class Library:
             for argument, run in named:
                 with suppress(ResultError):
                     others[argument] = self.result(run)
-            body = as_json(how(name, self.result(name) or {}, **others)).encode()
+            said = how(name, self.result(name) or {}, **others)
+            body = as_json({**said, "title": called} if "title" in said else said).encode()
         with self._lock:
             self._bodies[key] = body
             while len(self._bodies) > _BODIES or (
@@ -181,7 +192,8 @@ class Library:
         heads = [first().by_role(role) for role in first().headlines]
         return {
             "marks": [
-                {"role": one.role, "run": one.run, "title": title(one.run), "colour": one.colour,
+                {"role": one.role, "run": one.run, "title": title(one.run),
+                 "colour": one.colour, "colour_dark": one.dark,
                  "headline": (one.headline or one.what)["en"],
                  **estimate("accuracy", accuracy(answers(whole[one.run])))}
                 for one in heads if one.run in whole
@@ -223,7 +235,7 @@ class Library:
                 if not isinstance(error, ResultError):
                     logging.getLogger(__name__).exception("%s cannot be summarised", name)
                     reason = f"cannot be summarised ({type(error).__name__})"
-                summary = {"name": name, "title": title(name), "colour": colour(name), "error": reason}
+                summary = {**_looks(name), "error": reason}
             entry = self._entries[name] = Entry(stamp, summary)
         return entry
 
@@ -273,6 +285,12 @@ def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _looks(name: str) -> dict[str, str]:
+    return {
+        "name": name, "title": title(name), "colour": colour(name), "colour_dark": colour(name, dark=True),
+    }  # fmt: skip
+
+
 def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the list of runs shows of a result."""
     repeats, given = result["repeats"], answers(result)
@@ -281,9 +299,7 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     )  # what figures and README quote; of 500 runs a hasty reading
     known = study_runs().get(name)
     return {
-        "name": name,
-        "title": title(name),
-        "colour": colour(name),
+        **_looks(name),
         "what": known.what["en"] if known else "",
         **estimate("accuracy", accuracy(given, resamples=resamples)),
         **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),

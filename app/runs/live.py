@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from app.api.documents import as_json
+from app.runs.names import Titles
 from utils.checkpoints import is_busy, peek
+from utils.studies import title
 
 MAX_CURSOR = 6000  # characters; what a header may hold
 _PULSE = 1.0  # seconds between looks
@@ -25,15 +27,17 @@ Seen = dict[tuple[str, str], int]
 class Live:
     """The unfinished runs below one cache folder. Safe to use from several threads."""
 
-    def __init__(self, cache: Path, places: threading.BoundedSemaphore) -> None:
-        self.cache = cache
+    def __init__(self, cache: Path, places: threading.BoundedSemaphore, titles: Titles = dict) -> None:
+        self.cache, self._titles = cache, titles
         self._kept: dict[Path, tuple[int, dict[str, Any] | None]] = {}
         self._lock = threading.Lock()
         self.places = places  # a stream holds a thread of the server
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """The runs that a live process works on, as `unfinished` tells of them."""
-        return {name: run for name, run in self.unfinished().items() if self._at_work(name)}
+        """The runs that a live process works on, as `unfinished` tells of them, and how people call them."""
+        at_work = {name: run for name, run in self.unfinished().items() if self._at_work(name)}
+        called = self._titles() if at_work else {}
+        return {name: {**run, "title": called.get(name, title(name))} for name, run in at_work.items()}
 
     def unfinished(self) -> dict[str, dict[str, Any]]:
         """By name: rounds and repeats planned, and for each repeat begun accuracy and loss after each round."""
@@ -83,7 +87,7 @@ def news(snapshot: Mapping[str, Mapping[str, Any]], seen: Seen) -> list[dict[str
             known = seen.get((name, repeat), 0)
             if len(record["acc"]) > known or (name, repeat) not in seen:
                 found.append(
-                    {"run": name, "repeat": repeat, "from": known, "rounds": run["rounds"],
+                    {"run": name, "title": run["title"], "repeat": repeat, "from": known, "rounds": run["rounds"],
                      "repeats": run["repeats"], "acc": record["acc"][known:], "loss": record["loss"][known:]}
                 )  # fmt: skip
                 seen[name, repeat] = len(record["acc"])

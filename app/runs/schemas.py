@@ -27,7 +27,9 @@ class RunSchema(Schema):
     """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
 
     name = _text(metadata={"description": "as in cache/NAME.json.pkl"})
-    title, colour = _text(), _text()
+    title = _text(metadata={"description": "as people call it: of a training its name and number"})
+    colour = _text(metadata={"description": "of its curve, on a light ground"})
+    colour_dark = _text(metadata={"description": "on a dark ground"})
     what = fields.String(metadata={"description": "what a shipped run is, in a few words"})
     error = fields.String()
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
@@ -137,7 +139,7 @@ class ComparisonSchema(Schema):
 class MarkSchema(Schema):
     """A run of the story, with its accuracy."""
 
-    role, run, title, colour, headline = _text(), _text(), _text(), _text(), _text()
+    role, run, title, colour, colour_dark, headline = (_text() for _ in range(6))
     accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
 
 
@@ -166,8 +168,9 @@ class ProgressSchema(Schema):
 
 
 class TrainingSchema(Schema):
-    """A run in training: what is planned, and each repeat begun."""
+    """A run in training: how people call it, what is planned, and each repeat begun."""
 
+    title = _text()
     rounds, repeats = fields.Integer(required=True), fields.Integer(required=True)
     begun = fields.Dict(keys=fields.String(), values=fields.Nested(ProgressSchema), required=True)
 

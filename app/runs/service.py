@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Flask, current_app
 
-from app.busy import third
+from app.api.busy import third
 from app.runs.files import ModelFiles
 from app.runs.library import Library
 from app.runs.live import Live
+from app.runs.names import titles_of
 
 
 def library() -> Library:
@@ -22,6 +23,7 @@ def live() -> Live:
 
 def init_app(app: Flask) -> None:
     """Bind results, models and trainings."""
-    app.extensions["library"] = Library(app.config["CACHE"], third(app))
+    titles = titles_of(app)
+    app.extensions["library"] = Library(app.config["CACHE"], titles, third(app))
     app.extensions["models"] = ModelFiles(app.config["CACHE"], app.config["INSTANCE"] / "onnx")
-    app.extensions["live"] = Live(app.config["CACHE"], third(app))
+    app.extensions["live"] = Live(app.config["CACHE"], third(app), titles)

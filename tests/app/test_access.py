@@ -18,6 +18,7 @@ ROUTES = {
     "/static/<path:filename>": (OPEN, "/static/nothing.js", {"GET": 404}),
     "/register": (OPEN, "/register", {"GET": 200, "POST": 422}),
     "/login": (OPEN, "/login", {"GET": (200, 302), "POST": 422}),
+    "/session": (OPEN, "/session", {"GET": 200}),
     "/language/<code>": (OPEN, "/language/zh", {"POST": 302}),
     "/reset/<secret>": (OPEN, "/reset/nobody-has-this-secret", {"GET": 404, "POST": 404}),
     "/api/v1/openapi.json": (OPEN, "/api/v1/openapi.json", {"GET": 200}),

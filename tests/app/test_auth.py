@@ -175,13 +175,90 @@ def test_one_time_codes_are_asked_for_once_they_are_on_and_count_once(browse, mo
 
 
 @pytest.mark.parametrize(
-    "address", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "home"]
-)
+    "address",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "home",
+     "/home\r\n", "/home\r\nX-Evil: 1", "/\t/evil.example", "/\x00", "///evil.example", "//[", "/why\\..", "/\x7f"],
+)  # fmt: skip
 def test_after_logging_in_one_stays_on_this_site(browse, address):
     browser = browse()
     data = {"csrf_token": browser.token(), "email": "user@example.org", "password": PASSWORD}
     answer = browser.client.post("/login", query_string={"next": address}, data=data)
     assert answer.headers["Location"] == "/home"
+    assert browser.get("/login", query_string={"next": address}).headers["Location"] == "/home"
+    assert browser.post("/language/en", {"next": address}).headers["Location"] == "/home"
+
+
+@pytest.mark.parametrize(
+    ("address", "to"),
+    [("/profile/tokens", "/profile"), ("/admin/people/3/reset", "/admin/people"), ("/logout", "/home"),
+     ("/home?runs=conf_a,conf_b&q=%E6%99%B4#curves", "/home?runs=conf_a,conf_b&q=%E6%99%B4#curves"),
+     ("/nowhere", "/nowhere"), ("/home?q=晴天", "/home?q=%E6%99%B4%E5%A4%A9")],
+)  # fmt: skip
+def test_one_goes_on_to_the_page_meant_and_never_to_what_is_only_posted_to(browse, address, to):
+    answer = browse().post("/language/zh", {"next": address})
+    assert (answer.status_code, answer.headers["Location"]) == (302, to)
+
+
+@pytest.mark.parametrize("token", ["its own", "", "forged"])
+def test_a_log_in_form_left_open_leads_on_once_one_has_logged_in_elsewhere(browse, token):
+    browser = browse()
+    form = {"csrf_token": browser.token() if token == "its own" else token, "email": "user@example.org"}
+    browser.log_in("user@example.org")
+    for password in (PASSWORD, "wrong wrong wrong"):
+        answer = browser.client.post("/login?next=/why", data={**form, "password": password})
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/why")
+    assert browser.get("/login?next=/why").headers["Location"] == "/why"
+    assert browser.get("/profile").status_code == 200
+
+
+def test_who_is_logged_in_and_a_token_that_holds_are_told_to_the_page(site, browse):
+    browser = browse()
+    assert browser.get("/session").json["who"] == ""
+    browser.log_in("user@example.org")
+    told = browser.get("/session").json
+    with site.app_context():
+        assert told["who"] == str(service.find_user("user@example.org").id)
+    headers = {"X-CSRFToken": told["token"]}
+    label = {"tags": ["kept"], "note": ""}
+    assert browser.client.put("/api/v1/labels/conf_a", json=label, headers=headers).status_code == 200
+    refused = browser.client.put("/api/v1/labels/conf_a", json=label, headers={"X-CSRFToken": "old"})
+    assert (refused.status_code, refused.json["error"]["detail"]) == (400, "token")
+    assert (
+        browser.client.put("/api/v1/labels/conf_a", json={"tags": 1}, headers=headers).json["error"]["detail"]
+        != "token"
+    )
+
+
+def _language(browser, path="/why", accept="en"):
+    return re.search(r'<html lang="(\w+)"', browser.get(path, headers={"Accept-Language": accept}).text)[1]
+
+
+def test_the_language_chosen_survives_logging_in_logging_out_and_every_page(browse):
+    browser = browse()
+    browser.post("/language/zh", {"next": "/login"})
+    browser.log_in("user@example.org")
+    for path in ("/home", "/forecast", "/profile", "/runs/conf_a", "/nowhere", "/jobs"):
+        assert _language(browser, path) == "zh", path
+    browser.post("/logout")
+    assert _language(browser, "/login") == _language(browser, "/register") == "zh"
+    browser.log_in("user@example.org")
+    browser.post("/profile/sessions/end")
+    assert _language(browser) == "zh"
+
+
+def test_the_accounts_language_stays_after_logging_out_and_the_latest_choice_counts(browse):
+    first = browse("user")
+    first.post("/language/zh", {"next": "/home"})
+    elsewhere = browse()
+    assert _language(elsewhere) == "en"
+    elsewhere.log_in("user@example.org")
+    assert _language(elsewhere) == "zh", "the account's"
+    elsewhere.post("/logout")
+    assert _language(elsewhere) == "zh"
+    elsewhere.log_in("user@example.org")
+    elsewhere.post("/profile", {"nickname": "U", "language": "", "theme": "auto"})
+    assert _language(elsewhere) == "en", "the browser's"
+    assert browse().client.get("/why", headers={"Cookie": "language=tlh"}).status_code == 200
 
 
 def test_whoever_wants_a_page_gets_it_after_logging_in(browse):

@@ -7,8 +7,7 @@ import threading
 
 import pytest
 
-from app import busy
-from app.api import documents
+from app.api import busy, documents
 from app.forecast import uploads
 from tests.app.conftest import whole_result
 from tests.app.test_forecast import PHOTO, cache, send  # noqa: F401  # with models that answer

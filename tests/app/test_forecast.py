@@ -289,6 +289,38 @@ def test_keeping_needs_the_pages_token(browse):
     assert browser.client.post("/api/v1/forecasts", data=files).status_code == 400
 
 
+@pytest.mark.parametrize("size", [(160, 160), (301, 200), (200, 333)])
+def test_a_turned_photo_is_judged_as_if_it_had_been_taken_so(browse, size):
+    picture = SKY.resize(size)
+    for turn in (90, 180, 270):
+        told = send(
+            browse(), as_file(picture, "PNG"), path=f"/api/v1/forecast?turn={turn}&explain=true&compare=true"
+        )
+        upright = as_file(picture.rotate(-turn, expand=True), "PNG")
+        expected = send(browse(), upright, path="/api/v1/forecast?explain=true&compare=true").json[
+            "forecasts"
+        ][0]
+        (judged,) = told.json["forecasts"]
+        for one, other in zip(
+            [judged["forecast"], *judged["others"]], [expected["forecast"], *expected["others"]], strict=True
+        ):
+            assert one["answer"] == other["answer"]
+            assert one["probability"] == pytest.approx(other["probability"], abs=0.02)
+        assert np.allclose(judged["heat"], expected["heat"], atol=0.2)
+
+
+def test_a_kept_photo_is_kept_as_it_was_judged(browse):
+    browser = browse("user")
+    wide = as_file(SKY.resize((300, 200)))
+    kept = send(browser, wide, path="/api/v1/forecasts?turn=90").json
+    picture = Image.open(io.BytesIO(browser.get(f"/api/v1/forecasts/{kept['id']}/photo").data))
+    assert picture.size == (200, 300)
+    said = send(browser, wide, path="/api/v1/forecast?turn=90").json["forecasts"][0]["forecast"]
+    assert kept["probability"] == pytest.approx(said["probability"], abs=1e-3)
+    for nonsense in ("45", "-90", "360", "right"):
+        assert send(browser, wide, path=f"/api/v1/forecast?turn={nonsense}").status_code == 422
+
+
 def test_a_better_model_takes_over_without_a_restart(browse, cache):
     browser = browse()
 

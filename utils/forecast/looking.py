@@ -8,28 +8,30 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from utils.forecast.pixels import ENOUGH, square_of
+from utils.forecast.pixels import ENOUGH, square_of, turned
 from utils.photos.cleaning import Refused, decode, megapixels
 
 _NIGHT = -6.0  # degrees of the sun below the horizon: the end of civil twilight
 _KEPT = 640
+_TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
 
 
-def look(raw: bytes, place: bool = False, keep: bool = False) -> dict[str, Any]:
+def look(raw: bytes, place: bool = False, keep: bool = False, turn: int = 0) -> dict[str, Any]:
     """The square that is judged, float32 of shape (3, SIDE, SIDE), as bytes, or why there is none; and its megapixels.
 
-    With `place` whether it was night where the file says it was taken, with `keep` a small JPEG for the history.
+    With `place` whether it was night where the file says it was taken, with `keep` a small JPEG for the history. All is
+    turned clockwise by `turn` degrees.
     """
     found: dict[str, Any] = {"megapixels": megapixels(raw)}
     try:
         image = decode(raw, at_least=_KEPT if keep else ENOUGH)
     except Refused as refused:
         return {**found, "refused": [refused.reason, refused.detail]}
-    found["square"] = square_of(image).tobytes()
+    found["square"] = turned(square_of(image), turn).tobytes()
     if place:
         found["night"] = is_night(raw)
     if keep:
-        found["small"] = to_keep(image)
+        found["small"] = to_keep(image, turn)
     return found
 
 
@@ -60,11 +62,13 @@ def _degrees(parts: Any, side: Any, negative: str) -> float:
     return -value if str(side).strip("\0 ").upper() == negative else value
 
 
-def to_keep(image: Image.Image) -> bytes:
-    """A picture small enough for the history, as a new JPEG: nothing of the visitor's file but its pixels."""
+def to_keep(image: Image.Image, turn: int = 0) -> bytes:
+    """A picture small enough for the history, turned, as a new JPEG: nothing of the visitor's file but its pixels."""
     small = Image.new("RGB", image.size)
     small.paste(image)
     small.thumbnail((_KEPT, _KEPT))
+    if turn:
+        small = small.transpose(_TURNS[turn])
     written = io.BytesIO()
     small.save(written, "JPEG", quality=85)
     return written.getvalue()

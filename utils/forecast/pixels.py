@@ -35,6 +35,11 @@ def square_of(image: Image.Image) -> Pixels:
     return np.asarray(rows.transpose(2, 0, 1) @ kernel.T / 255, np.float32)
 
 
+def turned(square: Pixels, degrees: int) -> Pixels:
+    """`square` turned clockwise by a multiple of 90 degrees."""
+    return np.ascontiguousarray(np.rot90(square, -degrees // 90, axes=(1, 2)))
+
+
 def resize(square: Pixels, side: int) -> Pixels:
     """`square` of shape (3, n, n) at (3, side, side)."""
     kernel = _kernel(square.shape[-1], side)

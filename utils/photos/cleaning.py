@@ -136,6 +136,21 @@ def megapixels(data: bytes) -> float:
     return image.width * image.height * max(1, rounds) / 1e6
 
 
+def lies(data: bytes) -> bool:
+    """Whether a picture asks to be turned and `decode` leaves it as it lies, not believing it.
+
+    It may be right so, or lie on its side: a camera that notes no sizes, or those of the upright photo, cannot be told
+    from a program that has turned it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(BytesIO(data), formats=_FORMATS)
+            return image.getexif().get(_ORIENTATION, 1) in _UPRIGHT and _orientation(image) == 1
+    except Exception:  # a decoder may raise anything on hostile bytes
+        return False
+
+
 def clean(image: Image.Image) -> Image.Image:
     """The clean photo of a decoded picture: its centre square at SIDE x SIDE.
 

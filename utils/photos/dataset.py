@@ -24,7 +24,7 @@ from utils.apart import Apart, Overrun
 from utils.data.examples import DataError, NoSetError
 from utils.data.split import SPLITS, deck_of, fold_of, scene_of, split_of
 from utils.files import DRAFTS, atomic_write
-from utils.photos.cleaning import LOOK_SIDE, Refused, look_of
+from utils.photos.cleaning import LOOK_SIDE, Refused, lies, look_of
 from utils.photos.duplicates import Bytes, find_pairs
 from utils.photos.labels import LABELS
 from utils.photos.sources import Candidate
@@ -228,13 +228,21 @@ def write_manifest(folder: Path, rows: Iterable[PhotoRow]) -> None:
 
 @dataclass
 class Build:
-    """What a build did: the set as it now is, and what became of each file the source offered."""
+    """What a build did: the set as it now is, and what became of each file the source offered.
+
+    `lying` has by sha256 the names of those that ask to be turned and are not believed.
+    """
 
     rows: list[PhotoRow]
     added: set[str] = field(default_factory=set)
     copies: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, Refused]] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
+    lying: dict[str, str] = field(default_factory=dict)
+
+    def taken_as_they_lie(self) -> list[str]:
+        """Names of the photos in the set that ask to be turned and were not."""
+        return sorted(self.lying[row.sha256] for row in self.rows if row.file and row.sha256 in self.lying)
 
     def refusals(self) -> list[tuple[str, int]]:
         """How many files were refused for each reason, the commonest first."""
@@ -344,6 +352,8 @@ def _clean_all(
         except Refused as refusal:
             result.refused.append((candidate.name, refusal))
             continue
+        if lies(data):
+            result.lying[sha256] = candidate.name
         names.setdefault(sha256, []).append(candidate.name)
         labels.setdefault(sha256, set()).add(candidate.label)
         if one and (sha256 not in fresh or one.name < fresh[sha256].name):

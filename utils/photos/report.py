@@ -57,6 +57,10 @@ def summary(build: Build) -> str:
             lines.append(
                 f"NOTE: there is no {absent} photo in {split}: nothing can be said of what is not there"
             )
+    if lying := build.taken_as_they_lie():
+        lines.append(
+            f"taken as they lie, their EXIF orientation not believed: {len(lying)} photos: {_few(lying)}"
+        )
     if build.changed:
         lines.append(f"changed since an earlier run, taken as new photos: {_few(build.changed)}")
     return "\n".join(lines)
@@ -87,6 +91,7 @@ def write_report(folder: Path, title: str, build: Build) -> Path:
         f"copies set aside, {len(build.refused)} files refused.</p>",
         f"<h2>Photos</h2><table>{_head('held out in', *LABELS)}{folds}</table>",
         f"<table>{_head('split of fold 0', *LABELS)}{splits}</table>",
+        _lying(build),
         _refusals(build),
         _duplicates(folder, build, copies),
     ]
@@ -106,6 +111,18 @@ def write_report(folder: Path, title: str, build: Build) -> Path:
     with atomic_write(path) as file:
         file.write(page.encode("utf-8"))
     return path
+
+
+def _lying(build: Build) -> str:
+    lying = build.taken_as_they_lie()
+    if not lying:
+        return ""
+    names = "".join(f"<li>{escape(name)}</li>" for name in lying[:_MOST_LINES])
+    return (
+        f"<h2>Taken as they lie</h2><p>{len(lying)} photos ask in their EXIF to be turned, but name no camera or not "
+        "the sizes that their pixels have, so that they may have been turned already. If they lie on their side below, "
+        f"turn the files and gather them again.</p><ul>{names}</ul>"
+    )
 
 
 def _refusals(build: Build) -> str:

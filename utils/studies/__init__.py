@@ -19,14 +19,19 @@ from utils.results import ResultError, read_result, result_path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-OTHER_COLOURS = ("#d6336c", "#0ca678", "#f08c00", "#7048e8", "#1098ad", "#e03131", "#74b816", "#ae3ec9")
+OTHER_COLOURS = (
+    ("#d6336c", "#f06595"), ("#0a8f6b", "#20c997"), ("#b86a00", "#f5a623"), ("#7048e8", "#9775fa"),
+    ("#0e87a0", "#3bc9db"), ("#e03131", "#ff6b6b"), ("#5a8a10", "#94d82d"), ("#ae3ec9", "#da77f2"),
+)  # fmt: skip
+"""Of runs of no study: each on a light ground and on a dark one, at least 3 : 1 against it as all colours of curves."""
 Texts = Mapping[str, str]
 """A text by language: `en`, `zh`."""
 
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A run of a study: what it is, its colour, and where it has them its role and a short name for headlines.
+    """A run of a study: what it is, its colour on a light ground and on a `dark` one, and where it has them its role
+    and a short name for headlines.
 
     `left_out` is the run of the same recipe that was trained without one source and judged on it; that run, and others
     judged elsewhere, say in `of` whose recipe theirs is.
@@ -34,6 +39,7 @@ class StudyRun:
 
     run: str
     colour: str
+    dark: str
     what: Texts
     role: str = ""
     headline: Texts | None = None
@@ -130,11 +136,11 @@ def left_out(cache: Path, name: str) -> dict[str, Any] | None:
         return None
 
 
-def colour(name: str) -> str:
-    """The colour of a run: always the same for the same name."""
-    if name in study_runs():
-        return study_runs()[name].colour
-    return OTHER_COLOURS[zlib.crc32(name.encode()) % len(OTHER_COLOURS)]
+def colour(name: str, dark: bool = False) -> str:
+    """The colour of a run on a light ground, or on a dark one: always the same for the same name."""
+    if known := study_runs().get(name):
+        return known.dark if dark else known.colour
+    return OTHER_COLOURS[zlib.crc32(name.encode()) % len(OTHER_COLOURS)][dark]
 
 
 def title(name: str) -> str:

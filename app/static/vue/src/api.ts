@@ -1,10 +1,13 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import { ready, token } from "./session";
+import { t } from "./texts";
 import type { Axis } from "./view";
 
 export interface Run {
   name: string;
   title: string;
-  colour: string;
+  colour: string; // of its curve on a light ground
+  colour_dark?: string;
   error?: string;
   what: string;
   accuracy: number;
@@ -84,6 +87,7 @@ export interface Details extends Run {
   owners: Owner[];
   clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy: number | null }[];
   confusion: number[][];
+  absent: { where: "training" | "test"; what: string; folds: number[] }[];
   misjudged: { id: string; truth: number; judged: number; wrong: number; probability: number }[];
   conf_says: Record<string, string>;
   failures: number;
@@ -97,11 +101,39 @@ export interface Details extends Run {
   task: { calibration?: Calibration };
 }
 
-export async function get<T>(path: string): Promise<T> {
-  const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  return (await answer.json()) as T;
+/** What was asked for and is not there or not done: the message is a sentence for people, 0 the status of no answer. */
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly detail = "",
+  ) {
+    super(message);
+  }
 }
+
+export const unreachable = (): Refused => new Refused(0, t("The site cannot be reached. Nothing is lost; try again when it can."));
+
+/** What is read where much is to be done (503) is asked for again, a few times, when the site has said. */
+export async function patiently(address: string, settings: RequestInit = {}): Promise<Response> {
+  for (let tries = 0; ; tries++) {
+    const answer = await fetch(address, settings);
+    if (settings.method) return answer;
+    if (answer.status !== 503 || tries === 5) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * (Number(answer.headers.get("Retry-After")) || 2)));
+  }
+}
+
+async function ask<T>(path: string, settings: RequestInit): Promise<T> {
+  const answer = await patiently(`/api/v1${path}`, settings).catch(() => {
+    throw unreachable();
+  });
+  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string; detail?: string } } | undefined;
+  if (answer.ok && said) return said as T;
+  throw new Refused(answer.status, said?.error?.message ?? t("The site answers with the error {status}. Try again in a moment.", { status: answer.status }), said?.error?.detail);
+}
+
+export const get = <T>(path: string): Promise<T> => ask(path, { headers: { Accept: "application/json" } });
 
 export const getRuns = async (): Promise<Run[]> => (await get<{ runs: Run[] }>("/runs")).runs;
 export const getCurves = (name: string): Promise<Curves> => get(`/runs/${encodeURIComponent(name)}/curves`);
@@ -118,29 +150,28 @@ export const getLabels = async (): Promise<Record<string, Label>> =>
   (await get<{ labels: Record<string, Label> }>("/labels")).labels;
 
 /** Keep one's own tags and note on a run; returns them as the site keeps them. */
-export async function putLabel(name: string, label: Label): Promise<Label> {
-  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
-  const answer = await fetch(`/api/v1/labels/${encodeURIComponent(name)}`, {
-    method: "PUT",
-    headers: { "Content-Type": "application/json", "X-CSRFToken": token },
-    body: JSON.stringify(label),
-  });
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  return (await answer.json()) as Label;
-}
+export const putLabel = (name: string, label: Label): Promise<Label> => change("PUT", `/labels/${encodeURIComponent(name)}`, label);
 
-/** Ask for a change; what went wrong comes as an error whose message is the site's sentence. */
-export async function change<T>(method: string, path: string, body?: FormData | object): Promise<T> {
-  const token = document.querySelector<HTMLMetaElement>('meta[name="csrf-token"]')?.content ?? "";
+/** Ask for a change. A token that has grown old is renewed and a session that has ended begun again, in place, and the
+ * change goes on; only a `quiet` one, which nobody clicked for, asks nobody to log in.
+ */
+export async function change<T>(method: string, path: string, body?: FormData | object, quiet = false): Promise<T> {
   const form = body instanceof FormData;
-  const answer = await fetch(`/api/v1${path}`, {
-    method,
-    headers: { "X-CSRFToken": token, ...(form || !body ? {} : { "Content-Type": "application/json" }) },
-    body: form ? body : body && JSON.stringify(body),
-  });
-  if (answer.ok) return (await answer.json()) as T;
-  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string } } | undefined;
-  throw new Error(said?.error?.message ?? `${answer.status}`);
+  const once = (): Promise<T> =>
+    ask(path, {
+      method,
+      headers: { "X-CSRFToken": token(), ...(form || !body ? {} : { "Content-Type": "application/json" }) },
+      body: form ? body : body && JSON.stringify(body),
+    });
+  try {
+    return await once();
+  } catch (fault) {
+    const { status, detail } = fault as Refused;
+    const old = status === 400 && detail === "token";
+    if (!old && (quiet || status !== 401)) throw fault;
+    await ready(!quiet);
+    return await once();
+  }
 }
 
 export type Value = string | number | boolean | null | unknown[] | { [key: string]: unknown };
@@ -173,6 +204,7 @@ export interface Preview {
   classes: string[];
   owners: Owner[] | null;
   degree: Record<string, number> | null;
+  absent: { where: "training" | "test"; what: string }[] | null;
   steps: number | null;
   examples: number | null;
   examples_per_second: number | null;
@@ -187,9 +219,9 @@ export interface Confs {
 }
 
 export const getConfs = (): Promise<Confs> => get("/confs");
-export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf);
+export const previewConf = (conf: object): Promise<Preview> => change("POST", "/confs/preview", conf, true);
 
-export type JobState = "queued" | "running" | "paused" | "stopped" | "done" | "failed";
+export type JobState = "held" | "queued" | "running" | "paused" | "stopped" | "done" | "failed";
 
 export interface Job {
   id: number;

@@ -1,11 +1,13 @@
 // Runs in training: kept up to date by server-sent events, by asking now and then where those do not come through.
 export interface LiveRun {
+  title?: string; // as people call it
   rounds: number;
   repeats: number;
   begun: Record<string, { acc: number[]; loss: number[] }>;
 }
 export interface News {
   run: string;
+  title?: string;
   ended?: boolean;
   repeat: string;
   from: number;
@@ -21,7 +23,7 @@ export function apply(runs: Record<string, LiveRun>, news: News): boolean {
     delete runs[news.run];
     return true;
   }
-  const run = (runs[news.run] ??= { rounds: news.rounds, repeats: news.repeats, begun: {} });
+  const run = (runs[news.run] ??= { title: news.title, rounds: news.rounds, repeats: news.repeats, begun: {} });
   const repeat = (run.begun[news.repeat] ??= { acc: [], loss: [] });
   repeat.acc.splice(news.from, Infinity, ...news.acc);
   repeat.loss.splice(news.from, Infinity, ...news.loss);

@@ -2,7 +2,7 @@
 // It stays the plain script it comes as: bundled as a module it takes twice as long to start.
 import address from "plotly.js-basic-dist-min/plotly-basic.min.js?url";
 import type { Curves, Run, Series } from "./api";
-import { smoothed, type View } from "./view";
+import { alone, smoothed, stretches, type View } from "./view";
 import { t } from "./texts";
 
 type Trace = Record<string, unknown>;
@@ -71,19 +71,26 @@ export function seriesOf(runs: Run[], curves: Map<string, Curves>): Series[] {
   return [...found.values()];
 }
 
+/** A run's colours, for style sheets, which choose by the theme. */
+export const inks = (run: Run): Record<string, string> => ({ "--light": run.colour, "--dark": run.colour_dark ?? run.colour });
+
 /** The traces of one panel: per run a band over its repeats, the raw line, and the smoothed one above it. */
-export function panel(key: string, runs: Run[], curves: Map<string, Curves>, view: View): Trace[] {
+export function panel(key: string, runs: Run[], curves: Map<string, Curves>, view: View, dark = isDark()): Trace[] {
   return runs.flatMap((run) => {
     const curve = curves.get(run.name);
     const one = curve?.series.find((series) => series.name === key);
     if (!curve || !one) return [];
     const x = curve.costs[view.axis];
-    const colour = run.colour;
+    const colour = (dark && run.colour_dark) || run.colour;
     const traces: Trace[] = [];
+    const single = alone(one.mean);
     if (view.band) {
+      const parts = stretches(one.mean);
+      const around = (there: number[], back: number[], apart: null[]): (number | null)[] =>
+        parts.flatMap(([from, to], part) => [...(part ? apart : []), ...there.slice(from, to), ...back.slice(from, to).reverse()]);
       traces.push({
-        x: [...x, ...[...x].reverse()],
-        y: [...one.p90, ...[...one.p10].reverse()],
+        x: around(x, x, [null]),
+        y: around(one.p90, one.p10, [null]),
         fill: "toself",
         fillcolor: colour,
         opacity: 0.12,
@@ -102,9 +109,21 @@ export function panel(key: string, runs: Run[], curves: Map<string, Curves>, vie
       y: view.smooth ? smoothed(one.mean, view.smooth) : one.mean,
       line: { color: colour, width: 2 },
       hovertemplate: `%{y:.4~g}<extra>${run.title.replace(/[<>&]/g, "")}</extra>`,
+      ...(single.length ? dots(single, one, view.band, colour) : {}),
     });
     return traces;
   });
+}
+
+/** What shows the points of a curve that no line leads to, each with its own band. */
+function dots(single: number[], one: Series, band: boolean, colour: string): Trace {
+  const only = (value: (place: number) => number): number[] => one.mean.map((_, place) => (single.includes(place) ? value(place) : 0));
+  const bars = { type: "data", symmetric: false, thickness: 1.5, width: 4, color: colour };
+  return {
+    mode: "lines+markers",
+    marker: { color: colour, size: only(() => 9), opacity: 1, line: { width: 0 } },
+    ...(band ? { error_y: { ...bars, array: only((place) => one.p90[place]! - one.mean[place]!), arrayminus: only((place) => one.mean[place]! - one.p10[place]!) } } : {}),
+  };
 }
 
 export function layout(title: string, view: View, dark: boolean): object {

@@ -4,11 +4,11 @@ import type { View } from "./view";
 
 const text = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? null));
 
-/** Runs that match the search (in name or in a conf key or value, all words of it), sorted. */
+/** Runs that match the search (in what people call it, its file or a conf key or value, all words of it), sorted. */
 export function shown(runs: Run[], view: Pick<View, "search" | "sort" | "descending">): Run[] {
   const words = view.search.toLowerCase().split(/\s+/).filter(Boolean);
   const matching = runs.filter((run) => {
-    const all = `${run.name} ${run.error ?? ""} ${run.tags ?? ""} ${Object.entries(run.conf ?? {}).map(([k, v]) => `${k}=${text(v)}`).join(" ")}`.toLowerCase();
+    const all = `${run.name} ${run.title} ${run.error ?? ""} ${run.tags ?? ""} ${Object.entries(run.conf ?? {}).map(([k, v]) => `${k}=${text(v)}`).join(" ")}`.toLowerCase();
     return words.every((word) => all.includes(word));
   });
   const key = (view.sort === "name" ? "title" : view.sort) as keyof Run; // what one sees

@@ -1,11 +1,14 @@
 // The texts of the page's language: English is the key, /messages.json has the rest.
 let catalogue: Record<string, string> = {};
+let loading: Promise<void> | undefined;
 
-export async function loadTexts(): Promise<void> {
+async function load(): Promise<void> {
   if (document.documentElement.lang === "en") return;
-  const answer = await fetch("/messages.json");
-  if (answer.ok) catalogue = (await answer.json()) as Record<string, string>;
+  const answer = await fetch("/messages.json").catch(() => undefined); // a page in English is better than none
+  if (answer?.ok) catalogue = (await answer.json()) as Record<string, string>;
 }
+
+export const loadTexts = (): Promise<void> => (loading ??= load());
 
 /** The text in the page's language; `{name}` stands for a value. */
 export function t(text: string, values: Record<string, string | number> = {}): string {

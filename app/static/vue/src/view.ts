@@ -77,11 +77,31 @@ export function writeView(view: View): string {
   return text ? `?${text}` : "";
 }
 
+/** Whether there is a value: series may have gaps. */
+export const isThere = (value: number | null | undefined): value is number => typeof value === "number" && Number.isFinite(value);
+
+/** Places of values that have none beside them: a line alone would not show them. */
+export const alone = (values: (number | null)[]): number[] =>
+  values.flatMap((value, place) => (isThere(value) && !isThere(values[place - 1]) && !isThere(values[place + 1]) ? [place] : []));
+
+/** The stretches without gaps, as places from and to (not included). */
+export function stretches(values: (number | null)[]): [number, number][] {
+  const found: [number, number][] = [];
+  values.forEach((value, place) => {
+    if (!isThere(value)) return;
+    const last = found.at(-1);
+    if (last?.[1] === place) last[1]++;
+    else found.push([place, place + 1]);
+  });
+  return found;
+}
+
 /** Exponential moving average without the bias of its start (as Adam does it); `weight` 0 changes nothing. */
 export function smoothed(values: number[], weight: number): number[] {
   let sum = 0;
   let total = 0;
   return values.map((value) => {
+    if (!isThere(value)) return value; // gaps stay
     sum = sum * weight + value * (1 - weight);
     total = total * weight + (1 - weight);
     return sum / total;

@@ -34,7 +34,7 @@ export function keepAsking(ask: () => Promise<void>, pause = 1500): () => void {
 export const ATEND: readonly JobState[] = ["done", "failed", "stopped", "paused"];
 
 export const stateName = (state: JobState): string =>
-  ({ queued: t("queued"), running: t("running"), paused: t("paused"), stopped: t("stopped"), done: t("done"), failed: t("failed") })[state];
+  ({ held: t("held"), queued: t("queued"), running: t("running"), paused: t("paused"), stopped: t("stopped"), done: t("done"), failed: t("failed") })[state];
 
 /** One's own trainings that have come to an end since `before`. */
 export const ended = (before: ReadonlyMap<number, JobState>, now: readonly Job[]): Job[] =>
@@ -72,7 +72,3 @@ export function soFar(curves: Record<string, { acc: number[]; loss: number[] }>)
     ],
   };
 }
-
-/** Why nothing new is heard, from the status of the answer. */
-export const awayBecause = (status: string): string =>
-  status === "401" || status === "403" ? t("You are logged out, or may not see this any more. Log in again.") : t("The site does not answer; this page keeps trying.");

@@ -1,8 +1,8 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import check from "../../../../utils/forecast/sky.json";
 import { heat, Judge, Refused, verdict, type DeviceModel } from "../src/device/judge";
 import { staleOrientation, withoutStaleOrientation } from "../src/device/orientation";
-import { resize, SIDE, squareOf } from "../src/device/pixels";
+import { resize, SIDE, squareOf, turned } from "../src/device/pixels";
 import { statistics, strangeness } from "../src/device/sky";
 import said from "./device.json"; // written by python3 -m tests.forecast.fixture
 
@@ -47,6 +47,21 @@ describe.each(said.pictures)("the picture $name", (picture) => {
     const found = await heat(rule(square), square, (squares) => Promise.resolve(squares.map(rule)));
     expect(found.map((row) => row.length)).toEqual([7, 7, 7, 7, 7, 7, 7]);
     found.flat().forEach((value, at) => expect(value).toBeCloseTo(picture.heat.flat()[at]!, 3));
+  });
+});
+
+describe("a turned square", () => {
+  const square = Float32Array.from({ length: 3 * AREA }, (_, at) => at);
+  it("has on its right what was above", () => {
+    const [first, above] = [SIDE - 1, SIDE * 2 + SIDE - 1];
+    expect(turned(square, 1)[first]).toBe(square[0]); // the left upper corner is the right upper one
+    expect(turned(square, 1)[above]).toBe(square[2]);
+    expect(turned(square, 2)[0]).toBe(square[AREA - 1]);
+    expect(turned(square, 3)[AREA + (SIDE - 1) * SIDE]).toBe(square[AREA]); // in every colour
+  });
+  it("is itself after four quarters", () => {
+    expect(turned(square, 0)).toBe(square);
+    expect(turned(turned(square, 3), 1)).toEqual(square);
   });
 });
 
@@ -112,6 +127,10 @@ describe("a model on the device", () => {
   afterEach(() => {
     vi.unstubAllGlobals();
     vi.restoreAllMocks();
+  });
+
+  beforeEach(() => {
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response(new Uint8Array(8))));
   });
 
   it("is asked in its own size, for the photo and then for its covered copies", async () => {

@@ -14,6 +14,11 @@ describe("runs in training", () => {
     expect(progress(runs.conf_t!)).toEqual({ done: 0.5, accuracy: 0.5 });
     expect(meanCurve(runs.conf_t!)).toEqual([0.4, 0.6, 0.7]);
   });
+  it("are called as people call them", () => {
+    const runs: Record<string, LiveRun> = {};
+    apply(runs, news({ run: "run-1", title: "晴天实验-1" }));
+    expect(runs["run-1"]?.title).toBe("晴天实验-1");
+  });
   it("go when they have ended", () => {
     const runs: Record<string, LiveRun> = {};
     apply(runs, news({ acc: [0.5], loss: [1] }));

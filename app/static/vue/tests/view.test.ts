@@ -67,6 +67,13 @@ describe("the table", () => {
     expect(names(shown(runs, { ...PLAIN, search: "lr=0.1 GROUP" }))).toEqual(["conf_b"]);
     expect(names(shown(runs, { ...PLAIN, search: "readable" }))).toEqual(["conf_x"]);
   });
+  it("finds and sorts runs by what people call them", () => {
+    const called = [run("run-1", { title: "晴天实验-1" }), run("run-2", { title: "Ärger & Wolken-2" }), run("run-3", { title: "☁ 第三次-3" })];
+    for (const [search, name] of [["晴天", "run-1"], ["ärger wolken", "run-2"], ["☁", "run-3"], ["run-2", "run-2"]] as const) {
+      expect(names(shown(called, { ...PLAIN, search }))).toEqual([name]);
+    }
+    expect(names(shown(called, PLAIN)).at(-1)).toBe("run-1");
+  });
   it("groups by a key and names what differs", () => {
     expect(grouped(runs.slice(0, 3), "norm").map(([value, members]) => [value, members.length])).toEqual([["group", 2], ["batch", 1]]);
     expect(differingKeys(runs)).toEqual(["lr", "norm"]);
@@ -85,6 +92,36 @@ describe("a panel", () => {
     expect(panel("accuracy", [run("conf_a")], curves, { ...PLAIN, band: false })).toHaveLength(1);
     const traces = panel("accuracy", [run("conf_a")], curves, { ...PLAIN, smooth: 0.5 });
     expect(traces.map((trace) => trace.y)).toEqual([[0.6, 0.8, 0.7, 0.4], [0.5, 0.75], smoothed([0.5, 0.75], 0.5)]);
+  });
+  const series = (mean: (number | null)[]) => ({ name: "accuracy", mean, p10: mean.map((v) => v && v - 0.125), p90: mean.map((v) => v && v + 0.125) });
+  const drawn = (mean: (number | null)[], more: Partial<View> = {}) =>
+    panel("accuracy", [run("conf_a")], new Map([["conf_a", { costs: { round: mean.map((_, at) => at + 1) }, series: [series(mean)] } as never]]), { ...PLAIN, ...more });
+  it("shows a single point, with its spread", () => {
+    for (const more of [{}, { smooth: 0.6 }, { logX: true }]) {
+      const trace = drawn([0.75], more).at(-1)!;
+      expect(trace.mode).toBe("lines+markers");
+      expect((trace.y as number[])[0]).toBeCloseTo(0.75);
+      expect(trace).toMatchObject({ marker: { size: [9] }, error_y: { array: [0.125], arrayminus: [0.125] } });
+    }
+    expect(drawn([0.75], { band: false }).at(-1)).not.toHaveProperty("error_y");
+  });
+  it("shows points between gaps, and no others", () => {
+    const [band, trace] = drawn([0.5, null, 0.75, NaN, 0.5, 0.25]);
+    expect(trace).toMatchObject({ mode: "lines+markers", marker: { size: [9, 0, 9, 0, 0, 0] } });
+    expect(band?.x).toEqual([1, 1, null, 3, 3, null, 5, 6, 6, 5]);
+    expect(band?.y).toEqual([0.625, 0.375, null, 0.875, 0.625, null, 0.625, 0.375, 0.125, 0.375]);
+    expect(drawn([0.5, 0.75]).at(-1)?.mode).toBe("lines");
+    expect(drawn([null, null]).at(-1)?.mode).toBe("lines");
+  });
+  it("goes on smoothing behind a gap", () => {
+    const values = smoothed([0.5, null as never, 0.5], 0.9);
+    expect(values[1]).toBeNull();
+    expect(values[2]).toBeCloseTo(0.5);
+  });
+  it("has a colour for each theme", () => {
+    const one = run("conf_a", { colour: "#111111", colour_dark: "#eeeeee" });
+    const colours = [false, true].map((dark) => (panel("accuracy", [one], curves, PLAIN, dark).at(-1)?.line as { color: string }).color);
+    expect(colours).toEqual(["#111111", "#eeeeee"]);
   });
   it("leaves out runs that do not have the series", () => {
     expect(panel("epsilon", [run("conf_a")], curves, PLAIN)).toEqual([]);

@@ -55,13 +55,13 @@ function photoForm(file: File): FormData {
 }
 
 export const getModels = (): Promise<{ models: Model[]; sky: Sky }> => get("/forecast/models");
-export const postForecast = async (file: File, asked: { model: string; compare: boolean; place: boolean }): Promise<Judged> => {
-  const query = new URLSearchParams({ model: asked.model, explain: "true", compare: `${asked.compare}`, place: `${asked.place}` });
+export const postForecast = async (file: File, asked: { model: string; turn: number; compare: boolean; place: boolean }): Promise<Judged> => {
+  const query = new URLSearchParams({ model: asked.model, turn: `${asked.turn}`, explain: "true", compare: `${asked.compare}`, place: `${asked.place}` });
   const [judged] = (await change<{ forecasts: Judged[] }>("POST", `/forecast?${query}`, photoForm(file))).forecasts;
   return judged!;
 };
 export const getHistory = async (): Promise<Kept[]> => (await get<{ forecasts: Kept[] }>("/forecasts")).forecasts;
-export const keepForecast = (file: File, model: string): Promise<Kept> => change("POST", `/forecasts?model=${model}`, photoForm(file));
+export const keepForecast = (file: File, model: string, turn: number): Promise<Kept> => change("POST", `/forecasts?model=${model}&turn=${turn}`, photoForm(file));
 export const correctForecast = (id: number, correction: Kept["correction"]): Promise<Kept> => change("PUT", `/forecasts/${id}`, { correction });
 export const forgetForecast = (id: number): Promise<unknown> => change("DELETE", `/forecasts/${id}`);
 

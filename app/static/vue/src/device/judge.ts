@@ -1,8 +1,9 @@
 // A photo judged on the device as utils/forecast/predictor.py judges it on the server; the photo goes nowhere.
 import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import type { InferenceSession, TypedTensor } from "onnxruntime-web/wasm";
+import { patiently } from "../api";
 import { withoutStaleOrientation } from "./orientation";
-import { resize, SIDE, squareOf } from "./pixels";
+import { resize, SIDE, squareOf, turned } from "./pixels";
 import { lightOf, mean, strangeness, type SkyCheck } from "./sky";
 
 export type { SkyCheck };
@@ -105,13 +106,15 @@ export class Judge {
   static async load(model: DeviceModel, check: SkyCheck): Promise<Judge> {
     const runtime = await import("onnxruntime-web/wasm");
     Object.assign(runtime.env.wasm, { wasmPaths: { wasm }, numThreads: 1, proxy: false });
-    const session = await runtime.InferenceSession.create(model.onnx, { executionProviders: ["wasm"] });
+    const answer = await patiently(model.onnx);
+    if (!answer.ok) throw new Error(`${model.onnx}: ${answer.status}`);
+    const session = await runtime.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), { executionProviders: ["wasm"] });
     return new Judge(model, check, session, (pixels, dims) => new runtime.Tensor("float32", pixels, dims));
   }
 
-  /** Raises Refused. */
-  async judge(file: Blob): Promise<{ verdict: Verdict; heat: number[][] }> {
-    const square = await squareIn(file);
+  /** What the photo shows when it is turned by so many quarters, clockwise. Raises Refused. */
+  async judge(file: Blob, turns = 0): Promise<{ verdict: Verdict; heat: number[][] }> {
+    const square = turned(await squareIn(file), turns);
     const [margin] = (await this.margins([square])) as [number];
     return {
       verdict: verdict(margin, square, this.model, this.check),

@@ -23,6 +23,20 @@ export function squareOf({ data, width, height }: Picture): Float32Array {
   return square;
 }
 
+/** A planar square 3 × SIDE × SIDE, turned by so many quarters, clockwise. */
+export function turned(square: Float32Array, turns: number): Float32Array {
+  if (!turns) return square;
+  const once = new Float32Array(square.length);
+  for (let colour = 0; colour < 3; colour++) {
+    for (let row = 0; row < SIDE; row++) {
+      for (let column = 0; column < SIDE; column++) {
+        once[(colour * SIDE + column) * SIDE + SIDE - 1 - row] = square[(colour * SIDE + row) * SIDE + column]!;
+      }
+    }
+  }
+  return turned(once, turns - 1);
+}
+
 /** A planar square 3 × `from` × `from` at 3 × `to` × `to`. */
 export function resize(square: Float32Array, from: number, to: number): Float32Array {
   const resized = new Float32Array(3 * to * to);
