@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 NICE = 5
+_PIPE = 1 << 20  # bytes, where the system lets one choose: a photo in few turns instead of many
 _ROOT = Path(__file__).resolve().parent.parent
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -79,7 +80,7 @@ class Apart:
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "utils.apart", *self._arguments], cwd=_ROOT, env={**os.environ, **_ONE_THREAD},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, pipesize=_PIPE,
         )  # fmt: skip
 
     def _ask(self, child: subprocess.Popen[bytes], raw: bytes, options: dict[str, Any]) -> dict[str, Any]:

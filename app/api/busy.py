@@ -1,6 +1,7 @@
-"""Slow work has places, and nobody waits long for one: who finds none within a second is told to come back (503).
+"""Slow work has places, and nobody waits long for one: who finds none is told to come back (503).
 
-No kind of slow work holds more than a third of the server's threads, so that the pages stay quick beside all of it.
+No kind of slow work holds more than a third of the server's threads, those that wait included, so that the pages stay
+quick beside all of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Lock(Protocol):
 
 
 def third(app: Flask) -> threading.BoundedSemaphore:
-    """Places for one kind of slow work."""
+    """Places for one kind of slow work; nobody waits for one of these, as waiting holds a thread too."""
     return threading.BoundedSemaphore(max(1, app.config["THREADS"] // 3))
 
 
@@ -45,10 +46,15 @@ def wait_for(lock: Lock) -> None:
         come_back()
 
 
+def _enter(lock: Lock) -> None:
+    if not lock.acquire(blocking=False):
+        come_back()
+
+
 @contextmanager
-def place(lock: Lock) -> Iterator[None]:
-    """Hold `lock` within the block; 503 where it cannot be had soon."""
-    wait_for(lock)
+def place(lock: Lock, waiting: bool = False) -> Iterator[None]:
+    """Hold `lock` within the block; 503 where it cannot be had at once or, with `waiting`, soon."""
+    (wait_for if waiting else _enter)(lock)
     try:
         yield
     finally:
@@ -56,8 +62,8 @@ def place(lock: Lock) -> Iterator[None]:
 
 
 def hold(lock: Lock) -> None:
-    """Hold `lock` until this request is over; 503 where it cannot be had soon."""
-    wait_for(lock)
+    """Hold `lock` until this request is over; 503 where it cannot be had at once."""
+    _enter(lock)
     g.setdefault("held", []).append(lock)
 
 

@@ -116,7 +116,7 @@ def keep(asked: dict[str, Any]) -> dict[str, Any]:
     predictor = _predictor(forecasters().names(), asked["model"])
     try:
         seen = look(photos[0], keep=True, turn=asked["turn"])
-        with place(forecasters().places):
+        with place(forecasters().places, waiting=True):
             said = predictor.judge(square_in(seen))
     except Refused as reason:
         refuse(*fault(reason))
@@ -175,7 +175,7 @@ def _entry(
     try:
         seen = look(photo, place=asked["place"], turn=asked["turn"])
         square, night = square_in(seen), seen.get("night")
-        with place(forecasters().places):
+        with place(forecasters().places, waiting=True):
             entry["forecast"] = _said(asked["model"], predictor, square, night)
             if asked["compare"]:
                 others = ((role, forecasters().predictor(name)) for role, name in names.items())

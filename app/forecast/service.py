@@ -65,7 +65,7 @@ class Forecasters:
         try:
             model = (self.library.result(name) or {}).get("model") or {}
             key = (name, str(model.get("sha256", "")))
-            with place(self._lock):
+            with place(self._lock, waiting=True):
                 if key not in self._open:
                     torch.set_num_threads(1)
                     self._open[key] = Predictor.load(self.library.folder, name)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from app.frontend import FOLDER
 from app.vite import DIST
 from tests.conftest import ROOT
 from tests.test_parts import DROPPED
@@ -103,6 +104,30 @@ def page_of(chromium, address):
     for context in contexts:
         context.close()
     assert not faults, faults
+
+
+@pytest.fixture
+def open_page(chromium, address):
+    """Makes a page whose console may tell of what is refused and cannot be reached: these tests bring it about."""
+    contexts = []
+
+    def make(**settings):
+        contexts.append(chromium.new_context(base_url=address, **{"locale": "en-US", **settings}))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def violations(page):
+    """What axe finds against the page as it is."""
+    page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    return page.evaluate(
+        "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
+    )
 
 
 def _is_foreign(url, address):

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.e2e.conftest import violations
 from tests.e2e.test_forecast import ANSWER, PHONE, sky, upload
-from tests.e2e.test_nothing_lost import _visitor, open_page  # noqa: F401
+from tests.e2e.test_nothing_lost import _visitor
 from tests.e2e.test_trainings import _until
 from utils.forecast.pixels import turned
 from utils.forecast.predictor import Predictor, read_photo
@@ -72,7 +73,7 @@ def test_folders_and_files_are_dropped_together_and_an_empty_folder_says_so(page
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_what_happens_to_files_after_they_were_chosen_costs_only_these(open_page, tmp_path):  # noqa: F811
+def test_what_happens_to_files_after_they_were_chosen_costs_only_these(open_page, tmp_path):
     page = open_page()
     files = [tmp_path / f"sky{number}.jpg" for number in range(4)]
     for number, file in enumerate(files):
@@ -95,12 +96,12 @@ def test_what_happens_to_files_after_they_were_chosen_costs_only_these(open_page
         assert "changed, moved or deleted" in text
     files[2].write_bytes(before)
     os.utime(files[2], ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    page.get_by_role("button", name="Try sky2.jpg again").click()
+    page.get_by_role("button", name="Try again: sky2.jpg").click()
     expect(page.locator(".verdict")).to_have_count(3)
     expect(faults).to_have_count(1)
 
 
-def test_a_photo_that_did_not_get_through_is_tried_again_by_itself(open_page):  # noqa: F811
+def test_a_photo_that_did_not_get_through_is_tried_again_by_itself(open_page):
     page = open_page()
     page.goto("/forecast")
     page.get_by_label("Choose photos").set_input_files(upload(1))
@@ -110,14 +111,15 @@ def test_a_photo_that_did_not_get_through_is_tried_again_by_itself(open_page):  
     expect(page.locator(".answer .alert")).to_have_count(2)
     expect(page.locator(".answer .alert").first).to_contain_text("The site cannot be reached.")
     page.context.set_offline(False)
-    page.get_by_role("button", name="Try sky2.jpg again").click()
+    page.get_by_role("button", name="Try again: sky2.jpg").click()
     expect(page.locator(".verdict")).to_have_count(2)
-    page.get_by_role("button", name="Try sky3.jpg again").click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Try again: sky3.jpg").click()
     expect(page.locator(".answer .alert")).to_contain_text("not a picture in a format known here")
     expect(page.locator(".verdict")).to_have_count(2)
 
 
-def test_a_page_that_could_not_learn_what_to_ask_learns_it_later(open_page):  # noqa: F811
+def test_a_page_that_could_not_learn_what_to_ask_learns_it_later(open_page):
     page = open_page()
     page.route("**/api/v1/forecast/models", lambda route: route.abort())
     page.goto("/forecast")
@@ -132,7 +134,7 @@ def test_a_page_that_could_not_learn_what_to_ask_learns_it_later(open_page):  # 
 
 
 @pytest.mark.parametrize("what", ["model", "compare", "turn"])
-def test_the_old_answer_stays_until_the_new_one_is_there(open_page, what):  # noqa: F811
+def test_the_old_answer_stays_until_the_new_one_is_there(open_page, what):
     page = open_page()
     page.goto("/forecast")
     page.get_by_label("Choose photos").set_input_files(upload(1))
@@ -144,7 +146,7 @@ def test_the_old_answer_stays_until_the_new_one_is_there(open_page, what):  # no
     change = {
         "model": lambda: page.get_by_label("Who answers").select_option("alone"),
         "compare": lambda: page.get_by_label("Ask all models").click(),
-        "turn": lambda: card.get_by_role("button", name="Turn sky1.jpg to the right").click(),
+        "turn": lambda: card.get_by_role("button", name="Turn right: sky1.jpg").click(),
     }[what]
     change()
     expect(card.get_by_text("Looking…")).to_be_visible()
@@ -154,7 +156,7 @@ def test_the_old_answer_stays_until_the_new_one_is_there(open_page, what):  # no
     held.pop().abort()
     expect(card.get_by_role("alert")).to_contain_text("The site cannot be reached.")
     expect(card.locator(".verdict + p")).to_have_text(before)
-    card.get_by_role("button", name="Try sky1.jpg again").click()
+    card.get_by_role("button", name="Try again: sky1.jpg").click()
     expect(card.get_by_text("Looking…")).to_be_visible()
     _until(page, lambda: held)
     with page.expect_response("**/api/v1/forecast?*") as answer:
@@ -195,7 +197,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_and_judged_so(page_of, cache, h
         expect(card).to_have_attribute("aria-busy", "false")
         told = re.match(r"(\d+) % sunny", card.locator(".verdict + p").inner_text())
         assert abs(int(told[1]) - 100 * said.probability) <= 1, (turn, said)
-        button = card.get_by_role("button", name=f"Turn p.png to the {'left' if turn == 270 else 'right'}")
+        button = card.get_by_role("button", name=f"Turn {'left' if turn == 270 else 'right'}: p.png")
         button.focus()
         page.keyboard.press("Enter")
     assert len(seen) > 1, "turning makes a difference to this photo"
@@ -206,7 +208,7 @@ def _matrix(turn):
             180: re.compile(r"matrix\(-1, "), 270: re.compile(r"matrix\(.*, -1, 1, ")}[turn]  # fmt: skip
 
 
-def test_what_is_kept_is_what_was_judged(open_page):  # noqa: F811
+def test_what_is_kept_is_what_was_judged(open_page):
     page = open_page()
     _visitor(page)
     page.goto("/forecast")
@@ -215,7 +217,7 @@ def test_what_is_kept_is_what_was_judged(open_page):  # noqa: F811
     )
     card = page.locator(".answer")
     expect(card.locator(".verdict")).to_be_visible()
-    card.get_by_role("button", name="Turn p.png to the right").click()
+    card.get_by_role("button", name="Turn right: p.png").click()
     expect(card).to_have_attribute("aria-busy", "false")
     with page.expect_response("**/api/v1/forecasts?*") as answer:
         card.get_by_role("button", name="Keep in my history").click()

@@ -6,7 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.test_conf_page import _researcher
-from tests.e2e.test_nothing_lost import open_page  # noqa: F401
 from tests.e2e.test_trainings import _describe, _state, _until
 
 expect.set_options(timeout=60_000)
@@ -49,7 +48,7 @@ def test_a_training_of_one_round_is_shown_and_found_by_its_name(page_of):
     expect(page.get_by_label("Start from").locator("option:checked")).to_have_text(f"晴天实验-{number}")
 
 
-def test_a_comparison_stays_until_the_next_is_there(open_page):  # noqa: F811
+def test_a_comparison_stays_until_the_next_is_there(open_page):
     page = open_page()
     page.goto("/home?pair=conf_f10,conf_alone")
     told = page.locator("#pair ~ p strong")
@@ -74,7 +73,7 @@ def test_a_comparison_stays_until_the_next_is_there(open_page):  # noqa: F811
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["refused", "unreachable"])
-def test_what_a_conf_leads_to_stays_while_another_is_typed(open_page, fails):  # noqa: F811
+def test_what_a_conf_leads_to_stays_while_another_is_typed(open_page, fails):
     page = open_page()
     _researcher(page)
     page.goto("/confs/new")
@@ -94,7 +93,19 @@ def test_what_a_conf_leads_to_stays_while_another_is_typed(open_page, fails):  #
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_runs_that_could_not_be_fetched_are_fetched_again(open_page):  # noqa: F811
+def test_charts_that_could_not_be_drawn_are_drawn_later(open_page):
+    page = open_page()
+    page.route("**/*plotly*", lambda route: route.abort())
+    page.goto("/runs/conf_f5")
+    expect(page.get_by_role("alert")).to_have_count(2)
+    page.unroute("**/*plotly*")
+    for _ in range(2):
+        page.get_by_role("button", name="Try again").first.click()
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_runs_that_could_not_be_fetched_are_fetched_again(open_page):
     page = open_page()
     page.route("**/api/v1/runs", lambda route: route.fulfill(status=503, body=""))
     page.goto("/home")

@@ -1,7 +1,7 @@
 // Plotly's basic bundle, which needs no eval, as the page's policy demands; only pages with charts fetch it.
 // It stays the plain script it comes as: bundled as a module it takes twice as long to start.
 import address from "plotly.js-basic-dist-min/plotly-basic.min.js?url";
-import type { Curves, Run, Series } from "./api";
+import { unreachable, type Curves, type Run, type Series } from "./api";
 import { alone, smoothed, stretches, type View } from "./view";
 import { t } from "./texts";
 
@@ -17,15 +17,20 @@ export interface Plotly {
 let loading: Promise<Plotly> | undefined;
 
 export function loadPlotly(): Promise<Plotly> {
-  loading ??= new Promise((resolve, reject) => {
+  if (loading) return loading;
+  loading = new Promise((resolve, reject) => {
     const here = window as unknown as { Plotly?: Plotly };
     if (here.Plotly) return resolve(here.Plotly);
-    const asked = document.querySelector<HTMLScriptElement>(`script[src="${address}"]`); // by the page itself
+    // By the page itself; once that is loaded, what is not there has failed, whoever listened.
+    const asked = document.readyState === "complete" ? null : document.querySelector<HTMLScriptElement>(`script[src="${address}"]`);
     const script = asked ?? Object.assign(document.createElement("script"), { src: address });
-    script.addEventListener("load", () => (here.Plotly ? resolve(here.Plotly) : reject(new Error("Plotly"))));
-    script.addEventListener("error", () => reject(new Error("Plotly")));
-    if (!asked) document.head.append(script);
+    const end = (): void => (here.Plotly ? resolve(here.Plotly) : reject(unreachable()));
+    script.addEventListener("load", end);
+    script.addEventListener("error", end);
+    if (asked) addEventListener("load", end);
+    else document.head.append(script);
   });
+  loading.catch(() => (loading = undefined)); // the next call tries again
   return loading;
 }
 
