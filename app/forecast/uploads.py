@@ -22,7 +22,13 @@ from utils.forecast.pixels import SIDE, Pixels
 from utils.photos.cleaning import MAX_BASELINE_PIXELS, MAX_PIXELS, Refused
 
 MAX_PHOTOS, MAX_PHOTO_BYTES = 10, 25_000_000
-_CODES = {"empty file": 400, "too large": 413, "too costly": 413, "not a picture": 415}  # others 422
+_CODES = {
+    "empty file": 400,
+    "too large": 413,
+    "too costly": 413,
+    "too many scans": 413,
+    "not a picture": 415,
+}  # others 422
 _OVERRUN = 500  # megapixels that a photo counts which took all it may
 
 
@@ -99,13 +105,15 @@ def _spend(what: str, amount: int, told: bool = True) -> None:
 
 def fault(refused: Refused) -> tuple[int, str]:
     """Status and sentence for a photo that is not judged."""
+    costly = _("This picture would take too long to read. Save it as a plain JPEG and send that.")
     texts = {
         "empty file": _("This file is empty."),
         "too large": _(
             "This photo is too large: at most 25 MB and %(pixels)s million pixels (%(baseline)s for a plain JPEG).",
             pixels=MAX_PIXELS // 10**6, baseline=MAX_BASELINE_PIXELS // 10**6,
         ),
-        "too costly": _("This picture would take too long to read. Save it as a plain JPEG and send that."),
+        "too costly": costly,
+        "too many scans": costly,
         "too small": _("This photo is too small: at least 64 pixels a side."),
         "not a picture": _(
             "This is not a picture in a format known here (JPEG, HEIC, PNG, WebP, TIFF, BMP, GIF)."

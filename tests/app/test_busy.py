@@ -11,6 +11,7 @@ from app.api import busy, documents
 from app.forecast import uploads
 from tests.app.conftest import whole_result
 from tests.app.test_forecast import PHOTO, cache, send  # noqa: F401  # with models that answer
+from tests.photos.test_cleaning import with_scans
 from utils.results import read_result, result_path, write_result
 
 
@@ -128,6 +129,8 @@ def test_megapixels_count_and_what_took_all_it_may_counts_most(limited, browse, 
     limited.config["MEGAPIXELS"] = 2  # a photo of 0.04 counts as one
     assert [send(browse(), PHOTO).status_code for _ in range(4)] == [200, 200, 200, 429]
     limited.config["MEGAPIXELS"] = 400
+    assert {send(browse("user"), with_scans(1200, 2000)).status_code for _ in range(3)} == {413}
+    assert send(browse("user"), PHOTO).status_code == 200  # what was refused unread costs nothing
 
     def overrun(*_, **__):
         raise uploads.Overrun

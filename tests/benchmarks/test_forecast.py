@@ -145,7 +145,7 @@ def _deep():
 def test_hostile_uploads_do_not_stop_the_site(tmp_path):
     """/home's data while 16 hostile and 16 ordinary uploads are under way all the time, against what it takes alone.
 
-    Who is told to come back does so after a second: work is bought here, the line is not flooded, which is nginx's matter.
+    Who is told to come back does so after a second: work is bought here; floods are a matter for nginx.
     """
     hostile = (_of_many_scans(), _as_many_as_may_be(), _deep())
     photo, statuses = _photo(), Counter()

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from utils.forecast.pixels import ENOUGH, square_of, turned
-from utils.photos.cleaning import Refused, decode, megapixels
+from utils.photos.cleaning import UNDECODED, Refused, decode, megapixels
 
 _NIGHT = -6.0  # degrees of the sun below the horizon: the end of civil twilight
 _KEPT = 640
@@ -17,16 +17,18 @@ _TURNS = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: 
 
 
 def look(raw: bytes, place: bool = False, keep: bool = False, turn: int = 0) -> dict[str, Any]:
-    """The square that is judged, float32 of shape (3, SIDE, SIDE), as bytes, or why there is none; and its megapixels.
+    """The square that is judged, float32 of shape (3, SIDE, SIDE), as bytes, or why there is none; and how many
+    megapixels were decoded for it.
 
     With `place` whether it was night where the file says it was taken, with `keep` a small JPEG for the history. All is
     turned clockwise by `turn` degrees.
     """
-    found: dict[str, Any] = {"megapixels": megapixels(raw)}
     try:
         image = decode(raw, at_least=_KEPT if keep else ENOUGH)
     except Refused as refused:
-        return {**found, "refused": [refused.reason, refused.detail]}
+        cost = 0.0 if refused.reason in UNDECODED else megapixels(raw)
+        return {"megapixels": cost, "refused": [refused.reason, refused.detail]}
+    found: dict[str, Any] = {"megapixels": megapixels(raw)}
     found["square"] = turned(square_of(image), turn).tobytes()
     if place:
         found["night"] = is_night(raw)

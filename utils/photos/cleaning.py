@@ -32,6 +32,9 @@ MAX_SCANS = 100
 """Of a JPEG: each costs a walk over the whole picture. Real photos have at most 12."""
 
 MAX_BYTES = 100_000_000
+UNDECODED = ("empty file", "too large", "too small", "too many scans", "not a picture")
+"""Reasons for which a file is refused before anything is decoded."""
+
 Image.MAX_IMAGE_PIXELS = MAX_BASELINE_PIXELS // 2  # Pillow refuses what has more than twice as many
 
 MIN_COLOURS = 32
@@ -103,7 +106,7 @@ def decode(data: bytes, at_least: int = 0) -> Image.Image:
         if is_jpeg and (width * height > MAX_PIXELS or _may_have_many_scans(data)):
             scans, is_baseline = _scans(data)
             if scans > MAX_SCANS:
-                raise Refused("too costly", f"{scans} scans, at most {MAX_SCANS}")
+                raise Refused("too many scans", f"{scans}, at most {MAX_SCANS}")
         most = MAX_BASELINE_PIXELS if is_baseline else MAX_PIXELS
         if width * height > most:
             raise Refused("too large", f"{width} x {height}, at most {most} pixels")
