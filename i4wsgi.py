@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--demo", action="store_true", help="try it out: demo accounts, this machine only")
     parser.add_argument("--port", type=_between(1, 65535), default=5000, help="default 5000")
     parser.add_argument(
-        "--threads", type=_between(1, 1000), default=16, help="requests at a time (default 16)"
+        "--threads", type=_between(1, 1000), default=24, help="requests at a time (default 24)"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the site (the default)")

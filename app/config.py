@@ -124,7 +124,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_pre_ping": True},
         "BABEL_DEFAULT_LOCALE": "en",
         "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parent / "translations"),
-        "THREADS": 16,  # requests at a time
+        "THREADS": 24,  # requests at a time; a third of them is more than one browser asks for at once
         "PHOTOS": _count(environ, "SKYFED_PHOTOS", 120, "photos a visitor may send in a minute"),
         "MEGAPIXELS": _count(environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded"),
         "LANGUAGES": {"en": "English", "zh": "中文"},

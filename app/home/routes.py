@@ -9,6 +9,7 @@ from app.home.sentences import sentence
 from app.language import messages
 from app.runs.service import library
 from utils.results import ResultError
+from utils.studies import first
 
 blueprint = Blueprint("home", __name__)
 
@@ -42,8 +43,18 @@ def run(name: str) -> tuple[str, int] | str:
 
 @blueprint.get("/why")
 def why() -> str:
-    """Federated against centralized, explained to a student."""
-    return render_template("home/why.html")
+    """Federated against centralized, explained to a student with this site's own numbers."""
+    story, study = library().story(), first()
+    federated, everything = (study.by_role(role).run for role in ("federated", "everything"))
+    sent = {one["name"]: one["bytes"] / 1e6 for one in library().summaries() if "error" not in one}
+    return render_template(
+        "home/why.html",
+        marks=story["marks"],
+        facts=[sentence(one) for one in story["facts"]
+               if federated in (one["a"], one["b"]) and one["verdict"] != "untested"],
+        megabytes={"federated": f"{sent[federated]:,.0f}", "central": f"{sent[everything]:,.0f}"}
+        if {federated, everything} <= sent.keys() else {},
+    )  # fmt: skip
 
 
 @blueprint.get("/messages.json")

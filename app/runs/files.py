@@ -94,7 +94,7 @@ def convert(cache: Path, name: str, made: Path) -> bool:
     try:
         subprocess.run(
             [sys.executable, "-m", "utils.nets.stored", *arguments], cwd=ROOT, check=True, timeout=_PATIENCE,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return False

@@ -13,7 +13,7 @@ from flask import Flask
 from app.jobs.supervisor import keep_alive
 
 _LOG_BYTES, _LOGS_KEPT = 5_000_000, 5
-_WARM_SECONDS = 10.0  # who opens the page at once then finds it ready; after that it comes when it comes
+_WARM_SECONDS = 30.0  # who opens the page at once then finds it ready; after that it comes when it comes
 
 
 def serve(app: Flask, port: int, threads: int) -> int:

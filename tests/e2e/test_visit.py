@@ -155,3 +155,25 @@ def test_axe_finds_no_violation(page_of, path, scheme):
         "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
     )
     assert found == []
+
+
+@pytest.mark.parametrize("still", ["asked for in the system", "asked for here", None])
+def test_the_picture_of_a_round_moves_unless_one_would_rather_not(page_of, still):
+    page = page_of(reduced_motion="reduce" if still == "asked for in the system" else "no-preference")
+    page.goto("/why")
+    picture = page.get_by_role("img", name="A round")
+    expect(picture).to_be_visible()
+    stop = page.get_by_label("Stand still")
+    if still == "asked for in the system":
+        expect(stop).to_be_hidden()
+    elif still:
+        stop.focus()
+        page.keyboard.press("Space")
+    moving = "() => [...document.querySelectorAll('.round *')].some(e => getComputedStyle(e).animationName !== 'none')"
+    assert page.evaluate(moving) is (still is None)
+    box = picture.locator(".model").first.bounding_box()
+    page.wait_for_timeout(2000)
+    moved = picture.locator(".model").first.bounding_box() != box
+    assert moved is (still is None)
+    expect(page.get_by_text("What it does not protect")).to_be_visible()
+    expect(page.locator("article")).to_contain_text(re.compile(r"[\d,]+ MB in a training of ten owners"))
