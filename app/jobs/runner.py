@@ -22,10 +22,8 @@ from app.config import ROOT
 from app.extensions import db
 from app.jobs import service
 from app.models import Job
-from app.runs.files import convert, place_of
 from utils.files import atomic_write
 from utils.report import STATUS, write_log
-from utils.results import ResultError, read_result, result_path
 
 NICE = 10
 _LOOK_SECONDS, _BEAT_SECONDS = 0.25, 1.0
@@ -61,19 +59,7 @@ def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
             elif status == 130:
                 write_log(folder, "info", "halted; the round that had begun will be done again")
         _persistently(lambda: service.settle(number, claim, status, said))
-        if status == 0:
-            _hand_on(app, number)
         _persistently(lambda: service.forget_deleted(job))
-
-
-def _hand_on(app: Flask, number: int) -> None:
-    """Convert the models it made for other programs and visitors' devices."""
-    cache, folder = Path(app.config["CACHE"]), Path(app.config["INSTANCE"]) / "onnx"
-    for name in (service.status_of(number) or {}).get("runs") or []:
-        with suppress(ResultError):
-            made = place_of(folder, read_result(result_path(cache, name)))
-            if made and not made.is_file():
-                convert(cache, name, made)
 
 
 def _training(app: Flask, job: Job, folder: Path) -> list[object]:

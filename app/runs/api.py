@@ -106,7 +106,7 @@ def run_model(name: str) -> Response:
 def run_onnx(name: str) -> Response:
     """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes.
 
-    It is converted when its training ends; of another, when somebody asks who is logged in.
+    Those of the forecast are converted by the site, others when somebody asks who is logged in.
     """
     models: ModelFiles = current_app.extensions["models"]
     result, known = found(name), current_user.is_authenticated
