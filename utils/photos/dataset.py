@@ -286,7 +286,7 @@ def build(
     if any((row.source == SIMULATED) != (source == SIMULATED) for row in old.values()):
         raise DataError(f"{folder}: simulated and real photos never mix in one set; choose another --set")
     result = Build([])
-    with closing(Apart("utils.photos.cleaning:digest", 1)) as apart:
+    with closing(Apart("utils.photos.cleaning:digest", 1, cpu_seconds=20, seconds=120)) as apart:
         fresh = _clean_all(folder, old, source, candidates, result, apart)
     rows = old | _grouped(folder, old, fresh, source, result)
     for sha256, reason in (doubtful or {}).items():
@@ -383,7 +383,7 @@ def _cleaned(
         try:
             found = apart(data, known=known)
         except Overrun:
-            raise Refused("too costly", "more than 5 s of processor time or 1 GB") from None
+            raise Refused("too costly", "more than 20 s of processor time or 1 GB") from None
         if "refused" in found:
             raise Refused(*found["refused"])
         pixels, look = found["pixels"], np.frombuffer(found["look"], np.uint8).reshape(LOOK_SIDE, LOOK_SIDE)
