@@ -21,7 +21,7 @@ from app.api.needs import needs
 from app.api.refusals import in_ones_language
 from app.auth.service import audit
 from app.extensions import db, limiter
-from app.jobs import service
+from app.jobs import reasons, service
 from app.jobs.schemas import (
     ACTIONS,
     AfterSchema,
@@ -188,8 +188,8 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
     return {
         "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
-        "reason": _without_paths(one.reason), "run": one.run, "folds": one.folds, "seeds": one.seeds,
-        "priority": one.priority, "position": places.get(one.id),
+        "reason": reasons.in_ones_language(_without_paths(one.reason)), "run": one.run, "folds": one.folds,
+        "seeds": one.seeds, "priority": one.priority, "position": places.get(one.id),
         "created": one.created.isoformat(), "started": one.started and one.started.isoformat(),
         "ended": one.ended and one.ended.isoformat(), "seconds": one.seconds,
         **{key: status.get(key) for key in ("examples", "examples_done", "examples_per_second", "seconds_left")},

@@ -1,6 +1,7 @@
 """What the API takes and tells of trainings; that they are carried out, test_queue.py shows."""
 
 import json
+import re
 from datetime import timedelta
 from threading import Event
 
@@ -13,7 +14,7 @@ from sqlalchemy import inspect, select
 from app.auth import service as people
 from app.config import demo
 from app.extensions import db
-from app.jobs import runner, service
+from app.jobs import reasons, runner, service
 from app.models import ApiToken, AuditEntry, Job, User, hash_secret, now
 from tests.app.conftest import PASSWORD, whole_result
 from tests.app.test_confs import _ask
@@ -277,6 +278,25 @@ def test_a_giant_needs_an_admins_word(ask, site, data):
     assert small["state"] == "queued"
     assert _submit(ask, conf={**giant, "data": "nowhere"})[0]["state"] == "queued"  # it will say so itself
     assert _submit(ask, conf=giant, seeds=100, role="admin")[0]["state"] == "queued"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "would take about 77 hours; an admin has to allow that",
+        "its process was lost; goes on from the last whole round",
+        "its process was killed (signal 9), 5 times in a row; resuming goes on from the last whole round",
+        "the trainings of Ada take more than 1000 MB",
+    ],
+)
+def test_reasons_are_told_in_the_readers_language(site, said):
+    with site.test_request_context():
+        assert reasons.in_ones_language(said) == said
+    with site.test_request_context(headers={"Accept-Language": "zh"}):
+        told = reasons.in_ones_language(said)
+        assert told != said and all(number in told for number in re.findall(r"\d+", said))
+        assert reasons.in_ones_language("conf: lr: found -1") == "conf: lr: found -1"
+        assert reasons.in_ones_language(f"{said} and more") == f"{said} and more"
 
 
 def test_nothing_takes_a_delete_back(ask, site, monkeypatch):
