@@ -59,7 +59,6 @@ def models() -> dict[str, Any]:
     found = []
     for role, name in forecasters().names().items():
         if (predictor := forecasters().predictor(name)) is not None:
-            forecasters().prepare(name)
             how = predictor.calibration
             found.append({
                 "role": role, "run": name, "image_size": predictor.conf.task.keys.judged_side,
@@ -218,5 +217,5 @@ def _check_room() -> None:
 def init_app(app: Flask) -> None:
     """Bind the photos of this machine, and the models, and let photos come."""
     photos_of_runs.init_app(app)
-    app.extensions["forecasters"] = Forecasters(app.extensions["library"], app.extensions["models"])
+    app.extensions["forecasters"] = Forecasters(app.extensions["library"])
     app.config["UPLOADS"] |= {f"{blueprint.name}.{view.__name__}" for view in (forecast, keep)}

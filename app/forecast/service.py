@@ -14,7 +14,6 @@ from PIL import Image
 
 from app.api.busy import place
 from app.models import Forecast
-from app.runs.files import ModelFiles
 from app.runs.library import Library
 from utils.apart import Apart
 from utils.forecast.predictor import Predictor
@@ -30,8 +29,8 @@ _OPEN = 8
 class Forecasters:
     """The predictors of one cache folder. Safe to use from several threads."""
 
-    def __init__(self, library: Library, files: ModelFiles) -> None:
-        self.library, self.files = library, files
+    def __init__(self, library: Library) -> None:
+        self.library = library
         self._open: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
         self._lock = threading.Lock()
         self.places = threading.BoundedSemaphore(2)  # photos that are judged at a time
@@ -77,16 +76,10 @@ class Forecasters:
             logging.getLogger(__name__).warning("%s", error)
             return None
 
-    def prepare(self, name: str) -> None:
-        """Have the model of a run made ready for visitors' devices."""
-        if (result := self.library.result(name)) is not None:
-            self.files.prepare(name, result)
-
     def warm(self) -> None:
         """Load the models that answer, so that the first visitor need not wait for them."""
         for name in self.names().values():
-            if self.predictor(name):
-                self.prepare(name)
+            self.predictor(name)
 
 
 def sample(number: int) -> bytes:

@@ -106,10 +106,11 @@ def run_model(name: str) -> Response:
 def run_onnx(name: str) -> Response:
     """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes.
 
-    Those of the forecast are converted by the site, others when somebody asks who is logged in.
+    It is converted when somebody asks who is logged in; those of the forecast, a handful, when anybody does.
     """
     models: ModelFiles = current_app.extensions["models"]
-    result, known = found(name), current_user.is_authenticated
+    result = found(name)
+    known = current_user.is_authenticated or name in current_app.extensions["forecasters"].names().values()
     made = models.onnx(name, result, may_make=known)
     if made is None and result.get("model") and not known:
         g.message = _("Log in to have this model converted.")

@@ -34,9 +34,6 @@ def onnx_of(browser, name="conf_f10"):
 
 
 def test_the_model_comes_as_onnx_made_once(browse, site, shipped, monkeypatch):
-    assert (
-        browse().get("/api/v1/runs/conf_f10/model.onnx").status_code == 401
-    )  # costs seconds: not for anybody
     answer = onnx_of(browse("user"))
     assert answer.status_code == 200 and "conf_f10.onnx" in answer.headers["Content-Disposition"]
     (made,) = (site.config["INSTANCE"] / "onnx").iterdir()
@@ -46,9 +43,16 @@ def test_the_model_comes_as_onnx_made_once(browse, site, shipped, monkeypatch):
     assert onnxruntime.InferenceSession(answer.data).get_inputs()[0].name == "pixels"
 
 
-def test_the_models_of_the_forecast_are_made_for_everybody(browse, site, shipped):
+def test_only_the_models_of_the_forecast_are_converted_for_everybody(browse, site, shipped):
     assert [one["run"] for one in browse().get("/api/v1/forecast/models").json["models"]] == ["conf_f10"]
     assert onnx_of(browse()).status_code == 200
+    for suffix in ("pkl", "safetensors"):
+        shutil.copy(ROOT / "cache" / f"conf_f10.json.{suffix}", shipped / f"conf_mine.json.{suffix}")
+    result = read_result(result_path(shipped, "conf_mine"))
+    result["model"]["sha256"] = "0" * 64
+    write_result(result_path(shipped, "conf_mine"), result)
+    refused = browse().get("/api/v1/runs/conf_mine/model.onnx")  # costs seconds: not for anybody
+    assert refused.status_code == 401 and "Log in" in refused.json["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", ["other bytes", "wider", "of another kind"])
