@@ -30,6 +30,8 @@ def create_app(config: dict[str, Any]) -> Flask:
     if proxies := app.config["PROXIES"]:  # whose word is taken for who asks, and how
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]
     app.json = Provider(app)
+    # A connection for every thread, and one more where a request asks beside its own session.
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] |= {"pool_size": 2 * app.config["THREADS"]}
     db.init_app(app)
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     csrf.init_app(app)
