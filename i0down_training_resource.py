@@ -9,12 +9,13 @@ import argparse
 import csv
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.files import place
-from utils.interrupt import until_interrupted
+from utils.interrupt import end_with_standard_input, until_interrupted
 
 if TYPE_CHECKING:
     from utils.photos.sources import Candidate
@@ -27,7 +28,13 @@ _KINDS = {"simulate": "simulated"}
 def main(arguments: list[str] | None = None) -> int:
     """Run one sub-command; the exit status is 0 done, 1 failed, 2 bad arguments or data, 130 interrupted."""
     options = _parser().parse_args(arguments)
-    return until_interrupted(lambda: _gather(options), "stopped; run the same command again to go on")
+    return until_interrupted(lambda: _begin(options), "stopped; run the same command again to go on")
+
+
+def _begin(options: argparse.Namespace) -> int:
+    if options.tied:
+        end_with_standard_input()
+    return _gather(options)
 
 
 def _gather(options: argparse.Namespace) -> int:
@@ -36,6 +43,7 @@ def _gather(options: argparse.Namespace) -> int:
     from utils.photos.report import summary, write_report
     from utils.photos.sources import only_listed
     from utils.photos.sources.fetch import FetchError
+    from utils.report import Counted, write_log
 
     name = options.set or _default_set(options)
     folder = options.data / name
@@ -45,6 +53,8 @@ def _gather(options: argparse.Namespace) -> int:
             candidates = _candidates(options, folder, stack)
             if options.only:
                 candidates = only_listed(candidates, _listed(options.only, "sha256").keys())
+            if options.report:
+                candidates = Counted(candidates, options.report)
             doubtful = _listed(options.doubtful, "sha256", "reason") if options.doubtful else {}
             result = build(folder, _KINDS.get(options.source, options.source), candidates, doubtful)
             page = write_report(folder, f"Photos: {name}", result)
@@ -55,6 +65,8 @@ def _gather(options: argparse.Namespace) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     print(summary(result))
+    if options.report:
+        write_log(options.report, "info", summary(result).partition("\n")[0])
     print(f"contact sheet: {page}")
     if not any(row.file for row in result.rows):
         print(f"{PROGRAM}: no usable photo in this source", file=sys.stderr)
@@ -82,7 +94,7 @@ def _default_set(options: argparse.Namespace) -> str:
     return re.sub(r"[^a-z0-9]+", "_", options.path.resolve().stem.casefold()).strip("_")[:64] or "photos"
 
 
-def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> "list[Candidate]":
+def _candidates(options: argparse.Namespace, folder: Path, stack: ExitStack) -> "Sequence[Candidate]":
     from utils.data.examples import DataError
     from utils.photos.dataset import FETCHED
     from utils.photos.sources import archive, commons, fetch, mwd, opensky, simulated
@@ -185,6 +197,13 @@ def _source(
         type=Path,
         metavar="CSV",
         help="photos whose label is doubted (columns sha256 and reason): judged, but never trained on",
+    )
+    for_programs = parser.add_argument_group("for programs that start this one")
+    for_programs.add_argument(
+        "--report", type=Path, metavar="DIR", help="write DIR/status.json and DIR/log.jsonl while it goes on"
+    )
+    for_programs.add_argument(
+        "--tied", action="store_true", help="stop when standard input ends, as at Ctrl-C"
     )
     return parser
 

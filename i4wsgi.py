@@ -12,6 +12,7 @@ Exit status: 0 done, 1 failed while running, 2 bad arguments or settings, 130 in
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     from app.serving import is_free, serve
     from utils.parts import ConfError, check_own
 
+    for name in ("data", "cache"):
+        if folder := getattr(given, name):
+            os.environ[f"SKYFED_{name.upper()}"] = str(
+                folder.resolve()
+            )  # for the processes it starts as well
     try:
         check_own()
         app = create_app({**(demo() if given.demo else production()), "THREADS": given.threads})
@@ -62,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=_between(1, 1000), default=24, help="requests at a time (default 24)"
     )
+    for name, what in (("data", "sets"), ("cache", "results")):
+        parser.add_argument(
+            f"--{name}",
+            type=Path,
+            metavar="DIR",
+            help=f"where {what} lie (default SKYFED_{name.upper()}, else {name}/)",
+        )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="serve the site (the default)")
     admin = commands.add_parser("admin", help="make somebody an admin")

@@ -22,8 +22,8 @@ from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.extensions import babel
-from utils import parts, studies
-from utils.conf import all_keys
+from utils import studies
+from utils.conf import chinese as _of_parts
 from utils.refusal import SENTENCES
 
 HERE = Path(__file__).parent
@@ -86,19 +86,6 @@ def texts() -> set[str]:
 
 
 @cache
-def _of_parts() -> dict[str, str]:
-    """What keys and parts say of themselves, in English and, where they have it, in Chinese (`TEXTS`: of all the rest
-    they show, as the names of classes and views).
-    """
-    told = {one.field.metadata["doc"]: one.field.metadata["zh"] for one in all_keys()}
-    for family in parts.FAMILIES:
-        for name in parts.usable(family):
-            module = parts.load(family, name)
-            told |= dict([module.ABOUT]) | getattr(module, "TEXTS", {})
-            told |= {field.metadata["doc"]: field.metadata["zh"] for field in parts.declared(family, name)}
-    return told
-
-
 def _front_end() -> Iterator[str]:
     for path in sorted((HERE / "static" / "vue" / "src").rglob("*")):
         if path.suffix in (".vue", ".ts"):

@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from utils.readme import README, keys_table, render, shipped_results
+from utils.readme import CHINESE, README, keys_table, render, shipped_results
 
+BOTH = pytest.mark.parametrize(("path", "language"), [(README, "en"), (CHINESE, "zh")], ids=["en", "zh"])
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -19,14 +20,68 @@ def _commands():
     return [line.partition("#")[0].strip() for line in lines if line.strip()]
 
 
-def test_keys_and_findings_are_those_of_the_code_and_the_results():
-    text = README.read_text()
-    assert keys_table() in text
-    assert render(text, shipped_results()) == text, "run python3 -m utils.readme"
+@pytest.fixture(scope="module")
+def results():
+    """The shipped results, read once."""
+    return shipped_results()
 
 
-def test_pictures_and_files_it_names_exist():
-    text = README.read_text()
+@BOTH
+def test_keys_and_findings_are_those_of_the_code_and_the_results(path, language, results):
+    text = path.read_text(encoding="utf-8")
+    assert (keys_table() in text) == (language == "en")
+    assert render(text, results, language) == text, "run python3 -m utils.readme"
+
+
+def _shape(path):
+    """What no language changes: commands, programs, headings by level, tables, their figures and code, links."""
+    text = path.read_text(encoding="utf-8")
+    code = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    blocks = [
+        (kind, re.sub(r" +# .*", "", body) if kind == "sh" else body) for kind, body in code.findall(text)
+    ]
+    prose = code.sub("", text)
+    rows = [line for line in prose.splitlines() if line.startswith("|")]
+    return {
+        "code": blocks,
+        "headings": [line.partition(" ")[0] for line in prose.splitlines() if line.startswith("#")],
+        "cells": [row.count(" | ") for row in rows],
+        "figures": [re.findall(r"(?<=\| )[][(),.\d +%e-]+(?= \|)", row) for row in rows],
+        "names": [re.findall(r"(?<=\| )`[^`]*`(?= \|)", row) for row in rows],
+        "findings": re.findall(r"^- .*?(\[[^]]*\]).*\*\*", prose, re.MULTILINE),
+        "items": [line[:2] for line in prose.splitlines() if re.match(r"- |\d\. ", line)],
+        "links": [one for one in re.findall(r"\]\(([^)]+)\)", prose) if not one.startswith("README")],
+        "settings": sorted(set(re.findall(r"SKYFED_[A-Z_]+|--[a-z-]+", prose))),
+        "marks": re.findall(r"<!-- .* -->", prose),
+    }
+
+
+def test_both_languages_have_the_same_commands_headings_tables_and_pictures():
+    english, chinese = _shape(README), _shape(CHINESE)
+    for what in english:
+        assert english[what] == chinese[what], what
+    assert len(re.findall(r"^!\[", README.read_text(), re.MULTILINE)) == 3
+    assert "](README.zh-CN.md)" in README.read_text() and "](README.md)" in CHINESE.read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_chinese_one_is_in_chinese():
+    prose = re.sub(
+        r"```.*?```|`[^`]*`|\[[^]]*\]|\([^)]*\)|<!--.*?-->",
+        "",
+        CHINESE.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    for line in prose.splitlines():
+        words = re.findall(r"[A-Za-z]{3,}", line)
+        letters = re.findall(r"[\u4e00-\u9fff]", line)
+        assert len(words) < 4 or len(letters) > len(words) or re.fullmatch(r"\|.*\|", line), line
+
+
+@BOTH
+def test_pictures_and_files_it_names_exist(path, language):
+    text = path.read_text(encoding="utf-8")
     for name in re.findall(r"\]\(((?!http)[^)]+)\)", text) + re.findall(
         r"`((?:utils|cache|tests)/[\w./]+\.\w+)`", text
     ):

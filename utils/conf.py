@@ -333,6 +333,19 @@ def read_json(raw: bytes, where: str) -> Any:
         raise ConfError(where, "not_json", why=str(error)[:100]) from None
 
 
+def chinese() -> dict[str, str]:
+    """What keys and parts say of themselves, in English and, where they have it, in Chinese (`TEXTS`: of all the rest
+    they show, as the names of classes and views).
+    """
+    told = {one.field.metadata["doc"]: one.field.metadata["zh"] for one in all_keys()}
+    for family in parts.FAMILIES:
+        for name in parts.usable(family):
+            module = parts.load(family, name)
+            told |= dict([module.ABOUT]) | getattr(module, "TEXTS", {})
+            told |= {field.metadata["doc"]: field.metadata["zh"] for field in parts.declared(family, name)}
+    return told
+
+
 def make_conf(values: Any, where: str) -> Conf:
     """Validate the plain JSON `values`; `where` names their origin in errors. Raises ConfError."""
     if not isinstance(values, dict):

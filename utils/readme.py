@@ -1,4 +1,5 @@
-"""Writes what code and results already know: the README's conf keys, parts and findings, and the model cards in cache/.
+"""Writes what code and results already know: conf keys, parts and findings of the README in English and in Chinese, and
+the model cards in cache/.
 
     python3 -m utils.readme
 
@@ -9,22 +10,49 @@ draws the figures.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from utils import parts
 from utils.comparison import Comparison, Estimate, accuracy, answers, compare
-from utils.conf import all_keys
+from utils.conf import all_keys, chinese
 from utils.files import atomic_write
 from utils.forecast.card import expected
 from utils.model_card import model_card
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
-from utils.studies import first, left_out, study_runs, title
+from utils.studies import first, left_out, study_runs, texts, title
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
+_CELLS = {
+    "key": "键", "of": "属于", "default": "默认值", "range": "范围", "says": "含义", "family": "类别", "part": "部件",
+    "keys": "键", "required": "必填", "none": "无", "a name": "一个名称", "names of sources": "来源名称",
+    "lists of owners": "所有者的列表", "run": "运行", "what": "说明", "accuracy": "准确率", "balanced": "平衡准确率",
+    "without ambiguous photos": "不含模棱两可的照片", "passes": "遍数", "steps": "步数", "MB sent": "发送的 MB",
+    "non-IID, bits": "non-IID，比特", "trained on": "训练于", "judged on": "评判于", "scenes": "场景",
+    "balanced when trained on both": "两者都训练时的平衡准确率",
+}  # fmt: skip
+_SENTENCES = {
+    r"On the same examples and seeds, Holm-corrected over all pairs with more than one common seed:":
+        "在相同的样本和种子上，对共同种子多于一个的所有配对做 Holm 校正：",
+    r"- (.+?) against (.+?): (.*\]), (p .*?): \*\*(.*)\*\*\.": r"- \1 与 \2 相比：\3，\4：**\5**。",
+    r"- (.+?) against (.+?): (.*\]): \*\*(.*)\*\*\.": r"- \1 与 \2 相比：\3：**\4**。",
+    r"\*\*(.+) is better than (.+)\*\*": r"**\1 优于 \2**",
+    r"\*\*(.+) is worse than (.+)\*\*": r"**\1 不如 \2**",
+    r"\*\*no difference found between (.+) and (.+)\*\*": r"**未发现 \1 与 \2 的差别**",
+    r"\*\*one common seed, too few to tell (.+) from (.+)\*\*": r"**只有一个共同的种子，不足以区分 \1 与 \2**",
+    r"\*\*one common scene, too few to tell (.+) from (.+)\*\*": r"**只有一个共同的场景，不足以区分 \1 与 \2**",
+    r"so it answers (\d+%) of the photos of its own sources, (\d+%) of them rightly":
+        r"所以，对自己来源的照片，它回答其中的 \1，答对其中的 \2",
+    r"; trained without (`.*?`), it answers (\d+%) of the photos there, (\d+%) of them rightly":
+        r"；训练时没有用 \1，则回答那里照片的 \2，答对其中的 \3",
+    r" \(each fold and each scene judged by what the others taught\)\.":
+        "（每一折、每个场景都由其余部分所教的来评判）。",
+    r"part: ": "部件：", r"list of parts: ": "部件的列表：", r"none yet": "暂无",
+}  # fmt: skip
 
 
 def keys_table() -> str:
@@ -132,8 +160,18 @@ def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
     )
 
 
-def render(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The README `text` with what is made by code made anew."""
+def in_chinese(block: str) -> str:
+    """What the functions above have made, in Chinese: figures and names of code stay as they are."""
+    for english, said in sorted((texts() | chinese()).items(), key=lambda pair: -len(pair[0])):
+        if len(english) > 15:  # sentences, wherever they stand
+            block = block.replace(english, said)
+    for english, said in _SENTENCES.items():
+        block = re.sub(english, said, block)
+    return re.sub(r"(?<=\| )([^|\n]+)(?= \|)", lambda cell: _CELLS.get(cell[1], cell[1]), block)
+
+
+def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = "en") -> str:
+    """The README `text` of `language` with what is made by code made anew."""
     blocks = {
         "keys": keys_table(),
         "parts": parts_table(),
@@ -142,6 +180,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]]) -> str:
         "sure": sure(results),
     }
     for name, content in blocks.items():
+        content = in_chinese(content) if language == "zh" else content
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
@@ -192,8 +231,10 @@ def _range(field: dataclasses.Field[Any]) -> str:
 def main() -> None:
     """Write the README and the cards of the shipped results."""
     results = shipped_results()
-    with atomic_write(README) as file:
-        file.write(render(README.read_text(), results).encode())
+    for path, language in ((README, "en"), (CHINESE, "zh")):
+        text = render(path.read_text(encoding="utf-8"), results, language)
+        with atomic_write(path) as file:
+            file.write(text.encode())
     for name, result in results.items():
         with atomic_write(result_path(ROOT / "cache", name).with_suffix(".md")) as file:
             file.write(model_card(result, left_out(ROOT / "cache", name)).encode())

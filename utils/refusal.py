@@ -65,6 +65,10 @@ SENTENCES: dict[str, str] = {
     "turns": "at most %(most)s, after which the clients hold the same examples again",
     # data
     "no_set": "%(file)s: no such file; i0down_training_resource.py makes it",
+    "no_training": "%(set)s: no training examples%(of)s",
+    "no_test": "%(set)s: fold %(fold)s has no test examples%(of)s",
+    "no_validation": "%(set)s: early_stop needs validation examples, fold %(fold)s has none",
+    "of_sources": " of %(names)s",
     "too_few_examples": "%(count)s training examples cannot fall to %(owners)s owners",
     "too_many_shards": "%(count)s training examples cannot be cut into %(shards)s shards",
     "other_sources": "the training examples come from %(count)s sources (%(names)s), so there must be %(count)s "

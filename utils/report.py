@@ -1,4 +1,4 @@
-"""What a training tells programs that watch it: where it stands, and a log. `i2main.py --report DIR`.
+"""What a training, or the gathering of a set, tells programs that watch it: where it stands, and a log. `--report DIR`.
 
 `status.json` is written anew, whole, at most once a second; `log.jsonl` grows by a line of JSON for each thing that
 happened: `at` (UTC), `level` (info, warning or error) and `text`.
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from utils.files import atomic_write
 from utils.results import values
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 STATUS, LOG = "status.json", "log.jsonl"
 LEVELS = ("info", "warning", "error")
 _WRITE_EVERY_SECONDS = 1.0
+Item = TypeVar("Item")
 
 
 def write_log(folder: Path, level: str, text: str) -> None:
@@ -42,6 +43,43 @@ def write_log(folder: Path, level: str, text: str) -> None:
         os.write(handle, line.encode())
     finally:
         os.close(handle)
+
+
+class Counted(Sequence[Item]):
+    """Items that tell, while one goes through them, in the status in `folder` how many have been taken."""
+
+    def __init__(self, items: Sequence[Item], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._items, self._folder = items, folder
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._items)
+
+    def __getitem__(self, place: Any) -> Any:
+        """As of any sequence."""
+        return self._items[place]
+
+    def __iter__(self) -> Iterator[Item]:
+        """Each in turn."""
+        started = written = time.monotonic()
+        for done, item in enumerate(self._items):
+            moment = time.monotonic()
+            if done == 0 or moment - written >= _WRITE_EVERY_SECONDS:
+                written = moment
+                self._write(done, moment - started)
+            yield item
+        self._write(len(self), time.monotonic() - started)
+
+    def _write(self, done: int, seconds: float) -> None:
+        rate = done / seconds if done else 0.0
+        status = {
+            "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "examples": len(self),
+            "examples_done": done, "examples_per_second": rate,
+            "seconds_left": (len(self) - done) / rate if rate else None,
+        }  # fmt: skip
+        with suppress(OSError), atomic_write(self._folder / STATUS) as file:
+            file.write(json.dumps(status).encode())
 
 
 class Report:

@@ -1,15 +1,19 @@
-"""Where somebody goes on to: after logging in, after choosing a language, from a log-in form left open."""
+"""Where somebody goes on to: after logging in, after choosing a language, from a log-in form left open, from a page
+that is for researchers.
+"""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-from flask import Flask, current_app, redirect, request, url_for
+from flask import Flask, abort, current_app, make_response, redirect, render_template, request, url_for
 from flask_login import current_user
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
+
+from app.config import DEMO_ACCOUNTS
 
 # Browsers read a backslash as a slash and leave control characters out, so that "/\t/there" is another site.
 _PATH = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
@@ -34,6 +38,14 @@ def inside(address: str) -> str:
             break
         path = path.rpartition("/")[0]
     return (path or url_for("home.home")) if went_up else address
+
+
+def for_researchers() -> None:
+    """Let nobody else on; whose account is an ordinary one is told what it can do, and how it may do more."""
+    if current_user.role == "user":
+        known = DEMO_ACCOUNTS if current_app.config["DEMO"] else ()
+        demo = next((account for account in known if account[3] == "researcher"), None)
+        abort(make_response(render_template("auth/researchers.html", demo=demo), 403))
 
 
 def init_app(app: Flask) -> None:

@@ -15,7 +15,7 @@ from app.config import ROOT
 from app.confs.schemas import ConfsSchema, PreviewSchema
 from app.extensions import limiter
 from app.jobs.outlook import outcome
-from app.jobs.service import measured_speed
+from app.jobs.service import measured_speed, speed_elsewhere
 from utils import parts
 from utils.conf import ConfError, Part, all_keys, json_name, load_conf, parse_conf
 from utils.data.examples import DataError
@@ -53,9 +53,10 @@ def preview() -> dict[str, Any]:
         g.message = in_ones_language(error)
         abort(422)
     speed, number = measured_speed(conf) or (None, None)
+    likened = speed_elsewhere(conf) if speed is None else None
     told = {
-        "conf": conf.as_json(), "classes": list(classes_of(conf)), "examples_per_second": speed,
-        "measured_by": number,
+        "conf": conf.as_json(), "classes": list(classes_of(conf)), "measured_by": number,
+        "examples_per_second": likened[0] if likened else speed, "likened_to": likened[1] if likened else None,
     }  # fmt: skip
     try:
         return {**told, **outcome(conf), "reason": ""}
@@ -63,7 +64,7 @@ def preview() -> dict[str, Any]:
         reason = in_ones_language(error).replace(str(current_app.config["DATA"]), "data")
         return {
             **told,
-            **dict.fromkeys(("owners", "degree", "steps", "examples", "absent")),
+            **dict.fromkeys(("owners", "degree", "steps", "examples", "absent", "scenes")),
             "reason": reason,
         }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, render_template
-from flask_login import current_user, login_required
+from flask import Blueprint, render_template
+from flask_login import login_required
+
+from app.auth.pages import for_researchers
 
 blueprint = Blueprint("confs", __name__, url_prefix="/confs")
 
@@ -12,6 +14,5 @@ blueprint = Blueprint("confs", __name__, url_prefix="/confs")
 @login_required
 def page() -> str:
     """Every key with its range, a preview of what it leads to, the file and the command that trains it."""
-    if current_user.role == "user":
-        abort(403)
+    for_researchers()
     return render_template("confs/new.html")

@@ -53,9 +53,10 @@ class MissingSchema(Schema):
 class PreviewSchema(Schema):
     """The conf with every key; how its training examples fall in fold 0 with the first seed, and what a repeat takes.
 
-    `absent`, `owners`, `degree`, `steps` (one after the other) and `examples` (trained on, every pass counted) are null
-    where the set is not on this machine or cannot be shared out so; `reason` then says which. `examples_per_second` is
-    what the latest training of the same net made here, its number in `measured_by`; null where none did.
+    `absent`, `owners`, `degree`, `steps` (one after the other), `examples` (trained on, every pass counted) and
+    `scenes` (that each fold judges) are null where the set is not on this machine or cannot be shared out so; `reason`
+    then says which. `examples_per_second` is what the latest training of the same net made here, its number in
+    `measured_by`; where none did, what a run of the same net made elsewhere, its name in `likened_to`; else null.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
@@ -66,4 +67,6 @@ class PreviewSchema(Schema):
     steps, examples = (fields.Integer(required=True, allow_none=True) for _ in range(2))
     examples_per_second = fields.Float(required=True, allow_none=True)
     measured_by = fields.Integer(required=True, allow_none=True)
+    likened_to = fields.String(required=True, allow_none=True)
+    scenes = fields.List(fields.Integer(), required=True, allow_none=True)
     reason = fields.String(required=True)

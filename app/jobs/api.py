@@ -25,6 +25,7 @@ from app.jobs import reasons, service
 from app.jobs.schemas import (
     ACTIONS,
     AfterSchema,
+    DrawSchema,
     EditSchema,
     GoneSchema,
     JobDetailsSchema,
@@ -32,16 +33,21 @@ from app.jobs.schemas import (
     JobsSchema,
     LogSchema,
     MadeSchema,
+    SetsSchema,
     SubmitSchema,
 )
+from app.jobs.sets import sets as known_sets
 from app.jobs.supervisor import is_alive
 from app.models import Job
 from app.runs.service import live
 from app.security import first_message
 from utils.conf import ConfError, read_json
+from utils.data.examples import DataError
+from utils.partition.schemes import PartitionError
 
 blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
 _LISTED = 200
+_CANNOT_BE = (ConfError, DataError, PartitionError, service.JobError)
 _NUMBER = "<int(max=2147483647):number>"
 
 
@@ -63,7 +69,9 @@ def jobs() -> dict[str, Any]:
 @blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": SubmitSchema}}})
 @answers(MadeSchema, 401, 403, 415, 422, 429)
 def submit() -> dict[str, Any]:
-    """Queue a training, or one for every combination of the values of a sweep. A conf is refused as i2main.py does."""
+    """Queue a training, or one for every combination of the values of a sweep. Refused, with the reason, as i2main.py
+    does: a conf that cannot be, or that the sets on this machine do not suffice for.
+    """
     if not request.is_json:
         abort(415)
     try:
@@ -71,12 +79,37 @@ def submit() -> dict[str, Any]:
         made = service.submit(current_user, asked.pop("conf"), **asked)
     except ValidationError as error:
         _refuse(first_message(error.messages))
-    except (ConfError, service.JobError) as error:
-        _refuse(in_ones_language(error))
+    except _CANNOT_BE as error:
+        _refuse(_reason(error))
     for job in made:
         audit("training queued", f"{job.id} {job.name}")
     db.session.commit()
     return {"jobs": [_told(job, positions()) for job in made]}
+
+
+@blueprint.get("/sets")
+@needs("read", "researcher")
+@answers(SetsSchema, 401, 403)
+def sets() -> dict[str, Any]:
+    """The sets of examples on this machine, which trainings can name."""
+    return {"sets": known_sets()}
+
+
+@blueprint.post("/sets")
+@needs("train", "researcher")
+@limiter.limit("60 per minute")
+@blueprint.arguments(DrawSchema)
+@answers(MadeSchema, 401, 403, 409, 415, 422, 429)
+def draw(asked: dict[str, Any]) -> dict[str, Any]:
+    """Queue the drawing of a set of skies by the simulator."""
+    try:
+        one = service.draw(current_user, asked["count"], asked["name"])
+    except service.JobError as error:
+        g.message = g.detail = str(error)
+        abort(409)
+    audit("drawing queued", f"{one.id} {one.name}")
+    db.session.commit()
+    return {"jobs": [_told(one, positions())]}
 
 
 @blueprint.get(f"/jobs/{_NUMBER}")
@@ -86,6 +119,9 @@ def job(number: int) -> dict[str, Any]:
     """One of one's own trainings (for admins: any) as it stands, with the curves so far."""
     one = _own(number)
     conf = json.loads(one.conf)
+    if one.kind != "training":
+        nothing: dict[str, Any] = {"at_work": [], "curves": {}, "rounds": 0, "repeats": 0}
+        return {**_told(one, positions()), "conf": conf, **nothing}
     folds = 1 if conf.get("train_on") else one.folds
     status = service.status_of(number) or {}
     unfinished = live().unfinished().get(one.run, {})
@@ -147,8 +183,8 @@ def act(number: int, action: str) -> dict[str, Any]:
                 "resume": resume,
             }
             act_on[action](one)
-    except (ConfError, service.JobError) as error:
-        g.message = g.detail = in_ones_language(error)
+    except _CANNOT_BE as error:
+        g.message = g.detail = _reason(error)
         abort(409)
     audit(f"training: {action}", f"{one.id} {one.name}")
     db.session.commit()
@@ -186,19 +222,25 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
     status = (service.status_of(one.id) if one.state not in ("queued", "done") else None) or {}
     mine = one.user_id == current_user.id
     return {
+        "run": json.loads(one.conf)["set"] if one.kind == "drawing" else one.run,
         "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
-        "reason": reasons.in_ones_language(_without_paths(one.reason)), "run": one.run, "folds": one.folds,
-        "seeds": one.seeds, "priority": one.priority, "position": places.get(one.id),
+        "reason": reasons.in_ones_language(_without_paths(one.reason)), "folds": one.folds, "seeds": one.seeds,
+        "priority": one.priority, "position": places.get(one.id),
         "created": one.created.isoformat(), "started": one.started and one.started.isoformat(),
         "ended": one.ended and one.ended.isoformat(), "seconds": one.seconds,
         **{key: status.get(key) for key in ("examples", "examples_done", "examples_per_second", "seconds_left")},
     }  # fmt: skip
 
 
+def _reason(error: Exception) -> str:
+    return _without_paths(in_ones_language(error))
+
+
 def _without_paths(text: str) -> str:
     for folder, name in (("CACHE", "cache"), ("DATA", "data"), ("INSTANCE", "instance")):
-        text = text.replace(str(os.path.realpath(current_app.config[folder])), name)
+        for path in (os.path.realpath(current_app.config[folder]), current_app.config[folder]):
+            text = text.replace(str(path), name)
     return text
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from flask import current_app
 
 from utils.conf import Conf, owner_name
-from utils.data.split import split_of
+from utils.data.examples import Outline, TooFewError, of_sources
+from utils.data.split import FOLDS, split_of
 from utils.partition.degree import degree_of_non_iid
 from utils.partition.schemes import PartitionError, partition
 from utils.tasks import classes_of
@@ -17,35 +19,30 @@ from utils.tasks import classes_of
 MAX_OWNERS = 1000  # of which a preview tells one by one
 
 
-def outcome(conf: Conf) -> dict[str, Any]:
-    """Who would hold what, how unequal that is, optimizer steps and examples (every pass counted) of one repeat.
+def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
+    """Who would hold what, how unequal that is, optimizer steps and examples (every pass counted) of one repeat; and
+    how many scenes each fold judges (of `judge_on`: all at once).
 
-    Raises DataError and PartitionError where the conf cannot be carried out here.
+    Raises DataError and PartitionError where the conf cannot be carried out here, in one of `folds` folds.
     """
     if conf.pool > MAX_OWNERS:
         raise PartitionError("", "too_many_owners", most=MAX_OWNERS)
-    every, decks, sources = conf.task.module.outline(conf, current_app.config["DATA"])
-    if conf.train_on:
-        held = [
-            source in conf.train_on and split_of(int(d), 0) != "val"
-            for source, d in zip(sources, decks, strict=True)
-        ]
-    else:
-        held = [split_of(int(deck), 0) == "train" for deck in decks]
-    train = np.flatnonzero(held)
-    targets = every[train]
-    fallen = partition(targets, conf, conf.partition_seed, [sources[index] for index in train])
-    counts = [np.bincount(targets[part], minlength=len(classes_of(conf))).tolist() for part in fallen]
+    every: Outline = conf.task.module.outline(conf, current_app.config["DATA"])
+    if missing := [name for name in (*conf.train_on, *conf.judge_on) if name not in every.sources]:
+        raise TooFewError("", "no_training", set=conf.data, of=of_sources(missing))
+    shared = [_shared_out(conf, every, fold) for fold in range(1 if conf.train_on else folds)]
+    train, judged, fallen = shared[0]
+    counts = [
+        np.bincount(every.targets[train][part], minlength=len(classes_of(conf))).tolist() for part in fallen
+    ]
     shares = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
     steps = max(math.ceil(examples / conf.batch_size) for examples in shares) * conf.local_epochs
-    judged = [split_of(int(deck), 0) == "test" for deck in decks]
-    if conf.judge_on:
-        judged = [source in conf.judge_on for source in sources]
     absent = [
         {"where": where, "what": what}
-        for where, there in (("training", targets), ("test", every[np.flatnonzero(judged)]))
+        for where, there in (("training", every.targets[train]), ("test", every.targets[judged]))
         for number, what in enumerate(classes_of(conf)) if number not in there
     ]  # fmt: skip
+    tests = [judged] if conf.train_on else [_split(conf, every, fold)[2] for fold in range(FOLDS)]
     return {
         "absent": absent,
         "owners": [
@@ -55,4 +52,40 @@ def outcome(conf: Conf) -> dict[str, Any]:
         "degree": degree_of_non_iid(counts),
         "steps": steps * conf.global_epochs,
         "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
+        "scenes": [len({every.scenes[index] for index in test}) for test in tests],
     }  # fmt: skip
+
+
+Indices = Sequence[int]
+
+
+def _split(conf: Conf, every: Outline, fold: int) -> tuple[Indices, Indices, Indices]:
+    """Training, validation and test examples, as `utils.federated.bench.split` has them."""
+    parts = [split_of(int(deck), fold) for deck in every.decks]
+    if not conf.train_on:
+        train, val, test = (
+            [index for index, part in enumerate(parts) if part == wanted]
+            for wanted in ("train", "val", "test")
+        )
+        return train, val, test
+    trained = [index for index, source in enumerate(every.sources) if source in conf.train_on]
+    return (
+        [index for index in trained if parts[index] != "val"],
+        [index for index in trained if parts[index] == "val"],
+        [index for index, source in enumerate(every.sources) if source in conf.judge_on],
+    )
+
+
+def _shared_out(conf: Conf, every: Outline, fold: int) -> tuple[Indices, Indices, list[Any]]:
+    """Training and test examples of a fold, and which of the former falls to whom; TooFewError as `share_out`."""
+    train, val, test = _split(conf, every, fold)
+    if not train:
+        raise TooFewError("", "no_training", set=conf.data, of=of_sources(conf.train_on))
+    fallen = partition(
+        every.targets[train], conf, conf.partition_seed, [every.sources[index] for index in train]
+    )
+    if not test:
+        raise TooFewError("", "no_test", set=conf.data, fold=fold, of=of_sources(conf.judge_on))
+    if conf.early_stop and not val:
+        raise TooFewError("", "no_validation", set=conf.data, fold=fold)
+    return train, test, fallen

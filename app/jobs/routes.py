@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template
 from flask_login import current_user, login_required
 
+from app.auth.pages import for_researchers
 from app.extensions import db
 from app.models import Job
 
@@ -13,10 +14,9 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
 @blueprint.before_request
 @login_required
-def for_researchers() -> None:
+def guard() -> None:
     """Nobody else may start trainings."""
-    if current_user.role == "user":
-        abort(403)
+    for_researchers()
 
 
 @blueprint.get("")

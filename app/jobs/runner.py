@@ -1,11 +1,12 @@
 """Carries out one job, of a kind that COMMANDS knows, as a child process at low priority, watched until it ends.
 
-A training's child, `i2main.py`, stops by itself when this process ends, however it ends (`--tied`), and goes on where
-a former one left off (`--resume`), so nothing is lost and nothing is done twice.
+A child, `i2main.py` for a training and `i0down_training_resource.py` for a drawing, stops by itself when this process
+ends, however it ends (`--tied`), and goes on where a former one left off, so nothing is lost and nothing is done twice.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -55,9 +56,9 @@ def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
             if said:
                 write_log(folder, "error", said)
             elif status < 0:
-                write_log(folder, "error", f"the training's process was killed (signal {-status})")
+                write_log(folder, "error", f"its process was killed (signal {-status})")
             elif status == 130:
-                write_log(folder, "info", "halted; the round that had begun will be done again")
+                write_log(folder, "info", "halted; what had begun will be done again")
         _persistently(lambda: service.settle(number, claim, status, said))
         _persistently(lambda: service.forget_deleted(job))
 
@@ -76,7 +77,18 @@ def _training(app: Flask, job: Job, folder: Path) -> list[object]:
     ]  # fmt: skip
 
 
-COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {"training": _training}  # by kind of job
+def _drawing(app: Flask, job: Job, folder: Path) -> list[object]:
+    asked, data = json.loads(job.conf), Path(app.config["DATA"]).resolve()
+    return [
+        sys.executable, ROOT / "i0down_training_resource.py", "simulate", asked["count"], "--set", asked["set"],
+        "--data", data, "--tied", "--report", folder.resolve(),
+    ]  # fmt: skip
+
+
+COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {
+    "training": _training,
+    "drawing": _drawing,
+}  # by kind of job
 
 
 def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from app.jobs.service import STATES
+from app.jobs.sets import NAME
 from app.names import Name, Note
 from utils.report import LEVELS
 
@@ -32,6 +33,40 @@ class SubmitSchema(Schema):
     )
 
 
+class DrawSchema(Schema):
+    """A set of skies for the simulator to draw: how many, and what the set is called."""
+
+    count = fields.Integer(required=True, strict=True, validate=validate.Range(20, 2000))
+    name = fields.String(required=True, validate=validate.Regexp(rf"\A{NAME.pattern}\Z"))
+
+
+class DisagreementSchema(Schema):
+    """The share of examples, seed by seed, that just one of the runs `a` and `b` tells rightly; `own` if they are of
+    the set itself.
+    """
+
+    share = fields.Float(required=True)
+    a, b = _text(), _text()
+    own = fields.Boolean(required=True)
+
+
+class SetSchema(Schema):
+    """A set of examples on this machine: its task, what is in it by class and by source, how many scenes."""
+
+    name, type = _text(), _text()
+    examples, scenes = (fields.Integer(required=True) for _ in range(2))
+    classes, sources = (
+        fields.Dict(keys=fields.String(), values=fields.Integer(), required=True) for _ in range(2)
+    )
+    disagreement = fields.Nested(DisagreementSchema, required=True, allow_none=True)
+
+
+class SetsSchema(Schema):
+    """All sets, by name."""
+
+    sets = fields.List(fields.Nested(SetSchema), required=True)
+
+
 class EditSchema(Schema):
     """What may be changed of a training: what one calls it and, for admins, which goes first (more: earlier)."""
 
@@ -43,7 +78,8 @@ class EditSchema(Schema):
 class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
-    `kind` is "training"; other things to be carried out will say otherwise.
+    `kind` is "training", or "drawing" of a set of skies, whose examples are its photos; `run` is what
+    it makes: a result, or a set.
     `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
     first word.
     """
@@ -106,7 +142,9 @@ class CurveSchema(Schema):
 
 
 class JobDetailsSchema(JobSchema):
-    """A training with its conf, repeats at work, and the curve of each repeat begun, by its name."""
+    """A training with its conf, repeats at work, and the curve of each repeat begun, by its name; of a drawing, the
+    conf says `set` and `count`.
+    """
 
     conf = fields.Dict(keys=fields.String(), required=True)
     at_work = fields.List(fields.Nested(RepeatSchema), required=True)

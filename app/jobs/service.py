@@ -1,4 +1,5 @@
-"""The queue of trainings: a row of the database each. Every change of state is made here, in one short transaction.
+"""The queue of trainings, and of sets to be drawn: a row of the database each. Every change of state is made here, in
+one short transaction.
 
     queued -> running -> done | failed | paused | stopped | queued (its process was lost, or it has made room for
     others; it goes on by itself)
@@ -15,7 +16,7 @@ import math
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import product
@@ -30,12 +31,12 @@ from sqlalchemy import ColumnElement, CursorResult, func, select, update
 from app.extensions import db
 from app.jobs.outlook import outcome
 from app.models import Job, RunLabel, User, now
+from app.runs.service import library
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
-from utils.data.examples import DataError
-from utils.partition.schemes import PartitionError
+from utils.photos.dataset import MANIFEST
 from utils.report import LOG, STATUS
-from utils.results import rename_result, result_path
+from utils.results import ResultError, rename_result, result_path, total
 
 STATES = ("held", "queued", "running", "paused", "stopped", "done", "failed")
 MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
@@ -73,8 +74,8 @@ def submit(
 ) -> list[Job]:
     """Queue a training of `conf`, or one for every combination of the values that `sweep` lists for its keys.
 
-    Raises ConfError when one of the confs cannot be, JobError when the user has too much of something; then none is
-    queued.
+    Raises ConfError when one of the confs cannot be, DataError or PartitionError when it cannot be carried out on this
+    machine, JobError when the user has too much of something; then none is queued.
     """
     with _one_at_a_time():  # so that nobody's haste passes the limit
         return _submit(user, conf, name, note, folds, seeds, sweep)
@@ -97,10 +98,27 @@ def _submit(
         suffix = "".join(f" {key} {_short(value)}" for key, value in variant.items())[:50]
         told = f"{name[: 60 - len(suffix)]}{suffix}"
         one = Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds)
-        hours = _hours(one)
+        hours = _hours(one)  # which finds out, too, whether it could be trained at all
         if hours > current_app.config["GIANT_HOURS"] and not user.is_admin:
             one.state, one.reason = "held", f"would take about {hours:.0f} hours; an admin has to allow that"
         made.append(one)
+    return _queued(user, made)
+
+
+def draw(user: User, count: int, name: str) -> Job:
+    """Queue the drawing of a set called `name` of `count` skies. Raises JobError when anything is called so."""
+    with _one_at_a_time():
+        _check_room(user, 1)
+        unfinished = db.session.scalars(select(Job).where(Job.kind == "drawing", Job.state != "done")).all()
+        if any(json.loads(one.conf)["set"] == name for one in unfinished):
+            raise JobError(_("The drawing of a set called %(name)s has begun; see it through.", name=name))
+        if (Path(current_app.config["DATA"]) / name).exists():
+            raise JobError(_("There is a set called %(name)s already; choose another name.", name=name))
+        asked = json.dumps({"set": name, "count": count})
+        return _queued(user, [Job(kind="drawing", name=name, conf=asked)])[0]
+
+
+def _queued(user: User, made: list[Job]) -> list[Job]:
     user.jobs.extend(made)
     db.session.flush()
     cache = Path(current_app.config["CACHE"])
@@ -128,12 +146,9 @@ def _check_room(user: User, more: int) -> None:
 
 
 def _hours(job: Job) -> float:
-    """How long it would take, as far as that is known; 0 where it is not."""
+    """About how long it would take. Raises DataError and PartitionError where it cannot be trained here."""
     conf = make_conf(json.loads(job.conf), "conf")
-    try:
-        examples = outcome(conf)["examples"]
-    except (DataError, PartitionError):
-        return 0.0  # it will say so when its turn comes
+    examples = outcome(conf, job.folds)["examples"]
     repeats = (1 if conf.train_on else job.folds) * job.seeds * conf.rotations
     speed = (measured_speed(conf) or (_USUAL_SPEED, 0))[0]
     return float(examples * repeats / speed / 3600)
@@ -144,10 +159,11 @@ def _short(value: Any) -> str:
 
 
 def repeat(job: Job, user: User) -> Job:
-    """Queue the same training once more, for `user`."""
-    return submit(
-        user, json.loads(job.conf), name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={}
-    )[0]
+    """Queue the same once more, for `user`. Raises what `submit` and `draw` do."""
+    asked = json.loads(job.conf)
+    if job.kind == "drawing":
+        return draw(user, asked["count"], asked["set"])
+    return submit(user, asked, name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={})[0]
 
 
 def pause(job: Job) -> None:
@@ -197,7 +213,7 @@ def remove(job: Job) -> None:
 def forget_files(jobs: Iterable[Job], but_results: bool = False) -> None:
     """Delete checkpoints and logs, and results and models too unless they are to stay."""
     for job in jobs:
-        for path in files(job)[3 if but_results else 0 :]:
+        for path in files(job, but_results):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
@@ -222,15 +238,40 @@ def forget_deleted(job: Job) -> None:
         forget_files([job])
 
 
-def files(job: Job) -> list[Path]:
-    """Its files and folders, there or not: result, model and card, then checkpoints and their lock, status and log."""
+def files(job: Job, but_results: bool = False) -> list[Path]:
+    """Its files and folders, there or not: result, model and card, checkpoints and their lock, status and log; of a
+    drawing, what is begun of the set, which once it is whole belongs to nobody.
+    """
+    if job.kind == "drawing":
+        folder = Path(current_app.config["DATA"]) / json.loads(job.conf)["set"]
+        begun = job.state != "done" and not (folder / MANIFEST).exists()
+        return [folder_of(job.id), *([folder] if begun else [])]
     cache = Path(current_app.config["CACHE"])
     result = result_path(cache, job.run)
     unfinished = checkpoints.folder_of(cache, job.run)
+    made = [result.with_suffix(suffix) for suffix in (".pkl", ".safetensors", ".md")]
     return [
-        *(result.with_suffix(suffix) for suffix in (".pkl", ".safetensors", ".md")),
+        *([] if but_results else made),
         unfinished, unfinished.with_name(f"{unfinished.name}.lock"), folder_of(job.id),
     ]  # fmt: skip
+
+
+def _costs(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a conf says how long an example takes."""
+    costly = [one.name for one in all_keys() if one.field.metadata.get("cost") and one.name in conf]
+    return {key: conf[key] for key in ("type", *costly) if key in conf}
+
+
+def speed_elsewhere(conf: Conf) -> tuple[float, str] | None:
+    """Examples per second in a run of the same net, wherever it was trained, and what it is called."""
+    wanted = _costs(conf.as_json())
+    for run in library().summaries():
+        if not run.get("error") and run["seconds"] > 0 and _costs(run["conf"]) == wanted:
+            with suppress(ResultError):
+                repeats = (library().result(run["name"]) or {}).get("repeats", [])
+                examples = sum(total(repeat, "examples") for repeat in repeats) / max(1, len(repeats))
+                return examples / run["seconds"], run["title"]
+    return None
 
 
 def measured_speed(conf: Conf) -> tuple[float, int] | None:
@@ -238,14 +279,12 @@ def measured_speed(conf: Conf) -> tuple[float, int] | None:
 
     The latest that was measured for half a minute, else the one that was measured longest.
     """
-    wanted, best, longest = conf.as_json(), None, 0.0
-    costly = [one.name for one in all_keys() if one.field.metadata.get("cost") and one.name in wanted]
+    wanted, best, longest = _costs(conf.as_json()), None, 0.0
     recent = db.session.scalars(
-        select(Job).where(Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
+        select(Job).where(Job.kind == "training", Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
     )
     for job in recent:
-        ran = json.loads(job.conf)
-        if all(ran.get(key) == wanted[key] for key in ("type", *costly)):
+        if _costs(json.loads(job.conf)) == wanted:
             status = status_of(job.id) or {}
             seconds = min(30.0, float(status.get("seconds_measured", 0)))
             if seconds > longest and status.get("examples_per_second", 0) > 0:

@@ -94,12 +94,13 @@ def migrated(tmp_path_factory, quick_hashes):
 
 
 @pytest.fixture
-def site(tmp_path, cache, migrated):
-    """The site, as in a test browser on this machine: no https, no limits on tries."""
+def site(tmp_path, cache, migrated, data):
+    """The site, as in a test browser on this machine, with the drawn set: no https, no limits on tries."""
     instance = tmp_path / "instance"
     instance.mkdir()
     (instance / "demo.db").write_bytes(migrated.read_bytes())
-    settings = demo({"SKYFED_INSTANCE": str(instance), "SKYFED_CACHE": str(cache)})
+    folders = {"SKYFED_INSTANCE": str(instance), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(data)}
+    settings = demo(folders)
     made = create_app({**settings, "DEMO": False, "TESTING": True, "RATELIMIT_ENABLED": False})
     yield made
     limiter.enabled = True

@@ -37,6 +37,7 @@ ROUTES = {
     "/confs/new": (RESEARCHERS, "/confs/new", {"GET": 200}),
     "/api/v1/confs": (OPEN, "/api/v1/confs", {"GET": 200}),
     "/api/v1/confs/preview": (RESEARCHERS, "/api/v1/confs/preview", {"POST": 422}),
+    "/api/v1/sets": (RESEARCHERS, "/api/v1/sets", {"GET": 200, "POST": 422}),
     "/jobs": (RESEARCHERS, "/jobs", {"GET": 200}),
     "/jobs/<int(max=2147483647):number>": (RESEARCHERS, "/jobs/99", {"GET": 404}),
     "/api/v1/jobs": (RESEARCHERS, "/api/v1/jobs", {"GET": 200, "POST": 422}),

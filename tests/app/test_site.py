@@ -1,5 +1,6 @@
 """The site as a whole: settings, languages, database, commands."""
 
+import os
 import re
 import socket
 import subprocess
@@ -7,12 +8,14 @@ import sys
 import tarfile
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import request
 
+import i4wsgi
 from app import create_app
 from app.config import ConfigError, demo, production
 from app.extensions import db
@@ -28,6 +31,26 @@ KEY = "0123456789abcdef" * 4
 def test_nothing_is_served_with_a_missing_or_guessable_key(key, tmp_path):
     with pytest.raises(ConfigError, match="SKYFED_SECRET_KEY"):
         production({} if key is None else {"SKYFED_SECRET_KEY": key})
+
+
+def test_folders_are_named_to_the_site_as_to_the_other_scripts(monkeypatch, tmp_path, script):
+    def capture(config):
+        seen.update(config)
+        raise ConfigError("seen enough")
+
+    seen = {}
+    monkeypatch.setattr("app.create_app", capture)
+    for name in ("DATA", "CACHE"):
+        monkeypatch.setenv(f"SKYFED_{name}", "/elsewhere")
+    assert i4wsgi.main(["--demo", "--cache", str(tmp_path / "c")]) == 2
+    assert (seen["DATA"], seen["CACHE"]) == (Path("/elsewhere"), tmp_path / "c")
+    assert os.environ["SKYFED_CACHE"] == str(tmp_path / "c"), "for the processes that train"
+    for program, options in (
+        ("i0down_training_resource.py simulate", ["--data"]), ("i2main.py", ["--data", "--cache"]),
+        ("i3experiment_drawing.py", ["--cache"]), ("i4wsgi.py", ["--data", "--cache"]),
+    ):  # fmt: skip
+        told = script(*program.split(), "--help").stdout
+        assert all(option in told for option in options), program
 
 
 def test_production_never_opens_the_demo_database_and_its_cookies_are_secure(tmp_path):

@@ -30,7 +30,10 @@ def _describe(page, name, **keys):
         "owners": 3,
         **keys,
     }.items():
-        page.locator(f"#key-{key}").fill(str(value))
+        field = page.locator(f"#key-{key}")
+        field.select_option(value) if key == "data" else field.fill(str(value))
+    page.get_by_label("Folds").fill("1")
+    page.get_by_label("Seeds").fill("1")
     expect(page.get_by_role("heading", name="What it leads to")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
 

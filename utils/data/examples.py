@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.split import split_of
-from utils.refusal import Refusal
+from utils.refusal import Refusal, Said, said
 
 
 class DataError(ValueError):
@@ -19,6 +20,25 @@ class DataError(ValueError):
 
 class NoSetError(Refusal, DataError):
     """There is no such set on this machine."""
+
+
+class TooFewError(Refusal, DataError):
+    """A set lacks examples that a conf needs."""
+
+
+def of_sources(names: Sequence[str]) -> Said | str:
+    """What a refusal adds where only examples of these sources count; nothing where all do."""
+    return said("of_sources", names=" and ".join(names)) if names else ""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a set of n examples without opening them: `targets` and `decks` (n,), `sources`, `scenes`."""
+
+    targets: NDArray[np.int64]
+    decks: NDArray[np.int64]
+    sources: list[str]
+    scenes: list[str]
 
 
 @dataclass(frozen=True)

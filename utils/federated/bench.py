@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.conf import Conf
-from utils.data.examples import DataError, Examples
+from utils.data.examples import Examples, TooFewError, of_sources
 from utils.engines import Engine
 from utils.federated.client import JUDGE_BATCH
 from utils.federated.links import Way
@@ -92,7 +92,7 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     """
     train, val, test = split(conf, repeat.fold, examples)
     if not len(train):
-        raise DataError(f"{examples.name}: no training examples{_of(conf.train_on)}")
+        raise TooFewError("", "no_training", set=examples.name, of=of_sources(conf.train_on))
     sources = [examples.sources[index] for index in train]
     parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed, sources)
     # Only now unreadable and doubtful examples drop out: their owner goes on without, the others keep what they have.
@@ -100,9 +100,10 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     owners = [mine[examples.taught[mine]] for mine in owners]
     val, test = _usable(examples, val), _usable(examples, test)
     if not len(test):
-        raise DataError(f"{examples.name}: fold {repeat.fold} has no test examples{_of(conf.judge_on)}")
+        of = of_sources(conf.judge_on)
+        raise TooFewError("", "no_test", set=examples.name, fold=repeat.fold, of=of)
     if conf.early_stop and not len(val):
-        raise DataError(f"{examples.name}: early_stop needs validation examples, fold {repeat.fold} has none")
+        raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
     return Shares(clients, owners, val, test)
 
@@ -117,10 +118,6 @@ def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, 
     sources = np.array(examples.sources)
     trained, judged = (np.flatnonzero(np.isin(sources, names)) for names in (conf.train_on, conf.judge_on))
     return np.setdiff1d(trained, parts[1]), np.intersect1d(trained, parts[1]), judged
-
-
-def _of(sources: Sequence[str]) -> str:
-    return f" of {' and '.join(sources)}" if sources else ""
 
 
 def _usable(examples: Examples, indices: Indices) -> Indices:

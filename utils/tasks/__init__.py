@@ -4,7 +4,7 @@ A task's file says in `CLASSES` what is told apart, in `NETWORK` which family of
 keys a conf of it may have, and offers
 
 - `open_examples(conf, data) -> Examples`: the set `conf.data` in the folder `data`; DataError where there is none,
-- `outline(conf, data) -> (targets, decks, sources)`: of the same set in the same order, without its inputs,
+- `outline(conf, data) -> Outline`: the same set in the same order, without its inputs,
 - `for_training(inputs, conf, rng) -> Tensor`: what a network sees of stored inputs (n, ...) to learn from them,
 - `for_judging(inputs, conf) -> [Tensor]`: what it sees to judge them; the mean of its answers counts,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from utils.conf import Conf
-    from utils.data.examples import Examples
+    from utils.data.examples import Examples, Outline
 
 ABOUT = ("sunny against cloudy, from photographs of the sky", "从天空照片判断晴与多云")
 LEARNS = "Tells a sunny sky from a cloudy one."
@@ -73,15 +73,17 @@ def open_examples(conf: Conf, data: Path) -> Examples:
     return open_photos(data / conf.data, conf.task.keys.store_side, data / ".store")
 
 
-def outline(conf: Conf, data: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+def outline(conf: Conf, data: Path) -> Outline:
     """See `utils.tasks`."""
     import numpy as np
 
+    from utils.data.examples import Outline
     from utils.photos.dataset import read_manifest
 
     rows = [row for row in read_manifest(data / conf.data) if row.file]
     targets = np.array([CLASSES.index(row.label) for row in rows], dtype=np.int64)
-    return targets, np.array([row.deck for row in rows], dtype=np.int64), [row.source for row in rows]
+    decks = np.array([row.deck for row in rows], dtype=np.int64)
+    return Outline(targets, decks, [row.source for row in rows], [row.scene for row in rows])
 
 
 def for_training(inputs: NDArray[np.uint8], conf: Conf, rng: np.random.Generator) -> torch.Tensor:

@@ -209,8 +209,32 @@ export interface Preview {
   examples: number | null;
   examples_per_second: number | null;
   measured_by: number | null;
+  likened_to: string | null; // a run of the same net trained elsewhere, whose pace is told
+  scenes: number[] | null; // that each fold judges
   reason: string;
 }
+
+/** The share of examples of which just one of two runs is right. */
+export interface Disagreement {
+  share: number;
+  a: string;
+  b: string;
+  own: boolean; // of the set itself
+}
+
+/** A set of examples on the site's machine. */
+export interface ExampleSet {
+  name: string;
+  type: string;
+  examples: number;
+  scenes: number;
+  classes: Record<string, number>;
+  sources: Record<string, number>;
+  disagreement: Disagreement | null;
+}
+
+export const getSets = async (): Promise<ExampleSet[]> => (await get<{ sets: ExampleSet[] }>("/sets")).sets;
+export const drawSet = async (asked: { count: number; name: string }): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", "/sets", asked)).jobs;
 
 export interface Confs {
   keys: Key[];
@@ -225,6 +249,7 @@ export type JobState = "held" | "queued" | "running" | "paused" | "stopped" | "d
 
 export interface Job {
   id: number;
+  kind: "training" | "drawing";
   name: string;
   note: string;
   who: string;

@@ -1,0 +1,66 @@
+"""The sets of examples on this machine: what is in them, and how often two runs on them disagree."""
+
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from typing import Any
+
+from flask import current_app
+
+from app.runs.service import library
+from utils import parts
+from utils.comparison import answers, disagreement
+from utils.conf import ConfError, make_conf
+from utils.data.examples import DataError
+from utils.results import ResultError
+from utils.studies import first
+from utils.tasks import classes_of
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_PLAIN = {
+    "model_name": "resnet18", "no_models": 1, "global_epochs": 1, "local_epochs": 1, "k": 1, "batch_size": 1, "lr": 0.1,
+    "momentum": 0.0,
+}  # fmt: skip
+
+
+def sets() -> list[dict[str, Any]]:
+    """Every set that a task can read, by name: its task, examples by class and by source, and scenes."""
+    folder, found = current_app.config["DATA"], []
+    names = sorted(path.name for path in folder.glob("*") if NAME.fullmatch(path.name) and path.is_dir())
+    for name in names:
+        for task in parts.usable("task"):
+            try:
+                conf = make_conf({**_PLAIN, "type": task, "data": name}, "set")
+                every = conf.task.module.outline(conf, folder)
+            except (ConfError, DataError):
+                continue
+            classes, labels = classes_of(conf), every.targets.tolist()
+            found.append({
+                "name": name, "type": task, "examples": len(labels), "scenes": len(set(every.scenes)),
+                "classes": {what: labels.count(number) for number, what in enumerate(classes)},
+                "sources": {source: every.sources.count(source) for source in sorted(set(every.sources))},
+                "disagreement": _disagreement(name),
+            })  # fmt: skip
+    return found
+
+
+def _disagreement(name: str) -> dict[str, Any] | None:
+    """Of two runs on the set, the latest that can be compared; else of those that the first page puts side by side."""
+    runs = [run for run in library().summaries() if not run.get("error")]
+    own = sorted(
+        (run for run in runs if run["conf"].get("data") == name and not run["conf"].get("train_on")),
+        key=lambda run: str(run["finished"]),
+        reverse=True,
+    )
+    headed = [first().by_role(role).run for role in first().headlines]
+    for a, b in (*combinations([run["name"] for run in own[:4]], 2), *combinations(headed[::-1], 2)):
+        try:
+            one, other = library().result(a), library().result(b)
+        except ResultError:
+            continue
+        share = disagreement(answers(one), answers(other)) if one and other else None
+        if share:
+            of_the_set = any(run["name"] == a for run in own)
+            return {"share": share, "a": library().title(a), "b": library().title(b), "own": of_the_set}
+    return None
