@@ -19,16 +19,17 @@ from babel.messages.pofile import read_po, write_po
 from flask import Flask, after_this_request, current_app, has_request_context, request
 from flask_babel import get_locale
 from flask_login import current_user
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from app.extensions import babel
-from utils import studies
 from utils.conf import chinese as _of_parts
 from utils.refusal import SENTENCES
 
 HERE = Path(__file__).parent
 CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
 COOKIE = "language"
+WORD = re.compile(r"\[([a-z-]+):([^\]]+)\]")
 _SHOWN = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 
 
@@ -71,7 +72,19 @@ def messages(language: str) -> dict[str, str]:
     if language != "zh":
         return {}
     own = {english: chinese for english, chinese in _of_parts().items() if chinese}
-    return studies.texts() | own | {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
+    return own | {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
+
+
+def words(text: str) -> Markup:
+    """A text in which `[key:word]` is a word that explains itself; see words.ts, which knows how."""
+    parts = WORD.split(text)  # text, key, word, text, …
+    button = Markup('<button type="button" class="word" data-word="{}">{}</button>')
+    told = [
+        part if at % 3 == 0 else button.format(parts[at - 1], part)
+        for at, part in enumerate(parts)
+        if at % 3 != 1
+    ]
+    return Markup("").join(told)
 
 
 def texts() -> set[str]:
@@ -81,7 +94,7 @@ def texts() -> set[str]:
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     keywords = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None}
     found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
-    own = {english for english, chinese in _of_parts().items() if chinese} | set(studies.texts())
+    own = {english for english, chinese in _of_parts().items() if chinese}
     return (found | set(_front_end()) | set(_of_parts()) | set(SENTENCES.values())) - own
 
 
@@ -118,15 +131,11 @@ def main(arguments: list[str]) -> int:
 def init_app(app: Flask) -> None:
     """Bind Babel, and give templates the language and the catalogue."""
     babel.init_app(app, locale_selector=choose)
+    app.jinja_env.filters["words"] = words
 
     @app.context_processor
     def languages() -> dict[str, object]:
-        language = str(get_locale() or "en")
-        known = messages(language)
-        return {
-            "language": language, "languages": app.config["LANGUAGES"],
-            "say": lambda text: known.get(text, text),
-        }  # fmt: skip
+        return {"language": str(get_locale() or "en"), "languages": app.config["LANGUAGES"]}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 import i3experiment_drawing
 from tests.conftest import ROOT
 from tests.test_results import make_result, series
-from utils.figures import COSTS, curves_figure, curves_table, draw, final_table, series_title
+from utils.figures import COSTS, curves_figure, curves_table, draw, final_figure, final_table, series_title
 from utils.results import UNITS, result_path, values, write_result
 from utils.studies import colour
 
@@ -76,6 +76,27 @@ def test_every_series_and_every_cost_is_in_the_table_and_in_the_menus():
         for name, button in zip(names, menu.buttons, strict=True):
             ys, _, traces = button.args
             assert list(traces) == places and list(ys["y"][1]) == values(result["repeats"][0], name)
+
+
+def test_figures_say_of_whom_and_of_how_many_repeats_they_are_and_in_which_units(tmp_path):
+    results = {"conf_f10": make_result(name="conf_f10"), "conf_x": make_result()}
+    names = [trace.name for trace in curves_figure(results).data if trace.showlegend is not False]
+    small = '<span style="font-size: 0.8em">f10</span>'
+    assert names == [f"Ten owners, federated {small}, 1 repeat", "x, 1 repeat"]
+    figure = final_figure(final_table(results, doubtful=()))
+    assert list(figure.layout.yaxis.ticktext) == names[::-1]
+    assert figure.layout.xaxis.title.text == "accuracy (0–1)" and figure.layout.title.text
+    assert (
+        series_title("accuracy", "fraction") == "accuracy (0–1)"
+        and series_title("loss", "nats") == "loss, nats"
+    )
+
+
+def test_the_index_shows_every_figure_small(tmp_path):
+    draw(_results(), set(), tmp_path)
+    index = (tmp_path / "index.html").read_text()
+    for name in ("curves", "final", "comparisons", "clients", "partition"):
+        assert f'<iframe src="{name}.html" loading="lazy" tabindex="-1" inert>' in index
 
 
 def test_a_run_that_lacks_a_series_is_left_out_of_its_picture():

@@ -6,13 +6,13 @@ from tests.conftest import ROOT
 from utils.studies import (
     about_set,
     colour,
+    conf_name,
     doubtful_ids,
     first,
     left_out,
     left_out_of,
     studies,
     study_runs,
-    texts,
     title,
 )
 
@@ -23,14 +23,27 @@ def test_a_study_is_whole():
     names = [run.run for run in (*study.runs, *study.elsewhere)]
     assert sorted(names) == sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
     assert all({a, b} <= set(names) for a, b in study.questions)
-    assert all(study.by_role(role).headline for role in study.headlines)
+    assert {study.by_role(role).run for role in study.headlines} <= set(names)
+    assert all(study_runs()[run].does for pair in study.story for run in pair)
     assert all(study.by_role(role).run in names for role in study.models)
     assert all(re.fullmatch("#[0-9a-f]{6}", run.colour) for run in study_runs().values())
     assert len({run.colour for run in study_runs().values()}) == len(names)
     assert all(run.of in names for run in study.elsewhere)
     assert {run.left_out for run in study.runs if run.left_out} <= {run.run for run in study.elsewhere}
-    for english, chinese in texts().items():
-        assert english and any(ord(letter) > 0x2E80 for letter in chinese), english
+    said = [text for run in study_runs().values() for text in (run.name, run.does) if text]
+    assert all(text["en"] and any(ord(letter) > 0x2E80 for letter in text["zh"]) for text in said)
+
+
+def test_every_run_has_one_name_in_plain_words_that_a_legend_has_room_for():
+    for language, most in (("en", 52), ("zh", 26)):
+        names = [title(run, language) for run in study_runs()]
+        assert len(set(names)) == len(names) and max(map(len, names)) <= most
+        assert not any(
+            run.removeprefix("conf_") == name for run, name in zip(study_runs(), names, strict=True)
+        )
+    assert title("conf_f10") == title("conf_f10", "en") == "Ten owners, federated"
+    assert title("conf_f10", "zh") == "十位所有者，联邦学习" and conf_name("conf_f10") == "f10"
+    assert title("conf_f10@2") == "Ten owners, federated @2" and conf_name("conf_f10@2") == "f10@2"
 
 
 def test_no_other_file_knows_its_runs_by_name():
@@ -50,6 +63,7 @@ def test_a_repetition_is_judged_elsewhere_as_the_shipped_run_is():
 
 def test_what_is_not_in_a_study_has_a_colour_and_a_name_too():
     assert colour("conf_mine") == colour("conf_mine") and colour("conf_mine").startswith("#")
-    assert title("conf_mine") == "mine" and "conf_mine" not in study_runs()
+    assert title("conf_mine") == title("conf_mine", "zh") == "mine" and conf_name("conf_mine") == ""
+    assert "conf_mine" not in study_runs()
     assert "gathered on the machine" in about_set("mine").about
     assert 30 < len(doubtful_ids()) < 80

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from utils.comparison import Estimate, accuracy, answers, compare
 from utils.conf import owner_name
 from utils.files import atomic_write
 from utils.results import values
-from utils.studies import colour, title
+from utils.studies import both, colour, title
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -44,6 +45,14 @@ _LAYOUT: dict[str, Any] = {
     "margin": {"l": 70, "r": 30, "t": 90, "b": 60},
     "hovermode": "closest",
 }
+_INDEX = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
+ul { display: grid; gap: 2rem; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); padding: 0; }
+li { list-style: none; }
+.small { display: block; height: 12rem; overflow: hidden; border: 1px solid #ddd; border-radius: 8px; }
+iframe { width: 1200px; height: 800px; border: 0; transform: scale(.26); transform-origin: 0 0; pointer-events: none; }
+"""
+"""Of the page that shows all figures, each as it is, small."""
 
 
 def costs(result: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -126,7 +135,8 @@ def comparisons_table(results: Results) -> pd.DataFrame:
     """One row per pair of runs: difference of accuracy, its interval, p-values, and what may be said."""
     rows = [
         {"a": one.a, "b": one.b, **_columns("difference", one.difference), "p": one.p, "p_holm": one.p_holm,
-         "seeds": one.seeds, "scenes": one.scenes, "tested": one.is_tested, "says": one.sentence}
+         "seeds": one.seeds, "scenes": one.scenes, "tested": one.is_tested,
+         "says": replace(one, a=f"“{title(one.a)}”", b=f"“{title(one.b)}”").sentence}
         for one in compare(results)
     ]  # fmt: skip
     columns = [
@@ -208,14 +218,14 @@ def curves_figure(results: Results) -> go.Figure:
             )  # fmt: skip
             figure.add_trace(
                 go.Scatter(
-                    x=x, y=one["mean"], name=title(name), mode="lines+markers", marker={"size": 4},
-                    showlegend=column == 1, legendgroup=name, line={"color": colour(name)},
+                    x=x, y=one["mean"], name=_label(name, len(results[name]["repeats"])), mode="lines+markers",
+                    marker={"size": 4}, showlegend=column == 1, legendgroup=name, line={"color": colour(name)},
                 ),
                 row=1, col=column,
             )  # fmt: skip
     figure.update_layout(
         **{**_LAYOUT, "margin": {**_LAYOUT["margin"], "t": 155}},
-        title={"text": "Curves of the runs", "y": 0.96},
+        title={"text": "Curves of the runs: mean and middle 80 % of the repeats", "y": 0.96},
         height=600,
         updatemenus=[
             *(_series_menu(column, shown, every, units, told) for column, shown in enumerate(first)),
@@ -228,9 +238,14 @@ def curves_figure(results: Results) -> go.Figure:
     return figure
 
 
+def _label(run: str, repeats: int) -> str:
+    return f"{both(run)}, {repeats} repeat{'s' if repeats != 1 else ''}"
+
+
 def series_title(name: str, unit: str) -> str:
     """A series as an axis calls it."""
-    return f"{name.replace('_', ' ')}, {unit}" if unit not in ("", "fraction") else name.replace("_", " ")
+    unit = {"": "", "fraction": " (0–1)"}.get(unit, f", {unit}")
+    return f"{name.replace('_', ' ')}{unit}"
 
 
 def _series_menu(
@@ -298,9 +313,12 @@ def final_figure(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         **_LAYOUT, title="After the last round, with 95 % intervals", height=180 + 55 * len(shown)
     )
-    figure.update_xaxes(title_text="accuracy", tickformat=".2f")
+    figure.update_xaxes(title_text="accuracy (0–1)", tickformat=".2f")
     figure.update_yaxes(
-        automargin=True, tickvals=places, ticktext=[title(name) for name in shown["run"]], zeroline=False
+        automargin=True,
+        tickvals=places,
+        ticktext=[_label(*row) for row in zip(shown["run"], shown["repeats"], strict=True)],
+        zeroline=False,
     )
     return figure
 
@@ -316,8 +334,8 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
             columnwidth=[2, 2, 1.2, 1.8, 0.9, 0.9, 4],
             cells={
                 "values": [
-                    table["a"].map(title),
-                    table["b"].map(title),
+                    table["a"].map(both),
+                    table["b"].map(both),
                     table["difference"].map("{:+.3f}".format),
                     [
                         f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
@@ -325,7 +343,7 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
                     ],
                     table["p"].map("{:.4f}".format).where(table["tested"], ""),
                     table["p_holm"].map("{:.4f}".format).where(table["tested"], ""),
-                    table["says"].str.replace("conf_", "", regex=False),
+                    table["says"],
                 ],
                 "align": "left",
                 "height": 26,
@@ -345,7 +363,7 @@ def clients_figure(table: pd.DataFrame) -> go.Figure:
     figure = go.Figure(
         [
             go.Box(
-                x=run["accuracy"], name=title(name), marker_color=colour(name), boxpoints="all", jitter=0.5,
+                x=run["accuracy"], name=both(name), marker_color=colour(name), boxpoints="all", jitter=0.5,
                 marker={"size": 3, "opacity": 0.5}, orientation="h", showlegend=False,
             )
             for name, run in reversed(list(table.groupby("run", sort=False)))
@@ -356,7 +374,7 @@ def clients_figure(table: pd.DataFrame) -> go.Figure:
         title="Spread between clients: final model on each client's own examples",
         height=180 + 60 * table["run"].nunique(),
     )
-    figure.update_xaxes(title_text="accuracy on the client's own training examples")
+    figure.update_xaxes(title_text="accuracy on the client's own training examples (0–1)")
     figure.update_yaxes(automargin=True)
     return figure
 
@@ -370,7 +388,7 @@ def partition_figure(table: pd.DataFrame, results: Results) -> go.Figure:
     columns = min(2, len(firsts))
     lines = -(-len(firsts) // columns)
     figure = make_subplots(
-        rows=lines, cols=columns, subplot_titles=[title(name) for name, _ in firsts],
+        rows=lines, cols=columns, subplot_titles=[both(name) for name, _ in firsts],
         vertical_spacing=min(0.25, 0.4 / lines),
     )  # fmt: skip
     named: set[str] = set()
@@ -424,24 +442,25 @@ def draw(
         written.append(_write(folder / f"{name}.html", page))
     written.append(_write(folder / "plotly.min.js", get_plotlyjs()))
     titles = {name: html.escape(str(figure.layout.title.text)) for name, figure in figures.items()}
-    links = "".join(
-        f'<li><a href="{name}.html">{text}</a> (<a href="{name}.csv">CSV</a>)</li>'
+    cards = "".join(
+        f'<li><a href="{name}.html"><span class="small" aria-hidden="true"><iframe src="{name}.html" loading="lazy" '
+        f'tabindex="-1" inert></iframe></span>{text}</a> (<a href="{name}.csv">CSV</a>)</li>'
         for name, text in titles.items()
     )
-    runs = html.escape(", ".join(results))
+    runs = html.escape(", ".join(f"{title(name)} ({name})" for name in results))
     written.append(
         _write(
             folder / "index.html",
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>SkyFed figures</title>'
-            f'<body style="font:16px system-ui;max-width:50rem;margin:2rem auto"><h1>SkyFed figures</h1>'
-            f"<p>Runs: {runs}</p><ul>{links}</ul></body></html>",
+            f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_INDEX}</style>'
+            f"<body><h1>SkyFed figures</h1><p>Runs: {runs}</p><ul>{cards}</ul></body></html>",
         )
     )
     with tempfile.TemporaryDirectory() as drafts:
         for kind in images:
             files = [Path(drafts) / f"{name}.{kind}" for name in figures]
             try:
-                write_images(list(figures.values()), files, width=1200)
+                write_images(list(figures.values()), files, width=1200, scale=2)
             except Exception as error:  # kaleido raises many kinds when there is no browser
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 raise RuntimeError(f"no {kind} pictures: {reason[0]}") from None

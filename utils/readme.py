@@ -23,7 +23,7 @@ from utils.forecast.card import expected
 from utils.model_card import model_card
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
-from utils.studies import first, left_out, study_runs, texts, title
+from utils.studies import first, left_out, short, study_runs, title
 
 ROOT = Path(__file__).resolve().parent.parent
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -83,7 +83,7 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Figures after the last round and the answers to the experiments' questions, as Markdown."""
     study = first()
     lines = [
-        f"| conf | what | accuracy | balanced | {study.without_doubtful} | passes | steps | MB sent | non-IID, bits |",
+        f"| run | conf | accuracy | balanced | {study.without_doubtful} | passes | steps | MB sent | non-IID, bits |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     shown = [run.run for run in study.runs if run.run in results]
@@ -99,7 +99,7 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
         steps = sum(total(repeat, "steps") for repeat in repeats) / len(repeats)
         passes = result["conf"]["global_epochs"] * result["conf"]["local_epochs"]
         lines.append(
-            f"| `{title(name)}` | {study_runs()[name].what['en']} | {' | '.join(map(str, estimates))} "
+            f"| {title(name)} | `{short(name)}` | {' | '.join(map(str, estimates))} "
             f"| {passes} | {steps:.0f} | {sent / 1e6:.1f} | {result['degree']['jensen_shannon']:.2f} |"
         )
     found = {(one.a, one.b): one for one in compare({name: results[name] for name in shown})}
@@ -118,9 +118,9 @@ def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
     """
     study = first()
     lines = [
-        f"| conf | trained on | judged on | scenes | accuracy | balanced | {study.without_doubtful} "
+        f"| run | conf | trained on | judged on | scenes | accuracy | balanced | {study.without_doubtful} "
         "| balanced when trained on both |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for run in study.elsewhere:
         if run.run not in results or run.of not in results:
@@ -135,7 +135,7 @@ def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
         )
         both = accuracy(answers(results[run.of], source=judged), balanced=True)
         lines.append(
-            f"| `{title(run.run)}` | {trained} | {judged} | {int(given.scenes.max()) + 1} "
+            f"| {title(run.run)} | `{short(run.run)}` | {trained} | {judged} | {int(given.scenes.max()) + 1} "
             f"| {' | '.join(map(str, estimates))} | {both} |"
         )
     return "\n".join(lines)
@@ -152,19 +152,20 @@ def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
     difference = one.difference
     if (one.a, one.b) != (a, b):
         difference = Estimate(-difference.value, -difference.high, -difference.low)
-    says = one.sentence.replace("conf_", "")
+    says = dataclasses.replace(one, a=f"“{title(one.a)}”", b=f"“{title(one.b)}”").sentence
     p = f", {one.p_text}" if one.is_tested else ""
     return (
-        f"- {title(a)} against {title(b)}: {difference.value:+.3f} "
+        f"- `{short(a)}` against `{short(b)}`: {difference.value:+.3f} "
         f"[{difference.low:+.3f}, {difference.high:+.3f}]{p}: **{says}**."
     )
 
 
 def in_chinese(block: str) -> str:
     """What the functions above have made, in Chinese: figures and names of code stay as they are."""
-    for english, said in sorted((texts() | chinese()).items(), key=lambda pair: -len(pair[0])):
-        if len(english) > 15:  # sentences, wherever they stand
-            block = block.replace(english, said)
+    named = {run.name["en"]: run.name["zh"] for run in study_runs().values()}
+    sentences = {english: said for english, said in chinese().items() if len(english) > 15}
+    for english, said in sorted((sentences | named).items(), key=lambda pair: -len(pair[0])):
+        block = block.replace(english, said)
     for english, said in _SENTENCES.items():
         block = re.sub(english, said, block)
     return re.sub(r"(?<=\| )([^|\n]+)(?= \|)", lambda cell: _CELLS.get(cell[1], cell[1]), block)

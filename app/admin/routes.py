@@ -157,7 +157,8 @@ def forecasts() -> str:
         Forecast.correction != ""
     )
     rows = db.session.execute(asked.group_by(Forecast.run, Forecast.model).order_by(Forecast.run)).all()
-    return render_template("admin/forecasts.html", rows=rows)
+    titles = {row.run: library().title(row.run) for row in rows}
+    return render_template("admin/forecasts.html", rows=rows, titles=titles)
 
 
 @blueprint.get("/audit")

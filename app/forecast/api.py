@@ -42,6 +42,7 @@ from app.forecast.uploads import (
     uploaded,
 )  # fmt: skip
 from app.models import Forecast
+from app.runs.service import library
 from utils.forecast.pixels import Pixels
 from utils.forecast.predictor import Predictor
 from utils.forecast.sky_check import shipped
@@ -61,7 +62,8 @@ def models() -> dict[str, Any]:
         if (predictor := forecasters().predictor(name)) is not None:
             how = predictor.calibration
             found.append({
-                "role": role, "run": name, "image_size": predictor.conf.task.keys.judged_side,
+                "role": role, "run": name, "title": library().title(name),
+                "image_size": predictor.conf.task.keys.judged_side,
                 "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
                 "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
                 "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
@@ -197,7 +199,8 @@ def _said(role: str, predictor: Predictor, square: Pixels, night: bool | None) -
 def _kept(one: Forecast) -> dict[str, Any]:
     return {
         "id": one.id, "at": one.at.isoformat(timespec="seconds"), "file": one.file, "answer": one.answer,
-        "run": one.run, "probability": one.probability, "correction": one.correction,
+        "run": one.run, "title": library().title(one.run), "probability": one.probability,
+        "correction": one.correction,
     }  # fmt: skip
 
 

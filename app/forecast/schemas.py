@@ -56,7 +56,7 @@ class TestedSchema(Schema):
 class ModelSchema(Schema):
     """A model that answers, and what judging on one's own device needs; `image_size`: side of what it is given."""
 
-    role, run, onnx, sha256 = (fields.String(required=True) for _ in range(4))
+    role, run, title, onnx, sha256 = (fields.String(required=True) for _ in range(5))
     image_size, bytes, parameters = (fields.Integer(required=True) for _ in range(3))
     temperature, cloudy_to, sunny_from = (fields.Float(required=True) for _ in range(3))
     tested = fields.List(fields.Nested(TestedSchema), required=True)
@@ -91,7 +91,7 @@ class KeptSchema(Schema):
     """A forecast in one's own history; `correction` is what the sky really was, if one said so."""
 
     id = fields.Integer(required=True)
-    at, file, answer, run = (fields.String(required=True) for _ in range(4))
+    at, file, answer, run, title = (fields.String(required=True) for _ in range(5))
     probability = fields.Float(required=True)
     correction = fields.String(required=True, validate=validate.OneOf(("", "sunny", "cloudy", "neither")))
 

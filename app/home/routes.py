@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template, request
 from flask_babel import get_locale
 
-from app.home.sentences import sentence
+from app.home.sentences import plainly, sentence
 from app.language import messages
 from app.runs.service import library
 from utils.results import ResultError
-from utils.studies import first
+from utils.studies import conf_name, first
 
 blueprint = Blueprint("home", __name__)
 
@@ -22,6 +22,7 @@ def home() -> str:
         "home/home.html",
         runs=library().summaries(),
         marks=story["marks"],
+        first=[plainly(fact) for fact in story["first"]],
         sentences=[sentence(fact) for fact in story["facts"]],
         elsewhere=story["elsewhere"],
     )
@@ -38,7 +39,8 @@ def run(name: str) -> tuple[str, int] | str:
         ), 422
     if result is None:
         abort(404)
-    return render_template("home/run.html", name=name, title=library().title(name), result=result)
+    title = library().title(name)
+    return render_template("home/run.html", name=name, title=title, conf_name=conf_name(name), result=result)
 
 
 @blueprint.get("/why")

@@ -21,6 +21,7 @@ from app.models import RunLabel
 from app.runs.files import ModelFiles
 from app.runs.library import curves, details, fact
 from app.runs.live import Live, stream
+from app.runs.names import language
 from app.runs.schemas import (
     ComparisonSchema,
     CurvesSchema,
@@ -155,7 +156,7 @@ def live_events() -> Response:
     watched: Live = current_app.extensions["live"]
     if not watched.places.acquire(blocking=False):
         return current_app.response_class(status=204)  # which tells an EventSource not to try again
-    events = stream(watched, request.headers.get("Last-Event-ID", ""))
+    events = stream(watched, request.headers.get("Last-Event-ID", ""), language())
     response = current_app.response_class(events, mimetype="text/event-stream")
     response.call_on_close(watched.places.release)  # also when nobody ever reads a line
     response.headers["X-Accel-Buffering"] = "no"  # nginx passes events on as they come

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,12 @@ from typing import Any
 
 from app.api.busy import Lock, place, wait_for
 from app.api.documents import as_json
-from app.runs.names import Titles
+from app.runs.names import Titles, called, language
 from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, answers, compare, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
-from utils.studies import StudyRun, colour, first, study_runs, title
+from utils.studies import StudyRun, colour, conf_name, first, short, study_runs, title
 
 _OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
@@ -47,7 +47,7 @@ class Library:
         self._listing, self._telling = threading.Lock(), threading.Lock()  # one reads what is new
         self._entries: dict[str, Entry] = {}
         self._summaries: tuple[dict[str, Stamp], list[dict[str, Any]]] | None = None
-        self._list: tuple[tuple[dict[str, Stamp], Mapping[str, str]], bytes] | None = None
+        self._lists: dict[str, tuple[tuple[dict[str, Stamp], Mapping[str, str]], bytes]] = {}
         self._open: OrderedDict[tuple[str, Stamp], dict[str, Any]] = OrderedDict()
         self._bodies: OrderedDict[tuple[str, str, str, Stamp | None, tuple[Stamp | None, ...]], bytes] = (
             OrderedDict()
@@ -60,20 +60,23 @@ class Library:
         return self._called(self._summarised()[1], self._titles())
 
     def title(self, name: str) -> str:
-        """How people call the run `name`."""
-        return self._titles().get(name, title(name))
+        """How people call the run `name`, in the reader's language."""
+        return called(name, self._titles())
 
     def listing(self) -> bytes:
         """The summaries as JSON, made anew only when a file or the name of a training has changed."""
-        titles, (stamps, summaries), made = self._titles(), self._summarised(), self._list
+        titles, (stamps, summaries), reader = self._titles(), self._summarised(), language()
+        made = self._lists.get(reader)
         if made is None or made[0] != (stamps, titles):
             told = {"runs": self._called(summaries, titles)}
-            made = self._list = ((stamps, titles), as_json(told).encode())
+            made = self._lists[reader] = ((stamps, titles), as_json(told).encode())
         return made[1]
 
     @staticmethod
-    def _called(summaries: list[dict[str, Any]], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-        return [{**one, "title": titles.get(one["name"], one["title"])} for one in summaries]
+    def _called(
+        entries: list[dict[str, Any]], titles: Mapping[str, str], key: str = "name"
+    ) -> list[dict[str, Any]]:
+        return [{**one, "title": called(one[key], titles)} for one in entries]
 
     def _summarised(self) -> tuple[dict[str, Stamp], list[dict[str, Any]]]:
         """What is listed and of which files; of the former ones while somebody reads what is new."""
@@ -118,8 +121,8 @@ class Library:
         `beside` names further runs by the arguments in which `how` takes their results; None where there is none.
         """
         named = sorted((argument, run) for argument, run in beside.items() if run)
-        called = self.title(name)
-        key = (how.__name__, name, called, self._stamp(name), tuple(self._stamp(run) for _, run in named))
+        titled = self.title(name)
+        key = (how.__name__, name, titled, self._stamp(name), tuple(self._stamp(run) for _, run in named))
         with self._lock:
             if key in self._bodies:
                 self._bodies.move_to_end(key)
@@ -130,7 +133,7 @@ class Library:
                 with suppress(ResultError):
                     others[argument] = self.result(run)
             said = how(name, self.result(name) or {}, **others)
-            body = as_json({**said, "title": called} if "title" in said else said).encode()
+            body = as_json({**said, "title": titled} if "title" in said else said).encode()
         with self._lock:
             self._bodies[key] = body
             while len(self._bodies) > _BODIES or (
@@ -158,10 +161,12 @@ class Library:
             self.told(mark["run"], curves)
 
     def story(self) -> dict[str, Any]:
-        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them.
+        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
+        told, titles = self._known_story(), self._titles()
+        return {**told, **{part: self._called(told[part], titles, "run") for part in ("marks", "elsewhere")}}
 
-        The former story while somebody reads what is new.
-        """
+    def _known_story(self) -> dict[str, Any]:
+        """The former one while somebody reads what is new."""
         names = [run.run for run in (*first().runs, *first().elsewhere) if self._stamp(run.run)]
         key, known = (tuple(names), tuple(self._stamp(name) for name in names)), self._story
         if known is not None and (known[0] == key or not self._telling.acquire(blocking=False)):
@@ -185,23 +190,22 @@ class Library:
         whole: Mapping[str, dict[str, Any]] = {name: r for name, r in results.items() if r is not None}
         held_out = {run.run for run in first().runs}
         found = {(one.a, one.b): one for one in compare({n: r for n, r in whole.items() if n in held_out})}
-        facts = []
-        for a, b in first().questions:
-            one = found.get((a, b)) or found.get((b, a))
-            if one is not None:
-                facts.append(fact(one, a, b))
+
+        def facts(questions: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+            pairs = [(found.get((a, b)) or found.get((b, a)), a, b) for a, b in questions]
+            return [fact(one, a, b) for one, a, b in pairs if one is not None]
+
         heads = [first().by_role(role) for role in first().headlines]
         return {
             "marks": [
-                {"role": one.role, "run": one.run, "title": title(one.run),
-                 "colour": one.colour, "colour_dark": one.dark,
-                 "headline": (one.headline or one.what)["en"],
+                {"role": one.role, "run": one.run, "colour": one.colour, "colour_dark": one.dark,
                  **estimate("accuracy", accuracy(answers(whole[one.run])))}
                 for one in heads if one.run in whole
             ],
-            "facts": facts,
+            "first": facts(first().story),
+            "facts": facts(first().questions),
             "elsewhere": [
-                new_camera(run, head, whole[run.run], whole[run.of])
+                new_camera(run, whole[run.run], whole[run.of])
                 for run in first().elsewhere for head in heads
                 if run.of == head.run and {run.run, run.of} <= whole.keys()
                 and len(judged := sources(whole[run.run])) == 1 and judged[0] in sources(whole[run.of])
@@ -249,7 +253,7 @@ def citation(name: str, result: Mapping[str, Any]) -> str:
         notes.append(f"model SHA-256 {model['sha256']}")
     notes += [f"{package} {version}" for package, version in result["versions"].items() if package == "torch"]
     key = "".join(letter if letter.isalnum() else "-" for letter in name)
-    told = f"SkyFed run {title(name)}: {' or '.join(result['classes'])}, {_how(result['conf'])}"
+    told = f"SkyFed run {short(name)}: {' or '.join(result['classes'])}, {_how(result['conf'])}"
     return (
         f"@misc{{skyfed-{key},\n  title = {{{told}}},\n"
         f"  year = {{{finished[:4]}}},\n  note = {{finished {finished[:10]}; {'; '.join(notes)}}}\n}}"
@@ -288,7 +292,8 @@ def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
 
 def _looks(name: str) -> dict[str, str]:
     return {
-        "name": name, "title": title(name), "colour": colour(name), "colour_dark": colour(name, dark=True),
+        "name": name, "title": title(name), "conf_name": conf_name(name),
+        "colour": colour(name), "colour_dark": colour(name, dark=True),
     }  # fmt: skip
 
 
@@ -298,10 +303,8 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     resamples = (
         RESAMPLES if name in study_runs() else 1000
     )  # what figures and README quote; of 500 runs a hasty reading
-    known = study_runs().get(name)
     return {
         **_looks(name),
-        "what": known.what["en"] if known else "",
         **estimate("accuracy", accuracy(given, resamples=resamples)),
         **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),
         "loss": result["loss"][-1],
@@ -365,16 +368,14 @@ def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def new_camera(
-    run: StudyRun, head: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any]
-) -> dict[str, Any]:
+def new_camera(run: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any]) -> dict[str, Any]:
     """What a recipe does on a source left out of its training (`alone`), and on the same examples when that source is
     trained on as well (`both`, held out in folds): balanced accuracy.
     """
     (judged,), trained = sources(alone), alone["conf"].get("train_on", [])
     given, same = answers(alone), answers(both, source=judged)
     return {
-        "run": run.run, "of": run.of, "headline": (head.headline or head.what)["en"],
+        "run": run.run, "of": run.of,
         "trained_on": trained, "judged_on": judged, "scenes": int(given.scenes.max()) + 1,
         **estimate("alone", accuracy(given, balanced=True)), **estimate("both", accuracy(same, balanced=True)),
     }  # fmt: skip

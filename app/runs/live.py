@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from app.api.documents import as_json
-from app.runs.names import Titles
+from app.runs.names import Titles, called
 from utils.checkpoints import is_busy, peek
-from utils.studies import title
 
 MAX_CURSOR = 6000  # characters; what a header may hold
 _PULSE = 1.0  # seconds between looks
@@ -33,11 +32,13 @@ class Live:
         self._lock = threading.Lock()
         self.places = places  # a stream holds a thread of the server
 
-    def snapshot(self) -> dict[str, dict[str, Any]]:
-        """The runs that a live process works on, as `unfinished` tells of them, and how people call them."""
+    def snapshot(self, reader: str = "") -> dict[str, dict[str, Any]]:
+        """The runs that a live process works on, as `unfinished` tells of them, and how people call them in the
+        language of the `reader`.
+        """
         at_work = {name: run for name, run in self.unfinished().items() if self._at_work(name)}
-        called = self._titles() if at_work else {}
-        return {name: {**run, "title": called.get(name, title(name))} for name, run in at_work.items()}
+        titles = self._titles() if at_work else {}
+        return {name: {**run, "title": called(name, titles, reader)} for name, run in at_work.items()}
 
     def unfinished(self) -> dict[str, dict[str, Any]]:
         """By name: rounds and repeats planned, and for each repeat begun accuracy and loss after each round."""
@@ -115,12 +116,12 @@ def write_cursor(seen: Seen) -> str:
     return text if len(text) <= MAX_CURSOR else ""
 
 
-def stream(live: Live, cursor: str) -> Iterator[str]:
+def stream(live: Live, cursor: str, reader: str) -> Iterator[str]:
     """Server-sent events (WHATWG HTML, section 9.2): each with what is new and, as its id, the cursor after it."""
     seen, started = read_cursor(cursor), time.monotonic()
     yield "retry: 2000\n\n"
     while time.monotonic() - started < _LIFETIME:
-        for one in news(live.snapshot(), seen):
+        for one in news(live.snapshot(reader), seen):
             yield f"id: {write_cursor(seen)}\ndata: {as_json(one)}\n\n"
         yield ":\n\n"  # a comment; writing is how a server learns that the reader has gone
         time.sleep(_PULSE)

@@ -1,17 +1,29 @@
-"""What people called their trainings: runs are shown and found by that; what files are called is an inner matter."""
+"""How people call runs: trainings as they named them, runs of a study in plain words of the reader's language."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from flask import Flask
+from flask_babel import get_locale
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import db
 from app.models import Job
+from utils.studies import title
 
 Titles = Callable[[], Mapping[str, str]]
+
+
+def language() -> str:
+    """The reader's."""
+    return str(get_locale() or "en")
+
+
+def called(name: str, titles: Mapping[str, str], reader: str = "") -> str:
+    """How people call the run `name`, in the language of the `reader`; `titles` are those of trainings."""
+    return titles.get(name) or title(name, reader or language())
 
 
 def titles_of(app: Flask) -> Titles:

@@ -27,10 +27,14 @@ class RunSchema(Schema):
     """A run in the list: final figures with 95 % intervals, or `error` when its file cannot be read."""
 
     name = _text(metadata={"description": "as in cache/NAME.json.pkl"})
-    title = _text(metadata={"description": "as people call it: of a training its name and number"})
+    title = _text(
+        metadata={"description": "as people call it: of a training its name and number, else plain words"}
+    )
+    conf_name = fields.String(
+        metadata={"description": "of a run called in plain words: what its conf is called"}
+    )
     colour = _text(metadata={"description": "of its curve, on a light ground"})
     colour_dark = _text(metadata={"description": "on a dark ground"})
-    what = fields.String(metadata={"description": "what a shipped run is, in a few words"})
     error = fields.String()
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
     balanced, balanced_low, balanced_high = fields.Float(), fields.Float(), fields.Float()
@@ -139,14 +143,14 @@ class ComparisonSchema(Schema):
 class MarkSchema(Schema):
     """A run of the story, with its accuracy."""
 
-    role, run, title, colour, colour_dark, headline = (_text() for _ in range(6))
+    role, run, title, colour, colour_dark = (_text() for _ in range(5))
     accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
 
 
 class NewCameraSchema(Schema):
     """Balanced accuracy on a source left out of training, and on the same examples when it is trained on as well."""
 
-    run, of, headline, judged_on = _text(), _text(), _text(), _text()
+    run, of, title, judged_on = _text(), _text(), _text(), _text()
     trained_on = fields.List(fields.String(), required=True)
     scenes = fields.Integer(required=True)
     alone, alone_low, alone_high = _number(), _number(), _number()
@@ -154,9 +158,12 @@ class NewCameraSchema(Schema):
 
 
 class StorySchema(Schema):
-    """The shipped runs at a glance, what the Holm-corrected paired tests say of them, and what a new camera costs."""
+    """The shipped runs at a glance, what the Holm-corrected paired tests say of them (some `first`), and what a new
+    camera costs.
+    """
 
     marks = fields.List(fields.Nested(MarkSchema), required=True)
+    first = fields.List(fields.Nested(DifferenceSchema), required=True)
     facts = fields.List(fields.Nested(DifferenceSchema), required=True)
     elsewhere = fields.List(fields.Nested(NewCameraSchema), required=True)
 

@@ -120,6 +120,20 @@ def test_the_story_of_the_shipped_runs_is_made_from_their_numbers(tmp_path):
     story = library.story()
     assert [mark["role"] for mark in story["marks"]] == ["alone", "central", "federated", "everything"]
     page = site.test_client().get("/home").text
+    told, _, rest = page.partition("All tests, with their numbers")
+    assert len(story["first"]) == told.count('<li class="finding-') == 3
+    assert len(story["facts"]) == rest.count('<li class="finding ') > 8
+    for one in story["first"]:
+        points = f"{100 * abs(one['difference']):.1f} points"
+        sentences = {
+            "better": f"by {points}; the test says this is no accident",
+            "worse": f"by {points}; the test says this is no accident",
+            "none": f"no difference was found: {points} may well be chance",
+            "untested": "too little was measured",
+        }
+        assert sentences[one["verdict"]] in told
+        if one["verdict"] in ("better", "worse"):
+            assert one["p_holm"] < 0.05 and (one["difference"] > 0) == (one["verdict"] == "better")
     for mark in story["marks"]:
         assert f"{100 * mark['accuracy']:.1f} %" in page
         summary = next(one for one in library.summaries() if one["name"] == mark["run"])

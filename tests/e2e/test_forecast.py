@@ -25,6 +25,15 @@ DROP = """(place, [name, coded]) => {
   place.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
 }"""
 
+IN_NO_SKY = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const at = [...Array(data.length / 4).keys()].map((n) => data.slice(4 * n, 4 * n + 4));
+  const magenta = ([red, green, blue]) => red > 150 && blue > 100 && green < 60;
+  const green = ([red, green, blue]) => green > 120 && red < 60 && blue < 100;
+  const seen = at.filter(([, , , opacity]) => opacity > 40);
+  return seen.length > 0 && seen.every((one) => magenta(one) || green(one));
+}"""
+
 
 def sky(number, size=None):
     picture = Image.fromarray(simulate(11, number)[0])
@@ -55,12 +64,20 @@ def test_a_dropped_photo_is_judged_explained_compared_kept_and_corrected(page_of
     expect(card.locator(".verdict")).to_have_text(ANSWER)
     expect(card).to_contain_text(re.compile(r"\d+ % sunny, \d+ % cloudy"))
     expect(card.locator("canvas")).to_be_visible()
-    drawn = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v)"
-    assert card.locator("canvas").evaluate(drawn)
-    page.get_by_role("slider", name="What spoke for the answer").fill("0")
+    assert card.locator("canvas").evaluate(IN_NO_SKY)
+    expect(card.locator("canvas")).to_have_css("opacity", "0")  # the photo first
+    press = card.get_by_role("button", name="Show what spoke for the answer: dropped.jpg")
+    press.focus()
+    page.keyboard.press("Enter")
+    expect(card.locator("canvas")).to_have_css("opacity", "0.8")
+    press.click()
     expect(card.locator("canvas")).to_have_css("opacity", "0")
-    page.get_by_label("Ask all models").check()
+    card.get_by_role("slider", name="What spoke for the answer").fill("0.5")
+    expect(card.locator("canvas")).to_have_css("opacity", "0.5")
+    expect(card).to_contain_text("spoke for the answer")
     expect(card.locator("table tbody tr")).to_have_count(4)
+    page.get_by_label("Ask all models").uncheck()
+    expect(card.locator("table")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
     card.get_by_role("button", name="Keep in my history").click()
@@ -192,3 +209,77 @@ def test_the_latest_question_is_the_one_that_is_answered(page_of):
     sunny = answer.value.json()["forecasts"][0]["forecast"]["probability"]
     page.wait_for_timeout(2500)
     expect(page.locator(".answer")).to_contain_text(f"{round(100 * sunny)} % sunny")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"viewport": {"width": 1280, "height": 720}}, PHONE], ids=["desktop", "phone"]
+)
+def test_after_the_first_photo_the_answer_is_in_view_and_back_and_another_language_keep_it(page_of, settings):
+    page = page_of(**settings)
+    page.goto("/forecast")
+    whole = page.locator(".drop").bounding_box()["height"]
+    page.get_by_label("Choose photos").set_input_files(upload(1))
+    verdict, odds = page.locator(".verdict"), page.locator(".verdict + p")
+    expect(verdict).to_have_text(ANSWER)
+    expect(verdict).to_be_in_viewport(ratio=1)
+    expect(page.locator(".heat-photo img")).to_be_in_viewport(ratio=1)
+    assert page.locator(".drop").bounding_box()["height"] < min(110, whole / 2)
+    said = odds.inner_text()
+    page.locator(".site-links a", has_text="Why is that so?").click() if not settings.get(
+        "is_mobile"
+    ) else page.goto("/why")
+    page.wait_for_url("**/why")
+    page.go_back()
+    expect(odds).to_have_text(said)
+    assert (
+        page.locator(".heat-photo img").evaluate("image => image.decode().then(() => image.naturalWidth)")
+        > 64
+    )
+    page.evaluate("document.querySelector('form[action$=\"/language/zh\"]').requestSubmit()")
+    page.wait_for_function("() => document.documentElement.lang === 'zh'")
+    percents = re.findall(r"\d+ %", said)
+    expect(odds).to_contain_text(percents[0])
+    expect(page.locator(".answer")).to_have_count(1)
+    page.get_by_role("button", name="向右转: sky1.jpg").click()  # the photo itself is there again
+    expect(page.locator(".answer[aria-busy=false]")).to_have_count(1)
+    other = page.context.new_page()  # not of this tab
+    other.goto("/forecast")
+    expect(other.locator("#model option")).not_to_have_count(0)
+    expect(other.locator(".answer")).to_have_count(0)
+
+
+def test_what_one_should_know_before_the_answer_is_said_before_it(page_of):
+    page = page_of()
+
+    def doubtful(route):
+        answer = route.fetch()
+        told = answer.json()
+        said = told["forecasts"][0]
+        said["forecast"].update(answer="sunny", probability=0.9, strangeness=0.7)
+        for other in said["others"]:
+            other["answer"] = "cloudy" if other["role"] == "alone" else "sunny"
+        route.fulfill(response=answer, json=told)
+
+    page.route("**/api/v1/forecast?*", doubtful)
+    page.goto("/forecast")
+    page.get_by_label("Choose photos").set_input_files(upload(1))
+    cautions = page.locator(".caution")
+    expect(cautions).to_have_text([
+        "The models disagree: Cloudy say One owner alone.",
+        "This photo is unlike nearly all that the network learnt from: trust its answer less.",
+    ])  # fmt: skip
+    tops = [page.locator(one).first.bounding_box()["y"] for one in (".caution", ".verdict")]
+    assert tops[0] < tops[1]
+
+
+def test_who_logs_out_leaves_no_photo_behind(page_of):
+    page = page_of()
+    log_in(page)
+    page.goto("/forecast")
+    page.get_by_label("Choose photos").set_input_files(upload(1))
+    expect(page.locator(".verdict")).to_have_text(ANSWER)
+    page.get_by_role("button", name="Log out", exact=True).click()
+    page.wait_for_url("**/login")
+    page.goto("/forecast")
+    expect(page.locator("#model option")).not_to_have_count(0)
+    expect(page.locator(".answer")).to_have_count(0)

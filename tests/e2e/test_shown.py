@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_trainings import _describe, _state, _until
+from tests.e2e.test_visit import called
 
 expect.set_options(timeout=60_000)
 POINTS = """() => [...document.querySelectorAll('.chart')].map((chart) => chart.data
@@ -31,7 +32,7 @@ def test_a_training_of_one_round_is_shown_and_found_by_its_name(page_of):
     page.goto("/home?q=晴天")
     row = page.get_by_role("rowheader", name=f"晴天实验-{number}")
     expect(row).to_be_visible()
-    expect(page.get_by_role("rowheader", name="f10", exact=True)).to_have_count(0)
+    expect(page.get_by_role("rowheader", name=called("f10"), exact=True)).to_have_count(0)
     page.get_by_label(f"Draw 晴天实验-{number}").check()
     expect(page.get_by_role("list", name="Drawn runs")).to_contain_text(f"晴天实验-{number}")
     _until(page, lambda: page.evaluate(DOTS) == [1, 1])
@@ -59,7 +60,9 @@ def test_a_comparison_stays_until_the_next_is_there(open_page):
     page.get_by_label("with", exact=True).select_option("conf_f5")
     expect(page.get_by_text("Comparing…")).to_be_visible()
     expect(told).to_have_text(before)
-    expect(page.locator("#pair ~ p").filter(has_text="f10 – alone")).to_be_visible()  # whose it is
+    expect(
+        page.locator("#pair ~ p").filter(has_text="Ten owners, federated – One owner alone")
+    ).to_be_visible()  # whose it is
     _until(page, lambda: held)
     held.pop().abort()
     expect(page.get_by_role("alert")).to_contain_text("The site cannot be reached.")
@@ -112,6 +115,6 @@ def test_runs_that_could_not_be_fetched_are_fetched_again(open_page):
     expect(page.get_by_role("alert")).to_contain_text("The site answers with the error 503.")
     page.unroute("**/api/v1/runs")
     page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("rowheader", name="f10", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name=called("f10"), exact=True)).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)

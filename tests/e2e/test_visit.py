@@ -4,16 +4,25 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from app.frontend import FOLDER
 from tests.conftest import TINY
+from tests.e2e.conftest import violations
 from tests.test_results import series
 from utils.checkpoints import start
 from utils.federated.bench import Repeat, State
+from utils.studies import title
 
 expect.set_options(timeout=60_000)
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 ORIGINALS = ("centralized1_1", "centralized1_2", "centralized1_3", "f5", "f10")
+
+
+def called(name):
+    """The row of a shipped run: its name in plain words, and its conf's beside it."""
+    return f"{title(f'conf_{name}')} {name}"
 
 
 def _traces(page):
@@ -39,7 +48,7 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
     page.wait_for_url("**/home")
 
     for name in ORIGINALS:
-        expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+        expect(page.get_by_role("rowheader", name=called(name), exact=True)).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     page.wait_for_function("() => document.querySelector('.chart').data?.length >= 8")
     before = _traces(page)
@@ -50,9 +59,11 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
         "y => document.querySelector('.chart').data.filter(t => t.mode === 'lines')[0].y.at(-1) !== y",
         arg=before[0][2],
     )
-    page.get_by_role("button", name="Hide alone").click()
-    page.wait_for_function("() => !document.querySelector('.chart').data.some(t => t.name === 'alone')")
-    assert "alone" in [name for name, *_ in before]
+    page.get_by_role("button", name="Hide One owner alone").click()
+    page.wait_for_function(
+        "() => !document.querySelector('.chart').data.some(t => t.name === 'One owner alone')"
+    )
+    assert "One owner alone" in [name for name, *_ in before]
     page.get_by_role("button", name="Copy the link to this view").click()
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert "x=bytes" in link and "y=balanced_accuracy,loss" in link and "conf_alone" not in link
@@ -73,7 +84,7 @@ def test_a_visitor_registers_compares_shares_and_leaves(page_of):
     expect(page.get_by_text("Saved.")).to_be_visible()
     page.goto("/home?q=so-far")
     expect(page.get_by_role("cell", name="best so-far")).to_be_visible()
-    expect(page.get_by_role("rowheader", name="alone", exact=True)).to_have_count(0)
+    expect(page.get_by_role("rowheader", name=called("alone"), exact=True)).to_have_count(0)
 
     page.get_by_role("link", name="Visitor").click()
     page.get_by_label("Nickname").fill("Sky watcher")
@@ -90,8 +101,8 @@ def test_two_runs_are_compared_and_the_table_finds_them(page_of):
     page.goto("/home?pair=conf_f10,conf_alone&q=f10")
     expect(page.get_by_text("Difference of accuracy on the same examples and seeds:")).to_be_visible()
     expect(page.get_by_text(re.compile(r"Paired bootstrap: p = 0\.\d+ for this one"))).to_be_visible()
-    expect(page.get_by_role("rowheader", name="f10", exact=True)).to_be_visible()
-    expect(page.get_by_role("rowheader", name="alone", exact=True)).to_have_count(0)
+    expect(page.get_by_role("rowheader", name=called("f10"), exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name=called("alone"), exact=True)).to_have_count(0)
 
 
 def test_a_runs_page_shows_what_it_was_made_of(page_of):
@@ -119,7 +130,7 @@ def test_without_javascript_the_final_figures_are_there(page_of):
     page = page_of(java_script_enabled=False)
     page.goto("/home")
     for name in ORIGINALS:
-        expect(page.get_by_role("rowheader", name=name, exact=True)).to_be_visible()
+        expect(page.get_by_role("rowheader", name=called(name), exact=True)).to_be_visible()
 
 
 def test_a_run_in_training_grows_while_one_watches(page_of, cache):
@@ -177,3 +188,70 @@ def test_the_picture_of_a_round_moves_unless_one_would_rather_not(page_of, still
     assert moved is (still is None)
     expect(page.get_by_text("What it does not protect")).to_be_visible()
     expect(page.locator("article")).to_contain_text(re.compile(r"[\d,]+ MB in a training of ten owners"))
+
+
+@pytest.mark.parametrize("settings", [{}, PHONE], ids=["desktop", "phone"])
+def test_the_first_page_says_three_things_in_words_and_the_tests_on_request(page_of, settings):
+    page = page_of(**settings)
+    page.goto("/home")
+    first = page.get_by_role("list", name="What was found").get_by_role("listitem")
+    expect(first).to_have_count(3)
+    expect(first.first).to_contain_text(
+        re.compile(r"Training together beats .* by \d+\.\d points; the test says")
+    )
+    test = page.get_by_text("“Ten owners, federated” is better than “One owner alone”.")
+    expect(test).to_be_hidden()
+    page.get_by_text("All tests, with their numbers").click()
+    expect(test).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_word_explains_itself_on_hover_focus_and_tap(page_of, scheme):
+    page = page_of(color_scheme=scheme)
+    page.goto("/home")
+    word, says = page.get_by_role("button", name="interval", exact=True).first, page.get_by_role("tooltip")
+    expect(page.locator("#axis")).to_be_visible()
+    expect(says).to_be_hidden()
+    word.hover()
+    expect(says).to_contain_text("in 95 of 100 cases")
+    expect(word).to_have_accessible_description(re.compile("^Interval: "))
+    says.hover()
+    expect(says).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(says).to_be_hidden()
+    word.focus()
+    expect(says).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(says).to_be_hidden()
+    page.get_by_role("button", name="What is meant by Balanced?").click()
+    expect(says).to_contain_text("Balanced accuracy: ")
+    assert violations(page) == []
+    box = says.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= page.viewport_size["width"]
+    phone = page_of(**PHONE, locale="zh-CN", color_scheme=scheme)
+    phone.goto("/home")
+    expect(phone.locator("#axis")).to_be_visible()
+    phone.get_by_role("button", name="区间", exact=True).first.tap()
+    expect(phone.get_by_role("tooltip")).to_contain_text("区间：")
+    box = phone.get_by_role("tooltip").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+def test_a_chart_taken_along_says_whose_it_is_in_which_units_at_twice_the_resolution(page_of, tmp_path):
+    page = page_of(color_scheme="dark")
+    page.goto("/home")
+    expect(page.locator(".chart .main-svg").first).to_be_visible()
+    for kind in ("PNG", "SVG"):
+        with page.expect_download() as taken:
+            page.get_by_role("button", name=kind).first.click()
+        taken.value.save_as(tmp_path / kind)
+    assert Image.open(tmp_path / "PNG").size == (2400, 1400)
+    drawn = (tmp_path / "SVG").read_text()
+    for text in (
+        "Ten owners, federated (f10), 15 repeats",
+        "One owner alone (alone), 150 repeats",
+        ">round<",
+    ):
+        assert text in drawn
+    assert drawn.count("Accuracy on test examples") >= 2 and "(0–1)" in drawn

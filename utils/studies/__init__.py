@@ -1,7 +1,8 @@
 """Studies: questions, and the runs that answer them, one folder each with a `study.json`.
 
-A study is the one place that knows runs by name: what each is (English, Chinese), its colour, its part in the story,
-which pairs are asked about, where the examples are from and what to cite. Nothing is trained here.
+A study is the one place that knows runs by name: what people call each (English, Chinese), its colour, its part in the
+story, which pairs are asked about, where the examples are from and what to cite. Nothing
+is trained here.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ Texts = Mapping[str, str]
 
 @dataclass(frozen=True)
 class StudyRun:
-    """A run of a study: what it is, its colour on a light ground and on a `dark` one, and where it has them its role
-    and a short name for headlines.
+    """A run of a study: its name in plain words, short enough for a legend, its colour on a light ground and on a
+    `dark` one, and where it has them its role and what one `does` who trains so, for a sentence of the story.
 
     `left_out` is the run of the same recipe that was trained without one source and judged on it; that run, and others
     judged elsewhere, say in `of` whose recipe theirs is.
@@ -40,9 +41,9 @@ class StudyRun:
     run: str
     colour: str
     dark: str
-    what: Texts
+    name: Texts
     role: str = ""
-    headline: Texts | None = None
+    does: Texts | None = None
     left_out: str = ""
     of: str = ""
 
@@ -62,6 +63,7 @@ class Study:
 
     `elsewhere` are runs that are judged on sources they were not trained on: they stand beside the others, and are part
     of no comparison. `headlines` and `models` list roles: whose figures stand first, and who is asked for forecasts.
+    `questions` are pairs of runs; those of `story` are answered before the others, and in plain words.
     `doubtful` is a CSV file with a column `sha256`, of examples whose truth was judged doubtful before any training;
     `without_doubtful` heads the column of figures without them.
     """
@@ -72,6 +74,7 @@ class Study:
     elsewhere: tuple[StudyRun, ...]
     headlines: tuple[str, ...]
     models: tuple[str, ...]
+    story: tuple[tuple[str, str], ...]
     questions: tuple[tuple[str, str], ...]
     doubtful: str
     without_doubtful: str
@@ -101,6 +104,7 @@ def _read(path: Path) -> Study:
         tuple(StudyRun(**run) for run in said.get("elsewhere", [])),
         tuple(said["headlines"]),
         tuple(said["models"]),
+        tuple((a, b) for a, b in said["story"]),
         tuple((a, b) for a, b in said["questions"]),
         said.get("doubtful", ""),
         said.get("without_doubtful", "without doubtful ones"),
@@ -143,9 +147,28 @@ def colour(name: str, dark: bool = False) -> str:
     return OTHER_COLOURS[zlib.crc32(name.encode()) % len(OTHER_COLOURS)][dark]
 
 
-def title(name: str) -> str:
-    """A run's name as figures show it."""
+def short(name: str) -> str:
+    """The name of a run's conf."""
     return name.removeprefix("conf_")
+
+
+def conf_name(name: str) -> str:
+    """The name of a run's conf where people call the run otherwise, to stand beside that."""
+    return short(name) if name.partition("@")[0] in study_runs() else ""
+
+
+def both(name: str) -> str:
+    """The run's title with its conf's name small beside it, as Plotly sets text."""
+    beside = conf_name(name)
+    return f'{title(name)} <span style="font-size: 0.8em">{beside}</span>' if beside else title(name)
+
+
+def title(name: str, language: str = "en") -> str:
+    """How people call a run: in plain words where a study knows it, else by its conf's name."""
+    run, _, repetition = name.partition("@")
+    if (known := study_runs().get(run)) is None:
+        return short(name)
+    return f"{known.name[language]} @{repetition}" if repetition else known.name[language]
 
 
 def about_set(name: str) -> SetAbout:
@@ -164,12 +187,6 @@ def about_set(name: str) -> SetAbout:
 def doubtful_ids() -> frozenset[str]:
     """Ids of all examples that some study calls doubtful."""
     return frozenset[str]().union(*(study.doubtful_ids() for study in studies().values()))
-
-
-def texts() -> dict[str, str]:
-    """English text to Chinese, of everything that studies say in both."""
-    pairs = [text for run in study_runs().values() for text in (run.what, run.headline) if text]
-    return {text["en"]: text["zh"] for text in pairs}
 
 
 @cache

@@ -9,7 +9,7 @@ export interface Run {
   colour: string; // of its curve on a light ground
   colour_dark?: string;
   error?: string;
-  what: string;
+  conf_name?: string; // of a run called in plain words
   accuracy: number;
   accuracy_low: number;
   accuracy_high: number;
@@ -26,6 +26,9 @@ export interface Run {
   conf: Record<string, unknown>;
   tags?: string;
 }
+
+/** Where there is room for text alone, as in a choice. */
+export const inText = (run: Pick<Run, "title" | "conf_name">): string => (run.conf_name ? `${run.title} (${run.conf_name})` : run.title);
 
 export interface Series {
   name: string;

@@ -2,6 +2,7 @@
 // says so beside the button. What is typed into those with `data-draft` is kept until the site says that it is done.
 import type { Refused } from "./api";
 import { draft, forgetDrafts } from "./drafts";
+import { forgetKept } from "./kept";
 import { ready } from "./session";
 import { t } from "./texts";
 
@@ -59,7 +60,10 @@ function tell(form: HTMLFormElement, reason: string): void {
 /** What has to be done right before a form is sent. */
 function note(form: HTMLFormElement): void {
   if (form.dataset.draft) sessionStorage.setItem(SENT, form.dataset.draft);
-  if ("forget" in form.dataset) forgetDrafts();
+  if ("forget" in form.dataset) {
+    forgetDrafts();
+    void forgetKept();
+  }
   const next = form.elements.namedItem("next");
   if (next instanceof HTMLInputElement) {
     next.value = location.pathname + location.search + location.hash;

@@ -1,7 +1,7 @@
 // Plotly's basic bundle, which needs no eval, as the page's policy demands; only pages with charts fetch it.
 // It stays the plain script it comes as: bundled as a module it takes twice as long to start.
 import address from "plotly.js-basic-dist-min/plotly-basic.min.js?url";
-import { unreachable, type Curves, type Run, type Series } from "./api";
+import { inText, unreachable, type Curves, type Run, type Series } from "./api";
 import { alone, smoothed, stretches, type View } from "./view";
 import { t } from "./texts";
 
@@ -9,7 +9,7 @@ type Trace = Record<string, unknown>;
 
 export interface Plotly {
   react(node: HTMLElement, traces: Trace[], layout: object, config: object): Promise<unknown>;
-  downloadImage(node: HTMLElement, options: object): Promise<string>;
+  downloadImage(figure: { data: Trace[]; layout: object }, options: object): Promise<string>;
   purge(node: HTMLElement): void;
   Plots: { resize(node: HTMLElement): void };
 }
@@ -113,7 +113,7 @@ export function panel(key: string, runs: Run[], curves: Map<string, Curves>, vie
       ...line,
       y: view.smooth ? smoothed(one.mean, view.smooth) : one.mean,
       line: { color: colour, width: 2 },
-      hovertemplate: `%{y:.4~g}<extra>${run.title.replace(/[<>&]/g, "")}</extra>`,
+      hovertemplate: `%{y:.4~g}<extra>${plain(run.title)}</extra>`,
       ...(single.length ? dots(single, one, view.band, colour) : {}),
     });
     return traces;
@@ -148,5 +148,33 @@ export function layout(title: string, view: View, dark: boolean): object {
     yaxis: { ...axis, type: view.logY ? "log" : "linear" },
   };
 }
+
+/** A chart to take along, which has to say by itself what the page says around it. */
+export function picture(metric: string, runs: Run[], curves: Map<string, Curves>, view: View): { data: Trace[]; layout: object } {
+  const unit = curves.get(runs[0]?.name ?? "")?.series.find((one) => one.name === metric)?.unit;
+  const title = seriesTitle(metric, unit);
+  const data = panel(metric, runs, curves, view, false).map((trace) => {
+    const run = runs.find((one) => one.name === trace.legendgroup);
+    return run && trace.showlegend !== false ? { ...trace, name: plain(t("{run}, {repeats} repeats", { run: inText(run), repeats: run.repeats })) } : trace;
+  });
+  const below = view.band ? t("Mean over the repeats; the band holds the middle 80 % of them") : t("Mean over the repeats");
+  const drawn = layout("", view, false) as { xaxis: object; yaxis: object };
+  return {
+    data,
+    layout: {
+      ...drawn,
+      title: { text: `${plain(title)}<br><span style="font-size: 13px">${plain(below)}</span>`, x: 0.02, y: 0.96, yanchor: "top", font: { size: 20 } },
+      paper_bgcolor: "#ffffff",
+      plot_bgcolor: "#ffffff",
+      margin: { l: 80, r: 30, t: 90, b: 70 },
+      showlegend: true,
+      legend: { orientation: "h", y: -0.16, yanchor: "top", x: 0, font: { size: 13 } },
+      yaxis: { ...drawn.yaxis, title: { text: unit === "fraction" ? `${plain(title)} (0–1)` : plain(title) } },
+    },
+  };
+}
+
+/** Text that Plotly does not take for markup. */
+const plain = (text: string): string => text.replace(/[<>&]/g, "");
 
 export const isDark = (): boolean => document.documentElement.dataset.bsTheme === "dark";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Run } from "../src/api";
-import { panel } from "../src/plot";
+import type { Curves, Run } from "../src/api";
+import { panel, picture } from "../src/plot";
 import { differingKeys, grouped, shown } from "../src/table";
 import { PLAIN, readView, smoothed, writeView, type View } from "../src/view";
 
@@ -129,5 +129,20 @@ describe("a panel", () => {
   it("escapes what a run is called", () => {
     const [trace] = panel("accuracy", [run("conf_a", { title: "<img src=x>" })], curves, { ...PLAIN, band: false });
     expect(trace?.hovertemplate).not.toContain("<img");
+  });
+});
+
+describe("a chart to take along", () => {
+  const drawn = [run("conf_f10", { title: "Ten owners, federated", conf_name: "f10", repeats: 15 }), run("mine-1", { title: "<b>mine", repeats: 1 })];
+  const told = { costs: { round: [1, 2] }, series: [{ name: "accuracy", unit: "fraction", better: "higher", mean: [0.5, 0.75], p10: [0.4, 0.7], p90: [0.6, 0.8] }] };
+  const curves = new Map(drawn.map((one) => [one.name, told as unknown as Curves]));
+  it("carries names, repeats, title and units", () => {
+    const { data, layout } = picture("accuracy", drawn, curves, PLAIN) as { data: Record<string, unknown>[]; layout: any };
+    expect(data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name)).toEqual(["Ten owners, federated (f10), 15 repeats", "bmine, 1 repeats"]);
+    expect(layout.showlegend).toBe(true);
+    expect(layout.title.text).toContain("Accuracy on test examples");
+    expect(layout.xaxis.title.text).toBe("round");
+    expect(layout.yaxis.title.text).toBe("Accuracy on test examples (0–1)");
+    expect(layout.paper_bgcolor).toBe("#ffffff");
   });
 });

@@ -21,6 +21,7 @@ export interface Judged {
 export interface Model {
   role: string;
   run: string;
+  title: string;
   image_size: number;
   bytes: number;
   parameters: number;
@@ -44,6 +45,7 @@ export interface Kept {
   file: string;
   answer: Saying["answer"];
   run: string;
+  title: string;
   probability: number;
   correction: "" | "sunny" | "cloudy" | "neither";
 }
