@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from app import api, language, security, vite
 from app.api import busy
 from app.api.documents import Provider
-from app.extensions import csrf, db, limiter, migrate
+from app.extensions import compress, csrf, db, limiter, migrate
 
 
 class InMemory(Request):
@@ -36,6 +36,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     migrate.init_app(app, db, directory=f"{app.root_path}/migrations")
     csrf.init_app(app)
     limiter.init_app(app)
+    compress.init_app(app)
 
     from app.admin.routes import blueprint as admin
     from app.auth import service as accounts

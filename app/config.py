@@ -127,6 +127,13 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "THREADS": 24,  # requests at a time; a third of them is more than one browser asks for at once
         "PHOTOS": _count(environ, "SKYFED_PHOTOS", 120, "photos a visitor may send in a minute"),
         "MEGAPIXELS": _count(environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded"),
+        "COMPRESS_ALGORITHM": ["br", "gzip"],
+        "COMPRESS_MIMETYPES": [
+            "text/html",
+            "text/csv",
+            "application/json",
+        ],  # of the rest, `app.vite` sees to it
+        "COMPRESS_STREAMS": False,  # events go out as they come, files as they lie
         "LANGUAGES": {"en": "English", "zh": "中文"},
     }
 

@@ -1,13 +1,18 @@
-"""Finds the front end's built files through Vite's manifest; sources are never served."""
+"""Finds the front end's built files through Vite's manifest, and serves them as the build compressed them; sources are
+never served.
+"""
 
 from __future__ import annotations
 
 import json
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app, url_for
+from flask import Flask, current_app, request, send_from_directory, url_for
 from markupsafe import Markup
+from werkzeug.security import safe_join
+from werkzeug.wrappers import Response
 
 DIST = Path(__file__).parent / "static" / "vue" / "dist"
 
@@ -16,6 +21,21 @@ def init_app(app: Flask) -> None:
     """Give templates `vite(entry)`: the tags that load an entry point."""
     app.extensions["vite"] = {"stamp": None, "manifest": {}}
     app.jinja_env.globals["vite"] = tags
+    app.view_functions["static"] = static
+
+
+def static(filename: str) -> Response:
+    """A built file, compressed where the build has done that and whoever asks takes it."""
+    for coding, ending in (("br", ".br"), ("gzip", ".gz")):
+        path = safe_join(str(DIST), f"{filename}{ending}")
+        if request.accept_encodings[coding] and path and Path(path).is_file():
+            answer = send_from_directory(DIST, f"{filename}{ending}", mimetype=guess_type(filename)[0])
+            answer.content_encoding = coding
+            break
+    else:
+        answer = current_app.send_static_file(filename)
+    answer.vary.add("Accept-Encoding")
+    return answer
 
 
 def tags(entry: str) -> Markup:

@@ -125,6 +125,19 @@ def test_the_site_answers_behind_nginx_with_secure_cookies(through):
     assert through("/login", headers={"Host": "evil.example"})[0].status == 400
 
 
+@pytest.mark.parametrize("coding", ["gzip", "br"])
+def test_what_the_site_compresses_passes_as_it_is(through, coding):
+    takes = {"Accept-Encoding": coding}
+    answer, body = through("/api/v1/runs", headers=takes)
+    assert answer.headers.get_all("Content-Encoding") == [coding] and not body.startswith(b"{")
+    again, nothing = through("/api/v1/runs", headers={**takes, "If-None-Match": answer.headers["ETag"]})
+    assert (again.status, nothing) == (304, b"")
+    page = through("/home", headers=takes)[0]
+    style = re.search(r'href="(/static/assets/style-[^"]+)"', through("/home")[1].decode())
+    assert page.headers["Content-Encoding"] == coding and style, "the front end is built"
+    assert through(style[1], headers=takes)[0].headers["Content-Encoding"] == coding
+
+
 def test_events_pass_as_they_come(through, cache):
     checkpoints, rounds = begin_training(cache, "conf_live")
     rounds(0, [0.5])

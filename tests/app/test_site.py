@@ -103,6 +103,22 @@ def test_the_language_is_the_accounts_or_the_sessions_or_the_browsers(browse):
     assert browser.post("/language/tlh").status_code == 404
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_page_says_what_it_is_in_a_sentence(browse, language):
+    told = {}
+    for role, paths in (
+        (None, ("/home", "/why", "/forecast", "/runs/conf_a", "/login", "/register", "/nothing")),
+        ("admin", ("/confs/new", "/jobs", "/profile", "/admin/people", "/admin/audit")),
+    ):
+        for path in paths:
+            page = browse(role).get(path, headers={"Accept-Language": language}).text
+            [told[path]] = re.findall(r'<meta name="description" content="([^"]+)">', page)
+            assert (re.search(r"[\u4e00-\u9fff]", told[path]) is not None) == (language == "zh"), path
+            assert len(told[path]) <= 160, path
+    own = ("/home", "/why", "/forecast", "/runs/conf_a", "/confs/new", "/jobs", "/login")
+    assert len({told[path] for path in own}) == len(own)
+
+
 def test_home_tells_its_figures_without_javascript_and_is_useful_without_runs(browse, cache):
     page = browse().get("/home").text
     assert "0.750" not in page.partition("<table")[0] and "<table" in page and "1.000" in page

@@ -1,10 +1,11 @@
 import vue from "@vitejs/plugin-vue";
 import { defineConfig } from "vitest/config";
+import { compressed } from "./compress";
 
 // Flask finds what is built here through the manifest (app/vite.py) and serves it below /static/.
 export default defineConfig({
   base: "/static/",
-  plugins: [vue()],
+  plugins: [vue(), compressed("dist")],
   build: {
     manifest: true,
     modulePreload: { polyfill: false },
