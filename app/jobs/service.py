@@ -263,14 +263,20 @@ def _costs(conf: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def speed_elsewhere(conf: Conf) -> tuple[float, str] | None:
-    """Examples per second in a run of the same net, wherever it was trained, and what it is called."""
-    wanted = _costs(conf.as_json())
-    for run in library().summaries():
-        if not run.get("error") and run["seconds"] > 0 and _costs(run["conf"]) == wanted:
-            with suppress(ResultError):
-                repeats = (library().result(run["name"]) or {}).get("repeats", [])
-                examples = sum(total(repeat, "examples") for repeat in repeats) / max(1, len(repeats))
-                return examples / run["seconds"], run["title"]
+    """Examples per second in a run of the same net, wherever it was trained, and what it is called; of several, the
+    one whose conf has most in common.
+    """
+    whole = conf.as_json()
+    runs = [
+        run
+        for run in library().summaries()
+        if not run.get("error") and run["seconds"] > 0 and _costs(run["conf"]) == _costs(whole)
+    ]
+    for run in sorted(runs, key=lambda run: -sum(run["conf"].get(key) == whole[key] for key in whole)):
+        with suppress(ResultError):
+            repeats = (library().result(run["name"]) or {}).get("repeats", [])
+            examples = sum(total(repeat, "examples") for repeat in repeats) / max(1, len(repeats))
+            return examples / run["seconds"], run["title"]
     return None
 
 
