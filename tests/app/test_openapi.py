@@ -60,7 +60,10 @@ def test_the_api_does_what_it_says_of_itself(site, token, known, monkeypatch):
                 }
                 case.query = {key: REAL.get(key, value) for key, value in case.query.items()}
             excluded = [positive_data_acceptance] if case.operation.path in TOGETHER else []
-            headers = {**(token if known else {}), "Accept-Encoding": "identity"}  # what reads it unpacks nothing
+            headers = {
+                **(token if known else {}),
+                "Accept-Encoding": "identity",
+            }  # what reads it unpacks nothing
             answer = case.call_and_validate(headers=headers, excluded_checks=excluded)
             seen[case.operation.label, answer.status_code] += 1
 

@@ -282,9 +282,11 @@ def test_pause_resume_stop_and_delete(lab, undisturbed):
     assert left == []
 
 
-def test_what_cannot_work_says_why(lab, data):
-    [nowhere] = lab.submit({**CONF, "data": "nowhere"})
-    [greedy] = lab.submit({**CONF, "no_models": 50, "k": 50})
+def test_what_cannot_work_says_why(lab, data, monkeypatch):
+    with monkeypatch.context() as patch:  # as where the set was another one when they were queued
+        patch.setattr(service, "_hours", lambda job: 0.0)
+        [nowhere] = lab.submit({**CONF, "data": "nowhere"})
+        [greedy] = lab.submit({**CONF, "no_models": 50, "k": 50})
     failed = lab.wait(nowhere["id"], "failed")
     assert failed["reason"].startswith("data/nowhere") and failed["ended"]
     assert lab.log(nowhere["id"])[-1].endswith(failed["reason"].removeprefix("data"))

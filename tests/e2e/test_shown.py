@@ -102,10 +102,10 @@ def test_charts_that_could_not_be_drawn_are_drawn_later(open_page):
     page.goto("/runs/conf_f5")
     expect(page.get_by_role("alert")).to_have_count(2)
     page.unroute("**/*plotly*")
-    for _ in range(2):
+    for left in (1, 0):
         page.get_by_role("button", name="Try again").first.click()
+        expect(page.get_by_role("alert")).to_have_count(left)
     expect(page.locator(".chart .main-svg").first).to_be_visible()
-    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_runs_that_could_not_be_fetched_are_fetched_again(open_page):
