@@ -58,12 +58,13 @@ def address(tmp_path_factory):
     run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
 
 
-def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache):
+def test_migrations_accounts_and_labels_on_postgresql(address, tmp_path, cache, data):
     settings = production(
         {
             "SKYFED_SECRET_KEY": "0123456789abcdef" * 4,
             "SKYFED_INSTANCE": str(tmp_path),
             "SKYFED_CACHE": str(cache),
+            "SKYFED_DATA": str(data),
             "DATABASE_URL": address,
         }
     )
