@@ -175,7 +175,7 @@ def test_trainings_slow_the_site_down_no_more_than_other_work_of_low_priority(tm
 
         p95(3)  # everything is read by then
         before = beside_others()
-        app = create_app(demo({"SKYFED_INSTANCE": str(tmp_path)}))
+        app = create_app(demo({"SKYFED_INSTANCE": str(tmp_path), "SKYFED_DATA": str(tmp_path / "data")}))
         conf = {**TINY, "global_epochs": 20, "local_epochs": 5}
         with app.app_context():
             for name in "abcde":
