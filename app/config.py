@@ -29,8 +29,7 @@ class ConfigError(ValueError):
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
     for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB, _LOST_AFTER, for accounts SKYFED_TRIES,
-    _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER, and for photos that a visitor may have
-    judged in a minute SKYFED_PHOTOS, _MEGAPIXELS.
+    _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -47,7 +46,7 @@ def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
         "SECRET_KEY": key,
         "SQLALCHEMY_DATABASE_URI": _database(environ.get("DATABASE_URL", ""), instance / "skyfed.db"),
         "TRUSTED_HOSTS": hosts or list(LOOPBACK),
-        "PROXIES": _count(environ, "SKYFED_PROXIES", 0, "the number of proxies in front of the site"),
+        "PROXIES": count(environ, "SKYFED_PROXIES", 0, "the number of proxies in front of the site"),
         "SESSION_COOKIE_NAME": "__Host-session",
         "SESSION_COOKIE_SECURE": True,
         "REMEMBER_COOKIE_NAME": "__Host-remember",
@@ -78,33 +77,33 @@ def demo(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
-    slots = _count(environ, "SKYFED_SLOTS", 2, "how many trainings may run at a time")
+    slots = count(environ, "SKYFED_SLOTS", 2, "how many trainings may run at a time")
     return {
         "REDIS_URL": environ.get("REDIS_URL", ""),
         "SLOTS": slots,
-        "PER_USER": _count(
+        "PER_USER": count(
             environ, "SKYFED_PER_USER", max(1, slots - 1), "how many of them may be one person's"
         ),
-        "MAX_HOURS": _count(
+        "MAX_HOURS": count(
             environ, "SKYFED_MAX_HOURS", 4, "hours until a training makes room for others that wait"
         ),
-        "GIANT_HOURS": _count(
+        "GIANT_HOURS": count(
             environ, "SKYFED_GIANT_HOURS", 48, "hours above which a training needs an admin's word"
         ),
-        "QUOTA": 1e6 * _count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
-        "LOST_AFTER": _count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
-        "TRIES": _count(
+        "QUOTA": 1e6 * count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
+        "LOST_AFTER": count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
+        "TRIES": count(
             environ, "SKYFED_TRIES", 10, "wrong passwords of an account from one place without a wait"
         ),
-        "TRIES_ADDRESS": _count(
+        "TRIES_ADDRESS": count(
             environ, "SKYFED_TRIES_ADDRESS", 100, "the same of one address, for all accounts"
         ),
-        "TRIES_ACCOUNT": _count(
+        "TRIES_ACCOUNT": count(
             environ, "SKYFED_TRIES_ACCOUNT", 100, "the same of an account, from everywhere"
         ),
-        "WAIT": _count(environ, "SKYFED_WAIT", 5, "seconds of the first wait, which then doubles"),
-        "WAIT_MOST": _count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
-        "REGISTRATIONS": _count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
+        "WAIT": count(environ, "SKYFED_WAIT", 5, "seconds of the first wait, which then doubles"),
+        "WAIT_MOST": count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
+        "REGISTRATIONS": count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
         "INSTANCE": instance,
         "CACHE": place("cache", environ),
         "DATA": place("data", environ),
@@ -125,8 +124,6 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "BABEL_DEFAULT_LOCALE": "en",
         "BABEL_TRANSLATION_DIRECTORIES": str(Path(__file__).parent / "translations"),
         "THREADS": 24,  # requests at a time; a third of them is more than one browser asks for at once
-        "PHOTOS": _count(environ, "SKYFED_PHOTOS", 120, "photos a visitor may send in a minute"),
-        "MEGAPIXELS": _count(environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded"),
         "COMPRESS_ALGORITHM": ["br", "gzip"],
         "COMPRESS_MIMETYPES": [
             "text/html",
@@ -138,7 +135,8 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
     }
 
 
-def _count(environ: Mapping[str, str], name: str, usual: int, what: str) -> int:
+def count(environ: Mapping[str, str], name: str, usual: int, what: str) -> int:
+    """The whole number that the setting `name` says. Raises ConfigError where it says something else."""
     text = environ.get(name) or str(usual)
     if not (text.isascii() and text.isdecimal() and len(text) < 7):
         raise ConfigError(f"{name}: expected {what}, found {text!r}")

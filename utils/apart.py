@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 NICE = 5
-_PIPE = 1 << 20  # bytes, where the system lets one choose: a photo in few turns instead of many
+_PIPE = 1 << 20  # bytes, where the system lets one choose: a file in few turns instead of many
 _ROOT = Path(__file__).resolve().parent.parent
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 

@@ -31,7 +31,7 @@ _CELLS = {
     "key": "键", "of": "属于", "default": "默认值", "range": "范围", "says": "含义", "family": "类别", "part": "部件",
     "keys": "键", "required": "必填", "none": "无", "a name": "一个名称", "names of sources": "来源名称",
     "lists of owners": "所有者的列表", "run": "运行", "what": "说明", "accuracy": "准确率", "balanced": "平衡准确率",
-    "without ambiguous photos": "不含模棱两可的照片", "passes": "遍数", "steps": "步数", "MB sent": "发送的 MB",
+"passes": "遍数", "steps": "步数", "MB sent": "发送的 MB",
     "non-IID, bits": "non-IID，比特", "trained on": "训练于", "judged on": "评判于", "scenes": "场景",
     "balanced when trained on both": "两者都训练时的平衡准确率",
 }  # fmt: skip
@@ -45,9 +45,9 @@ _SENTENCES = {
     r"\*\*no difference found between (.+) and (.+)\*\*": r"**未发现 \1 与 \2 的差别**",
     r"\*\*one common seed, too few to tell (.+) from (.+)\*\*": r"**只有一个共同的种子，不足以区分 \1 与 \2**",
     r"\*\*one common scene, too few to tell (.+) from (.+)\*\*": r"**只有一个共同的场景，不足以区分 \1 与 \2**",
-    r"so it answers (\d+%) of the photos of its own sources, (\d+%) of them rightly":
+    r"so it answers (\d+%) of the \w+ of its own sources, (\d+%) of them rightly":
         r"所以，对自己来源的照片，它回答其中的 \1，答对其中的 \2",
-    r"; trained without (`.*?`), it answers (\d+%) of the photos there, (\d+%) of them rightly":
+    r"; trained without (`.*?`), it answers (\d+%) of the \w+ there, (\d+%) of them rightly":
         r"；训练时没有用 \1，则回答那里照片的 \2，答对其中的 \3",
     r" \(each fold and each scene judged by what the others taught\)\.":
         "（每一折、每个场景都由其余部分所教的来评判）。",
@@ -168,7 +168,8 @@ def in_chinese(block: str) -> str:
         block = block.replace(english, said)
     for english, said in _SENTENCES.items():
         block = re.sub(english, said, block)
-    return re.sub(r"(?<=\| )([^|\n]+)(?= \|)", lambda cell: _CELLS.get(cell[1], cell[1]), block)
+    cells = {**_CELLS, first().without_doubtful: "不含模棱两可的照片"}
+    return re.sub(r"(?<=\| )([^|\n]+)(?= \|)", lambda cell: cells.get(cell[1], cell[1]), block)
 
 
 def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = "en") -> str:

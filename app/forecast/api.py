@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -19,6 +20,7 @@ from app.api.answers import answers
 from app.api.busy import place
 from app.api.needs import needs
 from app.auth.service import hold
+from app.config import count
 from app.extensions import db, limiter
 from app.forecast import photos as photos_of_runs
 from app.forecast.schemas import (
@@ -220,5 +222,11 @@ def _check_room() -> None:
 def init_app(app: Flask) -> None:
     """Bind the photos of this machine, and the models, and let photos come."""
     photos_of_runs.init_app(app)
+    app.config.setdefault(
+        "PHOTOS", count(os.environ, "SKYFED_PHOTOS", 120, "photos a visitor may send in a minute")
+    )
+    app.config.setdefault(
+        "MEGAPIXELS", count(os.environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded")
+    )
     app.extensions["forecasters"] = Forecasters(app.extensions["library"])
     app.config["UPLOADS"] |= {f"{blueprint.name}.{view.__name__}" for view in (forecast, keep)}

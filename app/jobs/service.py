@@ -30,11 +30,11 @@ from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
 from app.extensions import db
 from app.jobs.outlook import outcome
+from app.jobs.sets import is_set
 from app.models import Job, RunLabel, User, now
 from app.runs.service import library
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
-from utils.photos.dataset import MANIFEST
 from utils.report import LOG, STATUS
 from utils.results import ResultError, rename_result, result_path, total
 
@@ -243,9 +243,9 @@ def files(job: Job, but_results: bool = False) -> list[Path]:
     drawing, what is begun of the set, which once it is whole belongs to nobody.
     """
     if job.kind == "drawing":
-        folder = Path(current_app.config["DATA"]) / json.loads(job.conf)["set"]
-        begun = job.state != "done" and not (folder / MANIFEST).exists()
-        return [folder_of(job.id), *([folder] if begun else [])]
+        name = json.loads(job.conf)["set"]
+        begun = job.state != "done" and not is_set(name)
+        return [folder_of(job.id), *([Path(current_app.config["DATA"]) / name] if begun else [])]
     cache = Path(current_app.config["CACHE"])
     result = result_path(cache, job.run)
     unfinished = checkpoints.folder_of(cache, job.run)

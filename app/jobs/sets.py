@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations
 from typing import Any
 
@@ -11,8 +13,8 @@ from flask import current_app
 from app.runs.service import library
 from utils import parts
 from utils.comparison import answers, disagreement
-from utils.conf import ConfError, make_conf
-from utils.data.examples import DataError
+from utils.conf import Conf, ConfError, make_conf
+from utils.data.examples import DataError, Outline
 from utils.results import ResultError
 from utils.studies import first
 from utils.tasks import classes_of
@@ -26,23 +28,30 @@ _PLAIN = {
 
 def sets() -> list[dict[str, Any]]:
     """Every set that a task can read, by name: its task, examples by class and by source, and scenes."""
-    folder, found = current_app.config["DATA"], []
-    names = sorted(path.name for path in folder.glob("*") if NAME.fullmatch(path.name) and path.is_dir())
-    for name in names:
-        for task in parts.usable("task"):
-            try:
-                conf = make_conf({**_PLAIN, "type": task, "data": name}, "set")
-                every = conf.task.module.outline(conf, folder)
-            except (ConfError, DataError):
-                continue
-            classes, labels = classes_of(conf), every.targets.tolist()
+    found, folder = [], current_app.config["DATA"]
+    for name in sorted(path.name for path in folder.glob("*") if NAME.fullmatch(path.name) and path.is_dir()):
+        for conf, every in _read(name):
+            labels = every.targets.tolist()
             found.append({
-                "name": name, "type": task, "examples": len(labels), "scenes": len(set(every.scenes)),
-                "classes": {what: labels.count(number) for number, what in enumerate(classes)},
+                "name": name, "type": conf.task.name, "examples": len(labels), "scenes": len(set(every.scenes)),
+                "classes": {what: labels.count(number) for number, what in enumerate(classes_of(conf))},
                 "sources": {source: every.sources.count(source) for source in sorted(set(every.sources))},
                 "disagreement": _disagreement(name),
             })  # fmt: skip
     return found
+
+
+def is_set(name: str) -> bool:
+    """Whether there is a whole set of this name."""
+    return any(_read(name))
+
+
+def _read(name: str) -> Iterator[tuple[Conf, Outline]]:
+    """What each task that can read the set makes of it."""
+    for task in parts.usable("task"):
+        with suppress(ConfError, DataError):
+            conf = make_conf({**_PLAIN, "type": task, "data": name}, "set")
+            yield conf, conf.task.module.outline(conf, current_app.config["DATA"])
 
 
 def _disagreement(name: str) -> dict[str, Any] | None:

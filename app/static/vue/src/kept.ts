@@ -1,4 +1,4 @@
-// Photos and answers of this tab, on this device alone, so that Back and another language find them again.
+// What was asked and answered in this tab, on this device alone, so that Back and another language find them again.
 import { clear, createStore, delMany, entries, set } from "idb-keyval";
 import { whose } from "./session";
 
