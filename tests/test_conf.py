@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import i2main
 from tests.conftest import ROOT, TINY
-from utils.conf import ConfError, all_keys, load_conf, make_conf
+from utils.conf import ConfError, all_keys, load_conf, make_conf, owners_held
 from utils.studies import first
 
 ORIGINAL_KEYS = (
@@ -193,3 +193,10 @@ def test_what_is_judged_elsewhere_is_the_same_recipe_but_for_its_sources():
     for run in first().elsewhere:
         there, here = (load_conf(ROOT / "utils" / f"{name}.json") for name in (run.run, run.of))
         assert there.train_on and replace(there, train_on=(), judge_on=()) == here
+
+
+def test_clients_are_called_by_the_owners_they_hold():
+    conf = make_conf(
+        TINY | {"no_models": 2, "k": 2, "owners": 30, "holds": [[0, 29], [1, 2, 3, 4, 5]]}, "conf"
+    )
+    assert owners_held(conf) == ["A, 29", "B, C, D, E, ..."]

@@ -75,11 +75,14 @@ def test_clients_wait_train_and_end_and_a_failure_is_a_warning(tiny, photos, tmp
         [seen["conf_t fold0-seed0-rotation0"]["clients"][str(n)]["state"] for n in range(3)]
         for seen in scripted.seen
     ]
+    assert [seen["conf_t fold0-seed0-rotation0"]["clients"]["1"]["owners"] for seen in scripted.seen] == [
+        "B"
+    ] * 3
     assert states == [
         ["training", "waiting", "waiting"], ["done", "training", "waiting"], ["done", "failed", "training"]
     ]  # fmt: skip
     [warning] = [line["text"] for line in _log(folder) if line["level"] == "warning"]
-    assert warning.endswith("round 1: client 1: out of memory")
+    assert warning.endswith("round 1: owner B: out of memory")
 
 
 def test_a_report_that_cannot_be_written_does_not_end_the_work(tiny, photos, tmp_path):

@@ -301,6 +301,14 @@ def owner_name(owner: int) -> str:
     return string.ascii_uppercase[owner] if owner < 26 else str(owner)
 
 
+def owners_held(conf: Conf, rotation: int = 0, most: int = 4) -> list[str]:
+    """Whose examples each client holds, in words: "A", "A, B, C", and from more than `most` on "A, B, C, D, ..."."""
+    return [
+        ", ".join([*map(owner_name, owners[:most]), *(["..."] if len(owners) > most else [])])
+        for owners in conf.held(rotation)
+    ]
+
+
 def load_conf(path: Path) -> Conf:
     """Read and validate one conf file.
 

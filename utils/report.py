@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from utils.conf import owners_held
 from utils.files import atomic_write
 from utils.results import values
 
@@ -115,8 +116,9 @@ class Report:
             if state.resumed:
                 self._log("info", f"{where}: goes on after round {state.round}")
             else:
+                held = owners_held(run.conf, repeat.rotation)
                 for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:
-                    self._log("warning", f"{where} round {round_ + 1}: client {client}: {reason}")
+                    self._log("warning", f"{where} round {round_ + 1}: owner {held[client]}: {reason}")
                 self._log("info",
                     f"{where} round {state.round} of {run.conf.global_epochs}: accuracy "
                     f"{values(record, 'accuracy')[-1]:.3f}, loss {values(record, 'loss')[-1]:.3f}, "
@@ -133,9 +135,10 @@ class Report:
 
     def watched(self, run: Run, repeat: Repeat, engine: Engine) -> Engine:
         """`engine`, telling which of the repeat's clients is at work."""
+        held = owners_held(run.conf, repeat.rotation)
 
         def begin(round_: int, cohort: list[int]) -> None:
-            waiting = {client: {"state": "waiting"} for client in cohort}
+            waiting = {client: {"owners": held[client], "state": "waiting"} for client in cohort}
             with self._lock:
                 self._repeats[f"{run.name} {repeat}"] = {
                     "round": round_, "rounds": run.conf.global_epochs, "done": False, "clients": waiting
@@ -143,7 +146,7 @@ class Report:
 
         def tell(client: int, **what: Any) -> None:
             with self._lock:
-                self._repeats[f"{run.name} {repeat}"]["clients"][client] = what
+                self._repeats[f"{run.name} {repeat}"]["clients"][client] = {"owners": held[client], **what}
                 self._write()
 
         return _Watched(engine, run.workers, begin, tell)

@@ -118,10 +118,12 @@ class MadeSchema(Schema):
 
 
 class WorkSchema(Schema):
-    """One client in the present round of a repeat: waiting, training, done or failed (with the reason)."""
+    """One client in the present round of a repeat, and whose examples it holds (A, B, ...): waiting, training, done or
+    failed (with the reason).
+    """
 
     client = fields.Integer(required=True)
-    state = _text()
+    owners, state = _text(), _text()
     examples = fields.Integer()
     seconds = fields.Float()
     reason = fields.String()

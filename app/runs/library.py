@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -341,9 +341,11 @@ def details(
         "by_source": [by_source(result, source) for source in sources(result)],
         "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
         "misjudged": misjudged(result),
+        "misjudged_ever": len(_ever_misjudged(result)),
         "absent": absent(result),
         "citation": citation(name, result),
         "task": _told_by_the_task(name, result, left_out),
+        "conf_own": own_keys(result["conf"]),
         "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
         "failures": sum(len(r["failures"]) for r in repeats),
         "degree": result["degree"],
@@ -355,6 +357,16 @@ def details(
         "machine": result.get("machine"),
         "axes": COSTS,
     }  # fmt: skip
+
+
+def own_keys(conf: Mapping[str, Any]) -> list[str]:
+    """Keys of a conf whose values are not those they have by default."""
+    required = {one.name for one in all_keys() if one.field.default is MISSING}
+    try:
+        plain = make_conf({key: value for key, value in conf.items() if key in required}, "conf").as_json()
+    except ConfError:
+        plain = {}  # of a time when other keys were required
+    return [key for key, value in conf.items() if key in required or key not in plain or plain[key] != value]
 
 
 def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -383,6 +395,17 @@ def new_camera(run: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any])
 
 def misjudged(result: Mapping[str, Any], most: int = 60) -> list[dict[str, Any]]:
     """The examples that were told wrongly most often: how often judged and wrong, and the mean probability of truth."""
+    wrong = sorted(_ever_misjudged(result), key=lambda one: -one["wrong"] / one["judged"])
+    return [
+        {
+            **{key: one[key] for key in ("id", "truth", "judged", "wrong")},
+            "probability": one["sum"] / one["judged"],
+        }
+        for one in wrong[:most]
+    ]
+
+
+def _ever_misjudged(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for repeat in result["repeats"]:
         test = repeat["test"]
@@ -393,16 +416,7 @@ def misjudged(result: Mapping[str, Any], most: int = 60) -> list[dict[str, Any]]
             one["judged"] += 1
             one["wrong"] += said != truth
             one["sum"] += given
-    wrong = sorted(
-        (one for one in found.values() if one["wrong"]), key=lambda one: -one["wrong"] / one["judged"]
-    )
-    return [
-        {
-            **{key: one[key] for key in ("id", "truth", "judged", "wrong")},
-            "probability": one["sum"] / one["judged"],
-        }
-        for one in wrong[:most]
-    ]
+    return [one for one in found.values() if one["wrong"]]
 
 
 def _told_by_the_task(

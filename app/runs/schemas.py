@@ -93,6 +93,14 @@ class DetailsSchema(RunSchema):
         metadata={"description": "[true][said], in the order of the classes"},
     )
     misjudged = fields.List(fields.Nested(MisjudgedSchema), required=True)
+    misjudged_ever = fields.Integer(
+        required=True, metadata={"description": "how many examples were ever misjudged"}
+    )
+    conf_own = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "keys of the conf that have not their default"},
+    )
     citation = _text(metadata={"description": "BibTeX"})
     task = fields.Dict(keys=fields.String(), required=True)
     conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)

@@ -13,6 +13,7 @@ import torch
 from app.models import ROLES
 from app.runs import files
 from tests.conftest import ROOT
+from utils.conf import all_keys
 from utils.nets import stored
 from utils.photos.dataset import read_manifest
 from utils.results import read_result, result_path, write_result
@@ -142,3 +143,25 @@ def test_a_run_can_be_cited_down_to_the_bit(browse, shipped):
     told = browse().get("/api/v1/runs/conf_f10").json
     assert told["citation"].startswith("@misc{skyfed-conf-f10,")
     assert told["model"]["sha256"] in told["citation"] and told["data"]["fingerprint"] in told["citation"]
+
+
+def test_a_run_tells_what_is_not_as_by_default_and_how_many_examples_were_ever_misjudged(browse, shipped):
+    told = browse().get("/api/v1/runs/conf_f10").json
+    own, conf = set(told["conf_own"]), told["conf"]
+    assert {"model_name", "no_models", "lr"} <= own, "what has no default is one's own"
+    defaults = {one.name: one.field.default for one in all_keys()}
+    assert {key for key in conf if key in defaults and conf[key] == defaults[key]}.isdisjoint(own)
+    assert {"width", "colours", "data"} <= own and {
+        "lambda",
+        "weight_decay",
+        "min_clients",
+        "strategy",
+    }.isdisjoint(own)
+    result = read_result(result_path(shipped, "conf_f10"))
+    wrong = {
+        name
+        for test in (repeat["test"] for repeat in result["repeats"])
+        for name, truth, said in zip(test["id"], test["truth"], test["said"], strict=True)
+        if truth != said
+    }
+    assert told["misjudged_ever"] == len(wrong) > len(told["misjudged"]) > 0

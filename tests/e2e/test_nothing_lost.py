@@ -308,7 +308,7 @@ def test_another_language_shows_the_same_view(open_page, first):
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     page.get_by_label("log y").check()
     down = page.evaluate("() => { document.querySelector('#curves').scrollIntoView(); return scrollY; }")
-    page.locator(".site-person button").evaluate("(button) => button.click()")
+    page.locator(".site-person button[lang]").evaluate("(button) => button.click()")
     expect(page.get_by_role("heading", name="所有实验")).to_be_attached()
     for key, value in {**first, "logy": "yes"}.items():
         assert f"{key}={value}" in page.url

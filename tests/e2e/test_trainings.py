@@ -68,7 +68,7 @@ def test_from_the_first_start_to_the_comparison(page_of):
     page.wait_for_url(re.compile(r"/jobs/\d+"))
     _state(page, "running")
     expect(page.get_by_role("heading", name="At work")).to_be_visible()
-    expect(page.locator(".work").first).to_have_text(re.compile("client 1: (waiting|training|done)"))
+    expect(page.locator(".work").first).to_have_text(re.compile("owner A: (waiting|training|done)"))
     _grows(page, 1)
     _grows(page, _points(page))  # while one watches
     page.get_by_role("button", name="Pause").click()

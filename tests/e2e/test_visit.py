@@ -1,6 +1,7 @@
 """A visitor's first visit, in a real browser: register, compare runs, pass a link on, change the profile, leave."""
 
 import re
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from app.frontend import FOLDER
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.e2e.conftest import violations
 from tests.test_results import series
 from utils.checkpoints import start
 from utils.federated.bench import Repeat, State
+from utils.results import read_result, result_path
 from utils.studies import title
 
 expect.set_options(timeout=60_000)
@@ -110,6 +112,21 @@ def test_a_runs_page_shows_what_it_was_made_of(page_of):
     page.goto("/runs/conf_f10_noniid")
     expect(page.get_by_role("heading", name="How the examples fell to the owners")).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
+    parts = page.get_by_role("navigation", name="Parts of this page").get_by_role("link")
+    expect(parts).to_have_text(["Result", "Clients", "Misjudged most", "Conf", "Made with"])
+    for link in parts.all():
+        link.click()
+        heading = page.locator(page.evaluate("location.hash"))
+        expect(heading).to_be_in_viewport()
+        assert heading.evaluate("h => h.tagName") == "H2"
+    expect(
+        page.get_by_text(re.compile(r"^\d+ of \d+ examples were told wrongly at least once"))
+    ).to_be_visible()
+    expect(page.locator(".misjudged")).to_have_count(0)  # no hashes for who has no use for them
+    expect(page.get_by_role("cell", name="dirichlet", exact=True)).to_be_visible()
+    expect(page.get_by_role("rowheader", name="weight_decay", exact=True)).to_be_hidden()
+    page.get_by_text(re.compile(r"^\d+ keys with the values they have by default")).click()
+    expect(page.get_by_role("rowheader", name="weight_decay", exact=True)).to_be_visible()
     expect(page.get_by_role("cell", name="dirichlet", exact=True)).to_be_visible()
 
 
@@ -255,3 +272,57 @@ def test_a_chart_taken_along_says_whose_it_is_in_which_units_at_twice_the_resolu
     ):
         assert text in drawn
     assert drawn.count("Accuracy on test examples") >= 2 and "(0–1)" in drawn
+
+
+def test_on_a_phone_the_header_is_a_line_with_a_menu(page_of):
+    page = page_of(**PHONE)
+    page.goto("/why")
+    assert page.locator(".site-header").bounding_box()["height"] <= 56
+    link, menu = page.get_by_role("link", name="Forecast"), page.get_by_role("button", name="Menu")
+    expect(link).to_be_hidden()
+    menu.focus()
+    page.keyboard.press("Enter")
+    expect(link).to_be_visible()
+    expect(page.get_by_role("link", name="Why is that so?")).to_have_attribute("aria-current", "page")
+    assert violations(page) == []
+    sizes = page.locator(".site-menu a, .site-menu button").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => Math.min(box.width, box.height))"
+    )
+    assert min(sizes) >= 24
+    page.keyboard.press("Escape")
+    expect(link).to_be_hidden()
+    menu.tap()
+    link.tap()
+    page.wait_for_url("**/forecast")
+
+
+def test_everybody_can_choose_light_or_dark_and_it_stays(page_of):
+    page = page_of(color_scheme="light")
+    page.goto("/why")
+    theme = "() => document.documentElement.dataset.bsTheme"
+    page.get_by_role("button", name="Dark", exact=True).click()
+    assert page.evaluate(theme) == "dark"
+    page.goto("/home")
+    assert page.evaluate(theme) == "dark"
+    page.get_by_role("button", name="Light", exact=True).click()
+    page.reload()
+    assert page.evaluate(theme) == "light"
+    page.emulate_media(color_scheme="dark")  # what the system has is followed again
+    page.wait_for_function(f"() => ({theme})() === 'dark'")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_text_is_of_normal_weight_cards_of_a_row_are_alike_and_dates_as_one_writes_them(page_of, locale):
+    page = page_of(locale=locale)
+    page.goto("/home")
+    expect(page.locator(".lead")).to_have_css("font-weight", "400")
+    finished = datetime.fromisoformat(read_result(result_path(ROOT / "cache", "conf_f10"))["finished"])
+    written = f"{finished:%Y年%-m月%-d日}" if locale == "zh-CN" else f"{finished:%b %-d, %Y}"
+    expect(page.get_by_role("cell", name=written).first).to_be_visible()
+    page.goto("/runs/conf_f10")
+    cards = page.locator("section[aria-labelledby=clients] .card-plain")
+    expect(cards).to_have_count(2)
+    tops, heights = zip(
+        *((box["y"], box["height"]) for box in (card.bounding_box() for card in cards.all())), strict=True
+    )
+    assert tops[0] == tops[1] and heights[0] == heights[1]

@@ -92,6 +92,8 @@ export interface Details extends Run {
   confusion: number[][];
   absent: { where: "training" | "test"; what: string; folds: number[] }[];
   misjudged: { id: string; truth: number; judged: number; wrong: number; probability: number }[];
+  misjudged_ever: number;
+  conf_own: string[];
   conf_says: Record<string, string>;
   failures: number;
   degree: Record<string, number>;
@@ -288,6 +290,7 @@ export interface Machine {
 
 export interface Work {
   client: number;
+  owners: string;
   state: "waiting" | "training" | "done" | "failed";
   examples?: number;
   seconds?: number;

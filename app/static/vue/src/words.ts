@@ -5,6 +5,7 @@ const WORDS = {
   accuracy: () => t("Accuracy: the share of photos that were told rightly."),
   balanced: () => t("Balanced accuracy: the mean of the share of sunny photos told rightly and that of cloudy ones, so that the more frequent kind counts no more."),
   calibrated: () => t("Calibrated: of all photos that are given 80 %, about 80 % are so. The probabilities were scaled on photos the network had not seen."),
+  client: () => t("Client: who trains in a round. It holds the photos of one owner, or of several who put theirs together."),
   conf: () => t("Conf: the small file that describes a training: who takes part, for how long, with which settings."),
   federated: () => t("Federated: the network travels to the owners and learns from the photos where they lie; only what it learnt travels back."),
   fold: () => t("Fold: one of five parts of the photos. Each part in turn is kept away from training and judged afterwards."),
