@@ -52,7 +52,14 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not serial and not long"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "serial and not long"
 
-benchmark: install
+LIGHTHOUSE := tests/benchmarks/lighthouse
+LIGHTHOUSE_READY := $(LIGHTHOUSE)/node_modules/.package-lock.json
+
+$(LIGHTHOUSE_READY): $(LIGHTHOUSE)/package-lock.json $(READY)
+	$(BIN)/python -m app.frontend install $(LIGHTHOUSE)
+	touch $@
+
+benchmark: install $(LIGHTHOUSE_READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
 
 # Long: the tests that take more than a minute; then fifty readers and a run in training for two minutes.
@@ -69,4 +76,4 @@ pictures: install
 	$(BIN)/python -m tests.e2e.pictures
 
 clean:
-	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(TEXTS).mo
+	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules $(TEXTS).mo

@@ -1,6 +1,6 @@
 """Installs, builds and tests the front end with the machine's Node.js, or with a wheel's where there is none.
 
-python3 -m app.frontend install|build|test
+python3 -m app.frontend install|build|test [FOLDER]
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ def _version(program: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run one of COMMANDS; returns its exit status."""
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print(f"usage: python3 -m app.frontend {'|'.join(COMMANDS)}", file=sys.stderr)
+    """Run one of COMMANDS, in a folder of another package if one is named; returns its exit status."""
+    if len(arguments) not in (1, 2) or arguments[0] not in COMMANDS:
+        print(f"usage: python3 -m app.frontend {'|'.join(COMMANDS)} [FOLDER]", file=sys.stderr)
         return 2
-    found = environment()
+    found, folder = environment(), Path(arguments[1]) if arguments[1:] else FOLDER
     program, *rest = COMMANDS[arguments[0]]
     command = [shutil.which(program, path=found["PATH"]) or program, *rest]
-    return subprocess.run(command, cwd=FOLDER, env=found, check=False).returncode
+    return subprocess.run(command, cwd=folder, env=found, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python3 -m app.language compile
 
 from __future__ import annotations
 
+import datetime
 import re
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from flask import Flask, after_this_request, current_app, has_request_context, request
-from flask_babel import get_locale
+from flask_babel import format_date, format_datetime, get_locale
 from flask_login import current_user
 from markupsafe import Markup
 from werkzeug.wrappers import Response
@@ -73,6 +74,17 @@ def messages(language: str) -> dict[str, str]:
         return {}
     own = {english: chinese for english, chinese in _of_parts().items() if chinese}
     return own | {str(m.id): str(m.string) for m in _catalogue() if m.id and m.string}
+
+
+def moment(at: datetime.datetime | str | None, clock: bool = True) -> Markup:
+    """A point in time (UTC) in one's language, without `clock` its day; site.ts tells it by one's own clock."""
+    if not at:
+        return Markup("")
+    at = datetime.datetime.fromisoformat(at) if isinstance(at, str) else at
+    told = f"{format_datetime(at, 'medium')} UTC" if clock else format_date(at, "medium")
+    return Markup('<time datetime="{}" data-told="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), "moment" if clock else "day", told
+    )
 
 
 def words(text: str) -> Markup:
@@ -132,6 +144,7 @@ def init_app(app: Flask) -> None:
     """Bind Babel, and give templates the language and the catalogue."""
     babel.init_app(app, locale_selector=choose)
     app.jinja_env.filters["words"] = words
+    app.jinja_env.filters["moment"] = moment
 
     @app.context_processor
     def languages() -> dict[str, object]:

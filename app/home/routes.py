@@ -39,8 +39,11 @@ def run(name: str) -> tuple[str, int] | str:
         ), 422
     if result is None:
         abort(404)
-    title = library().title(name)
-    return render_template("home/run.html", name=name, title=title, conf_name=conf_name(name), result=result)
+    said = (one for one in library().summaries() if one["name"] == name and "error" not in one)
+    return render_template(
+        "home/run.html", name=name, title=library().title(name), conf_name=conf_name(name), result=result,
+        run=next(said, None),
+    )  # fmt: skip
 
 
 @blueprint.get("/why")

@@ -16,10 +16,18 @@ from tests.test_parts import DROPPED
 from utils.parts import EXTRA
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
+QUEUE = """async (conf) => {
+  const token = document.querySelector("meta[name=csrf-token]").content;
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
+  const asked = { conf, name: "looked at", folds: 1, seeds: 1 };
+  const answer = await fetch("/api/v1/jobs", { method: "POST", headers, body: JSON.stringify(asked) });
+  return (await answer.json()).jobs[0].id;
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -123,10 +131,11 @@ def open_page(chromium, address):
 
 
 def violations(page):
-    """What axe finds against the page as it is."""
+    """What axe finds against the page as it is, too small targets included."""
     page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
     return page.evaluate(
-        "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
+        "() => axe.run({ rules: { 'target-size': { enabled: true } } })"
+        ".then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
     )
 
 

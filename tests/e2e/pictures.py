@@ -1,6 +1,6 @@
-"""Pictures of the main pages: phone and desktop, light and dark, Chinese and English.
+"""Pictures of every page: phone and desktop, light and dark, Chinese and English.
 
-make pictures       into figures/site/; the one in the README is cache/figures/site.png
+make pictures       into figures/site/, all looks of a page in all-PAGE.png; the README shows cache/figures/site.png
 """
 
 import json
@@ -12,15 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import ROOT
 from tests.e2e.conftest import ARGUMENTS, CHROMIUM
+from tests.e2e.pages import PAGES, Page, log_in, show
 
-PAGES = {
-    "home": "/home", "run": "/runs/conf_f10", "forecast": "/forecast", "why": "/why", "login": "/login",
-    "training": "/jobs/1", "trainings": "/jobs", "describe": "/confs/new?job=1",
-}  # fmt: skip
 START = """async (conf) => {
   const token = document.querySelector("meta[name=csrf-token]").content;
   const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
@@ -30,6 +28,7 @@ START = """async (conf) => {
 }"""
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PORT = 5099
+CELL = 640  # width of a desktop on a contact sheet
 
 
 def main() -> None:
@@ -66,21 +65,15 @@ def main() -> None:
         finally:
             site.terminate()
             site.communicate(timeout=60)
+    for one in PAGES:
+        _contact_sheet(target, one)
     shutil.copy(target / "home-desktop-light-en-top.png", ROOT / "cache" / "figures" / "site.png")
-
-
-def _log_in(page) -> None:
-    page.goto("/login")
-    page.locator("#email").fill("greatabel1@126.com")
-    page.locator("#password").fill("abel")
-    page.locator("#password").press("Enter")
-    page.wait_for_url("**/home")
 
 
 def _start(context) -> None:
     """Trainings to take pictures of."""
     page = context.new_page()
-    _log_in(page)
+    log_in(page)
     conf = json.loads((ROOT / "utils" / "conf_f10.json").read_text())
     page.evaluate(START, conf)
     page.goto("/jobs/1")
@@ -91,24 +84,36 @@ def _start(context) -> None:
 
 
 def _take(context, target: Path, name: str) -> None:
-    page = context.new_page()
-    for label, path in PAGES.items():
-        if label == "training":
-            _log_in(page)
-        page.goto(path)
-        if label == "trainings":
-            page.locator(".state").first.wait_for()
-        if label == "describe":
-            page.locator(".conf-outcome table").wait_for()
-        if label in ("home", "run", "training"):
-            page.locator(".chart .main-svg").first.wait_for(timeout=60_000)
-            page.wait_for_timeout(500)
-        page.screenshot(path=target / f"{label}-{name}.png", full_page=True)
-        if label == "home":
+    page, known = context.new_page(), False
+    for one in PAGES:
+        if one.log_in and not known:
+            log_in(page)
+            known = True
+        show(page, one)
+        page.wait_for_timeout(500)
+        page.screenshot(path=target / f"{one.name}-{name}.png", full_page=True)
+        if one.name == "home":
             page.evaluate("() => document.querySelector('.demo-note').remove()")
             clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": 1500}
-            page.screenshot(path=target / f"{label}-{name}-top.png", full_page=True, clip=clip)
+            page.screenshot(path=target / f"{one.name}-{name}-top.png", full_page=True, clip=clip)
     page.close()
+
+
+def _contact_sheet(target: Path, one: Page) -> None:
+    """All looks of a page side by side, from its top."""
+    looks = [
+        Image.open(file) for file in sorted(target.glob(f"{one.name}-*-*-*.png")) if "-top" not in file.name
+    ]
+    tops = [look.crop((0, 0, look.width, min(look.height, 3 * look.width))) for look in looks]
+    shown = [ImageOps.contain(top, (CELL if top.width > 500 else CELL * 5 // 8, 2400)) for top in tops]
+    sheet = Image.new(
+        "RGB", (sum(top.width + 10 for top in shown), max(top.height for top in shown)), "#808080"
+    )
+    left = 0
+    for top in shown:
+        sheet.paste(top, (left, 0))
+        left += top.width + 10
+    sheet.save(target / f"all-{one.name}.png")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,8 @@
 import json
 import re
 
-import pytest
 from playwright.sync_api import expect
 
-from app.frontend import FOLDER
-from tests.e2e.test_forecast import PHONE
 from utils.conf import load_conf
 
 expect.set_options(timeout=60_000)
@@ -99,19 +96,3 @@ def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     page.locator("#key-k").fill("10")
     expect(page.get_by_role("alert")).to_have_count(0)
     context.close()
-
-
-@pytest.mark.parametrize(
-    "settings", [{}, {**PHONE, "color_scheme": "dark", "locale": "zh-CN"}], ids=["desktop", "phone"]
-)
-def test_axe_finds_nothing_and_it_fits(page_of, settings):
-    page = page_of(**{**settings, "locale": "en-US"})
-    _researcher(page)
-    page.goto("/confs/new")
-    expect(page.get_by_role("heading", name="What it leads to")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found = page.evaluate(
-        "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
-    )
-    assert found == []

@@ -5,9 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import violations
+from tests.e2e.conftest import PHONE, violations
 from tests.e2e.test_conf_page import _researcher
-from tests.e2e.test_forecast import PHONE
 from tests.e2e.test_trainings import _describe, _state
 
 expect.set_options(timeout=90_000)

@@ -12,11 +12,11 @@ from playwright.sync_api import expect
 
 from app.vite import DIST
 from tests.app.test_forecast import BAD
+from tests.e2e.conftest import PHONE
 from utils.forecast.predictor import Predictor, read_photo
 from utils.photos.simulator import simulate
 
 expect.set_options(timeout=60_000)
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 ANSWER = re.compile(r"^(Sunny|Cloudy|I cannot tell)$")
 DROP = """(place, [name, coded]) => {
   const bytes = Uint8Array.from(atob(coded), (letter) => letter.charCodeAt(0));

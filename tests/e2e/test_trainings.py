@@ -5,13 +5,10 @@ import re
 import subprocess
 import sys
 
-import pytest
 from playwright.sync_api import expect
 
-from app.frontend import FOLDER
 from tests.conftest import ROOT
 from tests.e2e.test_conf_page import _researcher
-from tests.e2e.test_forecast import PHONE
 from utils.readme import README
 
 expect.set_options(timeout=90_000)
@@ -167,22 +164,3 @@ def test_owners_that_take_part_are_chosen(page_of):
     expect(page.get_by_role("alert")).to_have_count(0)
     choice.get_by_label("C").check()
     expect(page.locator("#key-holds")).to_have_value("[]")
-
-
-@pytest.mark.parametrize("settings", [{}, {**PHONE, "color_scheme": "dark"}], ids=["desktop", "phone"])
-def test_axe_finds_nothing_and_it_fits(page_of, settings):
-    page = page_of(**{**settings, "locale": "en-US"})
-    _researcher(page)
-    _describe(page, "looked at", global_epochs=3, local_epochs=1)
-    page.get_by_role("button", name="Start the training").click()
-    page.wait_for_url(re.compile(r"/jobs/\d+"))
-    _state(page, "done")
-    for address in (page.url, "/jobs"):
-        page.goto(address)
-        expect(page.locator(".state").first).to_have_text(STATES)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        page.evaluate((FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text())
-        found = page.evaluate(
-            "() => axe.run().then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html.slice(0, 200))]))"
-        )
-        assert found == []

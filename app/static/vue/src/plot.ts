@@ -16,19 +16,19 @@ export interface Plotly {
 
 let loading: Promise<Plotly> | undefined;
 
+/** A wide screen shows charts soon, a phone further down: there Plotly, a second's work, waits until one comes near. */
+export const isWide = (): boolean => matchMedia("(min-width: 48rem)").matches;
+
 export function loadPlotly(): Promise<Plotly> {
   if (loading) return loading;
   loading = new Promise((resolve, reject) => {
     const here = window as unknown as { Plotly?: Plotly };
     if (here.Plotly) return resolve(here.Plotly);
-    // By the page itself; once that is loaded, what is not there has failed, whoever listened.
-    const asked = document.readyState === "complete" ? null : document.querySelector<HTMLScriptElement>(`script[src="${address}"]`);
-    const script = asked ?? Object.assign(document.createElement("script"), { src: address });
+    const script = Object.assign(document.createElement("script"), { src: address });
     const end = (): void => (here.Plotly ? resolve(here.Plotly) : reject(unreachable()));
     script.addEventListener("load", end);
     script.addEventListener("error", end);
-    if (asked) addEventListener("load", end);
-    else document.head.append(script);
+    document.head.append(script);
   });
   loading.catch(() => (loading = undefined)); // the next call tries again
   return loading;
