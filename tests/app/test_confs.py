@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from tests.app.conftest import whole_result
 from tests.conftest import ROOT, TINY
 from tests.nets.test_layers import BROKEN as BROKEN_NETWORKS
 from tests.nets.test_layers import FREE
@@ -19,6 +20,7 @@ from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
 from utils.data.examples import Outline
 from utils.federated.bench import Repeat, share_out
 from utils.nets.outline import templates
+from utils.results import result_path, write_result
 from utils.tasks import weather
 
 FIELDS = {one.name: one.field for one in all_keys()}
@@ -249,3 +251,17 @@ def test_refusals_are_in_ones_language(browse, conf):
     said = told.json["error"]["message"]
     assert told.status_code == 422 and any(ord(letter) > 0x2E80 for letter in said), said
     assert not re.search(r"expected|found|missing|unknown", said), said
+
+
+def test_a_run_of_a_described_network_is_told_like_any_other(browse, cache, site, data):
+    site.config["DATA"] = data
+    conf = make_conf({**FREE, "network": "photo_cnn"}, "x")
+    result = {**whole_result("conf_own"), "conf": conf.as_json()}
+    write_result(result_path(cache, "conf_own"), result)
+    browser = browse("researcher")
+    told = browser.get("/api/v1/runs/conf_own").json
+    assert told["conf"] == conf.as_json() and "model_name" not in told["conf"]
+    assert browser.get("/runs/conf_own").status_code == 200
+    assert _ask(browser, json.dumps(told["conf"])).json["likened_to"] is not None, "a run of the same network"
+    other = json.dumps({**FREE, "network": "small_cnn"})
+    assert _ask(browser, other).json["likened_to"] is None

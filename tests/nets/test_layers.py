@@ -166,6 +166,10 @@ BROKEN = {
     "a stranger": ({"layers": [], "loss": 1}, 'unknown key "network.loss"'),
     "layers in an object": ({"layers": {}}, "network.layers: expected a list of layers, found an object"),
     "too many layers": ({"layers": [{"flatten": True}] * 101}, "network.layers: expected at most 100, found 101"),
+    "too many layers in residuals": (
+        {"layers": [{"residual": [{"dropout": 0.1}] * 60}] * 2 + [{"flatten": True}]},
+        "network.layers: expected at most 100, found 123",
+    ),
     "a layer as text": ({"layers": ["flatten"]}, "network.layers[0]: expected an object with one of dense, "),
     "an unknown layer": ({"layers": [{"conv3d": 1}]}, 'lstm, found {"conv3d": 1}'),
     "two layers in one": ({"layers": [{"dense": 1, "gru": 1}]}, 'unknown key "network.layers[0].gru"'),

@@ -29,7 +29,7 @@ from utils import parts
 from utils.parts import ConfError, key, kind_of, shown
 from utils.refusal import Said, said
 
-MAX_LAYERS = 100
+MAX_LAYERS = 100  # of a network, those of its residuals included
 Shapes = dict[str, tuple[int, ...]]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.nets import JUDGE_BATCH
-from utils.nets.kinds import Dense, Layer, Residual, Shapes, Signal, UnfitError, checked_layers
+from utils.nets.kinds import MAX_LAYERS, Dense, Layer, Residual, Shapes, Signal, UnfitError, checked_layers
 from utils.parts import ConfError, kind_of, plain, shown
 from utils.refusal import said
 
@@ -173,6 +173,9 @@ def bytes_of_training(rows: list[Row], batch: int) -> int:
 def check(described: Description, inputs: Signal, outputs: int, batch: int, where: str) -> None:
     """Raises ConfError, one line, where the network does not fit its examples, or is too large to be built."""
     rows = outline(described, inputs, outputs, where)
+    if len(rows) > MAX_LAYERS + 1:
+        what = said("at_most", most=MAX_LAYERS)
+        raise ConfError(where, "expected_found", key="network.layers", what=what, found=len(rows) - 1)
     for found, most, unit in (
         (parameters_of(rows), MAX_PARAMETERS, "parameters"),
         (bytes_of_training(rows, batch), MAX_BYTES, "megabytes"),
