@@ -84,9 +84,9 @@ def _train(given: argparse.Namespace) -> int:
     except ConfError as error:
         return _refuse(error)
     if given.keys:
-        from utils.readme import keys_table, parts_table
+        from utils.readme import keys_table, layers_table, parts_table
 
-        print(f"{keys_table()}\n\n{parts_table()}")
+        print(f"{keys_table()}\n\n{parts_table()}\n\n{layers_table()}")
         return 0
     try:
         paths = sorted((HERE / "utils").glob("conf_*.json")) if given.all else given.conf

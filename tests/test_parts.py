@@ -122,6 +122,7 @@ def test_a_key_of_another_task_or_network_is_refused_and_named(tmp_path):
     task.write_text(
         "from dataclasses import dataclass\nfrom utils.parts import key\nfrom utils.tasks.weather import *\n"
         "ABOUT, CLASSES, NETWORK = ('numbers', 'x'), ('a', 'b'), 'resnet'\n"
+        "def input_shape(conf): return (3, 32, 32) if conf.task.keys.noise < 0.9 else 1 / 0\n"
         "@dataclass(frozen=True)\nclass Keys:\n    noise: float = key('x', zh='x', default=0.0, low=0.0, high=1.0)\n"
     )
     code = (
@@ -129,13 +130,14 @@ def test_a_key_of_another_task_or_network_is_refused_and_named(tmp_path):
         f"tiny = {TINY!r}\n"
         "flat = {k: v for k, v in tiny.items() if k != 'image_size'}\n"
         "print(json.dumps(make_conf({**flat, 'type': 'numbers', 'noise': 0.5}, 'x').as_json()['noise']))\n"
-        "for type_, wrong in (('numbers', 'image_size'), ('weather', 'noise')):\n"
-        "    try: make_conf({**flat, 'type': type_, wrong: 64}, 'x')\n"
+        "for type_, wrong in (('numbers', 'noise'), ('numbers', 'image_size'), ('weather', 'noise')):\n"
+        "    try: make_conf({**flat, 'type': type_, wrong: 1}, 'x')\n"
         "    except ConfError as error: print(error)\n"
     )
     done = _python(["-c", code], {**os.environ, parts.EXTRA: str(tmp_path)})
     assert done.stdout.splitlines() == [
         "0.5",
+        "x: type: the part numbers cannot be used (ZeroDivisionError: division by zero)",
         "x: image_size: a key of weather, which this conf does not use",
         "x: noise: a key of numbers, which this conf does not use",
     ]

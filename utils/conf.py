@@ -20,6 +20,7 @@ from typing import Any
 from utils import parts
 from utils.parts import ConfError, Part, json_name, key, kind_of, shown
 from utils.refusal import said
+from utils.tasks import inputs_of, outputs_of
 
 MAX_CONF_BYTES = 1_000_000
 MAX_LINKS = 20
@@ -364,7 +365,7 @@ def make_conf(values: Any, where: str) -> Conf:
         _refuse_unknown(values, {declared.name for declared in all_keys()}, where)
         raise ConfError(where, "missing", name="type", doc=kind.metadata["doc"])
     task = parts.checked(values["type"], kind, where, "type")
-    network = _network_of(task, where)
+    network, values = _network_of(task, values, where)
     own = {json_name(field): field for field in parts.declared("task", task)}
     nets = {json_name(field): field for field in parts.declared("network", network)}
     for name in set(own) | set(nets):
@@ -387,19 +388,53 @@ def make_conf(values: Any, where: str) -> Conf:
         if hasattr(link.module.Link, "encode"):
             raise ConfError(where, "encodes", key="link", name=link.name)
     parts.check_parts(conf.parts(), found, where)
+    _check_fits(conf, where)
     return conf
 
 
-def _network_of(task: str, where: str) -> str:
-    """The family of networks that a task uses."""
+def _check_fits(conf: Conf, where: str) -> None:
+    """The network takes what the task gives it, and is not too large."""
     try:
-        named: str = parts.load("task", task).NETWORK
-        parts.load("network", named)
+        inputs, outputs = inputs_of(conf), outputs_of(conf)
+    except Exception as error:  # whatever a task of somebody's own may raise
+        why = parts.in_one_line(error)
+        raise ConfError(where, "broken_part", key="type", name=conf.type, why=why) from error
+    if fits := getattr(conf.network.module, "fits", None):
+        fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
+
+
+def network_family(task: str) -> str:
+    """The family of networks of the task's own network. Raises ConfError."""
+    brought = parts.load("task", task).NETWORK
+    if isinstance(brought, str):
+        return brought
+    return next(iter(_named_networks(brought).values()), "")
+
+
+def _named_networks(values: Mapping[str, Any]) -> dict[str, str]:
+    """The keys in `values` that name a network, with its family: those that a family cannot do without."""
+    return {
+        json_name(field): family
+        for family in parts.usable("network")
+        for field in parts.declared("network", family)
+        if field.default is dataclasses.MISSING and json_name(field) in values
+    }
+
+
+def _network_of(task: str, values: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """The family of networks of a conf, and its values with those that the task brings where they name no network."""
+    try:
+        family, brought = network_family(task), parts.load("task", task).NETWORK
+        parts.load("network", family)
     except ConfError as error:
         raise ConfError(where, error.said.code, **error.said.values) from None
-    except AttributeError:
-        raise ConfError(where, "broken_part", key="type", name=task, why="it names no NETWORK") from None
-    return named
+    named = _named_networks(values)
+    if len(set(named.values())) > 1:
+        first, second = list(named)[:2]
+        raise ConfError(where, "two_networks", key=first, other=second)
+    if named:
+        return next(iter(named.values())), values
+    return family, {**(brought if isinstance(brought, Mapping) else {}), **values}
 
 
 def _each(

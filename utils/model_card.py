@@ -22,6 +22,7 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     )
     about, task = about_set(data["set"]), known.task.module
     told = task.card(result, left_out)
+    network, layers = known.network.module.told(known.network.keys)
     parts = [f"{n} {name}" for name, n in zip(result["classes"], data.get("counts", []), strict=False)]
     for one in data.get("sources", []):
         licence = f" ({one['licence']})" if one["licence"] else ""
@@ -42,8 +43,8 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return f"""# {result["name"]}
 
-{task.LEARNS} `{model["file"]}`: {conf["model_name"]} of width {conf["width"]}
-({conf["norm"]} norm, {result["parameters"]:,} parameters), half precision, {model["bytes"]:,} bytes.
+{task.LEARNS} `{model["file"]}`: {network}
+({layers}{result["parameters"]:,} parameters), half precision, {model["bytes"]:,} bytes.
 Input: {told["input"]}
 Output: {told["output"]}
 
@@ -56,7 +57,7 @@ What belongs together (a scene) stays on one side of every split.
 ## Training
 
 {how}; SGD, learning rate {conf["lr"]:g} ({conf["schedule"]}), momentum {conf["momentum"]:g},
-batches of {conf["batch_size"]}, from {"ImageNet weights" if conf["pretrained"] else "scratch"}.
+batches of {conf["batch_size"]}, from {"ImageNet weights" if conf.get("pretrained") else "scratch"}.
 Degree of non-IID: {degree["jensen_shannon"]:.3f} bits (Jensen-Shannon), Gini of sizes {degree["gini"]:.3f}.
 
 ## Figures

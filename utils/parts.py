@@ -50,10 +50,11 @@ NEEDED = {
         "for_judging",
         "as_judged",
         "judged_shape",
+        "input_shape",
         "card",
         "told",
     ),
-    "network": ("build",),
+    "network": ("build", "told"),
     "strategy": ("Strategy",),
     "local": ("Local",),
     "selection": ("Selection",),
@@ -116,9 +117,13 @@ def load(family: str, name: str) -> ModuleType:
         module = importlib.import_module(f"{FAMILIES[family]}.{name}")
         _check_declared(family, module)
     except (Exception, SystemExit) as error:  # whatever a file of somebody's own may raise
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-        raise ConfError("", "broken_part", key=family, name=name, why=why) from error
+        raise ConfError("", "broken_part", key=family, name=name, why=in_one_line(error)) from error
     return module
+
+
+def in_one_line(error: BaseException) -> str:
+    """What kind of exception it is, and its text, not too long."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
 
 
 def _check_declared(family: str, module: ModuleType) -> None:
@@ -197,8 +202,10 @@ def values_of(keys: Any) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Tuples as lists, all the way down."""
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
+    """Tuples as lists and what can say itself as JSON as that, all the way down."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return value.as_json() if hasattr(value, "as_json") else value
 
 
 def checked_keys(kind: Any, given: Mapping[str, Any], where: str, prefix: str = "") -> Any:

@@ -21,6 +21,8 @@ from utils.conf import all_keys, chinese
 from utils.files import atomic_write
 from utils.forecast.card import expected
 from utils.model_card import model_card
+from utils.nets.kinds import KINDS
+from utils.nets.outline import templates
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
 from utils.studies import first, left_out, short, study_runs, title
@@ -32,7 +34,9 @@ _CELLS = {
     "keys": "键", "required": "必填", "none": "无", "a name": "一个名称", "names of sources": "来源名称",
     "lists of owners": "所有者的列表", "run": "运行", "what": "说明", "accuracy": "准确率", "balanced": "平衡准确率",
 "passes": "遍数", "steps": "步数", "MB sent": "发送的 MB",
-    "non-IID, bits": "non-IID，比特", "trained on": "训练于", "judged on": "评判于", "scenes": "场景",
+    "non-IID, bits": "non-IID，比特", "layer": "层", "options": "选项", "built by": "可构建于",
+    "Python and browser": "Python 与浏览器", "Python only": "仅 Python",
+    "trained on": "训练于", "judged on": "评判于", "scenes": "场景",
     "balanced when trained on both": "两者都训练时的平衡准确率",
 }  # fmt: skip
 _SENTENCES = {
@@ -51,6 +55,7 @@ _SENTENCES = {
         r"；训练时没有用 \1，则回答那里照片的 \2，答对其中的 \3",
     r" \(each fold and each scene judged by what the others taught\)\.":
         "（每一折、每个场景都由其余部分所教的来评判）。",
+    r"an object, or one of: ": "一个对象，或以下之一：", r"\ba list of layers": "层的列表",
     r"part: ": "部件：", r"list of parts: ": "部件的列表：", r"none yet": "暂无",
 }  # fmt: skip
 
@@ -76,6 +81,21 @@ def parts_table() -> str:
             ]
             about = parts.load(family, name).ABOUT[0]
             lines.append(f"| `{family}` | `{name}` | {'; '.join(keys)} | {about} |")
+    return "\n".join(lines)
+
+
+def layers_table() -> str:
+    """Every kind of layer of a described network, with its options, as a Markdown table."""
+    lines = ["| layer | options | built by | says |", "|---|---|---|---|"]
+    for kind in KINDS.values():
+        first, *others = parts.fields_of(kind)
+        options = [f"{first.metadata['doc']} ({_range(first)})"]
+        options += [
+            f"`{field.name}` ({_default(field)}; {_range(field)}): {field.metadata['doc']}"
+            for field in others
+        ]
+        where = "Python and browser" if kind.BROWSER else "Python only"
+        lines.append(f"| `{kind.kind()}` | {'; '.join(options)} | {where} | {kind.ABOUT[0]} |")
     return "\n".join(lines)
 
 
@@ -177,6 +197,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
     blocks = {
         "keys": keys_table(),
         "parts": parts_table(),
+        "layers": layers_table(),
         "found": findings(results),
         "elsewhere": elsewhere(results),
         "sure": sure(results),
@@ -223,9 +244,13 @@ def _range(field: dataclasses.Field[Any]) -> str:
     if "low" not in limits:
         if field.type == "bool":
             return "true, false"
-        return {"Holds": "lists of owners", "tuple[str, ...]": "names of sources"}.get(
-            str(field.type), "a name"
-        )
+        kinds = {
+            "Holds": "lists of owners",
+            "tuple[str, ...]": "names of sources",
+            "tuple[Layer, ...]": "a list of layers",
+            "Description": f"an object, or one of: {', '.join(templates())}",
+        }
+        return kinds.get(str(field.type), "a name")
     left, right = parts.interval(field)[0], parts.interval(field)[-1]
     return f"{left}{parts.lowest(field):g}, {parts.highest(field):g}{right}"
 

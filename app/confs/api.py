@@ -17,7 +17,7 @@ from app.extensions import limiter
 from app.jobs.outlook import outcome
 from app.jobs.service import measured_speed, speed_elsewhere
 from utils import parts
-from utils.conf import ConfError, Part, all_keys, json_name, load_conf, parse_conf
+from utils.conf import ConfError, Part, all_keys, json_name, load_conf, network_family, parse_conf
 from utils.data.examples import DataError
 from utils.partition.schemes import PartitionError
 from utils.tasks import classes_of
@@ -34,7 +34,7 @@ def confs() -> dict[str, Any]:
     return {
         "keys": [{**_key(one.field), "of": one.part} for one in all_keys()],
         "confs": shipped,
-        "tasks": {name: getattr(parts.load("task", name), "NETWORK", "") for name in parts.usable("task")},
+        "tasks": {name: network_family(name) for name in parts.usable("task")},
     }
 
 

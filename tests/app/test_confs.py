@@ -10,15 +10,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from tests.app.conftest import whole_result
 from tests.conftest import ROOT, TINY
+from tests.nets.test_layers import BROKEN as BROKEN_NETWORKS
+from tests.nets.test_layers import FREE
 from tests.test_conf import BROKEN
 from utils import parts
 from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
 from utils.data.examples import Outline
 from utils.federated.bench import Repeat, share_out
+from utils.nets.outline import templates
+from utils.results import result_path, write_result
 from utils.tasks import weather
 
 FIELDS = {one.name: one.field for one in all_keys()}
+OF = {one.name: one.part for one in all_keys()}
 
 
 def _ask(browser, raw):
@@ -120,6 +126,8 @@ def _value(field):
         ).map(lambda n: n * step)
     elif field.type == "float":
         right = some.floats(limits["low"], min(parts.highest(field), 1.0), exclude_min=True, exclude_max=True)
+    elif field.name == "network":
+        right = some.sampled_from([*templates(), {"layers": [{"flatten": True}, {"dense": 4}]}])
     elif field.type == "str":
         right = some.sampled_from(["mwd", "drawn", "my-set_2"])
     else:
@@ -168,6 +176,8 @@ def _confs(draw, key):
     chosen = {key, *draw(some.lists(some.sampled_from(sorted(FIELDS)), max_size=2))}
     for key in sorted(chosen):
         base[key] = draw(_value(FIELDS[key]))
+    if "network" in base and draw(some.integers(0, 9)):  # a conf has one network
+        base = {key: value for key, value in base.items() if OF[key] != "resnet"}
     if draw(some.integers(0, 19)) == 19:
         base[draw(some.sampled_from(["", "lamda", "batchsize", "no_models "]))] = 1
     return base, chosen
@@ -227,12 +237,31 @@ def test_what_is_no_conf_at_all_is_refused_alike(browse):
         )
 
 
-@pytest.mark.parametrize("changes", [changes for changes, _ in BROKEN.values()], ids=BROKEN)
-def test_refusals_are_in_ones_language(browse, changes):
+WHOLE = {f"network: {name}": {**FREE, "network": network} for name, (network, _) in BROKEN_NETWORKS.items()}
+WHOLE |= {name: {**TINY, **changes} for name, (changes, _) in BROKEN.items()}
+WHOLE["two networks"] = {**TINY, "network": "mlp"}
+
+
+@pytest.mark.parametrize("conf", WHOLE.values(), ids=WHOLE)
+def test_refusals_are_in_ones_language(browse, conf):
     browser = browse("researcher")
     headers = {"X-CSRFToken": browser.token(), "Accept-Language": "zh", "Content-Type": "application/json"}
-    raw = json.dumps({**TINY, **changes})
+    raw = json.dumps(conf)
     told = browser.client.post("/api/v1/confs/preview", data=raw, headers=headers)
     said = told.json["error"]["message"]
     assert told.status_code == 422 and any(ord(letter) > 0x2E80 for letter in said), said
     assert not re.search(r"expected|found|missing|unknown", said), said
+
+
+def test_a_run_of_a_described_network_is_told_like_any_other(browse, cache, site, data):
+    site.config["DATA"] = data
+    conf = make_conf({**FREE, "network": "photo_cnn"}, "x")
+    result = {**whole_result("conf_own"), "conf": conf.as_json()}
+    write_result(result_path(cache, "conf_own"), result)
+    browser = browse("researcher")
+    told = browser.get("/api/v1/runs/conf_own").json
+    assert told["conf"] == conf.as_json() and "model_name" not in told["conf"]
+    assert browser.get("/runs/conf_own").status_code == 200
+    assert _ask(browser, json.dumps(told["conf"])).json["likened_to"] is not None, "a run of the same network"
+    other = json.dumps({**FREE, "network": "small_cnn"})
+    assert _ask(browser, other).json["likened_to"] is None

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from utils.conf import Conf
 from utils.data.examples import Examples, TooFewError, of_sources
 from utils.engines import Engine
-from utils.federated.client import JUDGE_BATCH
 from utils.federated.links import Way
 from utils.federated.schedule import round_lr
 from utils.federated.strategies import make_strategy
 from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Work, share_of
+from utils.nets import JUDGE_BATCH
 from utils.nets.build import shape_of
 from utils.nets.layout import Layout, Vector
 from utils.partition.schemes import partition

@@ -16,13 +16,14 @@ from torch import nn
 from utils.conf import Conf
 from utils.federated.links import Way
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
+from utils.nets import JUDGE_BATCH
 from utils.nets.build import shape_of
 from utils.nets.layout import Layout, Vector, read_weights, write_weights
 from utils.parts import load
 from utils.tasks import classes_of
 
 CLIENT_STREAM = 1  # keeps the clients' random numbers apart from the server's
-JUDGE_BATCH = 64  # fixed, so that an example's logits do not depend on how many workers share the judging
+DRAWING_STREAM = 4  # of layers that draw, as dropout does
 
 
 def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> Reply:
@@ -30,13 +31,16 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
 
     The examples of a pass are cut into batches as equal as possible and none larger than `conf.batch_size`, so
     no batch is a lone remainder. Where a batch is of one example after all, batch norm uses its running
-    statistics. The result depends on job, work and buffers alone. Raises FloatingPointError when the loss is not
-    finite, ValueError when there is no example.
+    statistics, and dropout drops nothing. The result depends on job, work and buffers alone; torch's global generator
+    is left at what followed from them. Raises FloatingPointError when the loss is not finite, ValueError when there is
+    no example.
     """
     conf, mine = work.conf, work.shares[share_of(job.client)]
     if not len(mine):
         raise ValueError("it has no example to train on")
     rng = np.random.default_rng([CLIENT_STREAM, work.seed, job.round, job.client])
+    drawing = np.random.SeedSequence([DRAWING_STREAM, work.seed, job.round, job.client])
+    torch.manual_seed(int(drawing.generate_state(1, np.uint64)[0]))
     inputs_of, net = _inputs(work.store), _net(conf, str(device))
     sent, targets = vector(buffers[job.reads[0]]), work.targets[mine]
     attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None

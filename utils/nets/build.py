@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from utils.conf import Conf
-from utils.tasks import outputs_of
+from utils.tasks import inputs_of, outputs_of
 
 _GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
 
@@ -22,7 +22,7 @@ def build(conf: Conf, seed: int) -> nn.Module:
     """
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net: nn.Module = conf.network.module.build(conf.network.keys, outputs_of(conf))
+        net: nn.Module = conf.network.module.build(conf.network.keys, inputs_of(conf), outputs_of(conf))
         return net
 
 

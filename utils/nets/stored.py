@@ -24,7 +24,7 @@ from utils.files import atomic_write, place
 from utils.nets.build import shape_of
 from utils.nets.layout import Layout, write_weights
 from utils.results import ResultError, read_result, result_path
-from utils.tasks import classes_of
+from utils.tasks import classes_of, inputs_of
 
 OPSET = 18
 
@@ -71,10 +71,12 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
 def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
     """`net` as its task judges with it, as an ONNX model, from the task's input to `logits` (n, outputs)."""
     task = conf.task.module
+    kind = torch.int64 if inputs_of(conf).tokens else torch.float32
+    shown = torch.zeros(2, *task.judged_shape(conf), dtype=kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
-            task.as_judged(net, conf).eval(), (torch.zeros(2, *task.judged_shape(conf)),), dynamo=True, verbose=False,
+            task.as_judged(net, conf).eval(), (shown,), dynamo=True, verbose=False,
             input_names=[task.INPUT], output_names=["logits"], opset_version=OPSET,
             dynamic_shapes={task.INPUT: {0: torch.export.Dim("examples")}},
         )  # fmt: skip

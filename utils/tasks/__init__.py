@@ -1,12 +1,16 @@
 """Tasks: what is learnt, one file each.
 
-A task's file says in `CLASSES` what is told apart, in `NETWORK` which family of networks it uses, in `Keys` which flat
-keys a conf of it may have, and offers
+A task's file says in `CLASSES` what is told apart, in `Keys` which flat keys a conf of it may have, in `NETWORK` what
+is trained where a conf names no network: a mapping of keys that name one (`{"network": "mlp"}`), or a family of
+networks (`"resnet"`) of which a conf then has to name one. It offers
 
 - `open_examples(conf, data) -> Examples`: the set `conf.data` in the folder `data`; DataError where there is none,
 - `outline(conf, data) -> Outline`: the same set in the same order, without its inputs,
 - `for_training(inputs, conf, rng) -> Tensor`: what a network sees of stored inputs (n, ...) to learn from them,
 - `for_judging(inputs, conf) -> [Tensor]`: what it sees to judge them; the mean of its answers counts,
+- `input_shape(conf) -> (int, ...)`: the shape in which a network gets one example, without the n of a batch: numbers,
+  (n,); a picture, (channels, height, width); a sequence, (steps,) or (steps, numbers),
+- `input_tokens(conf) -> int`, where inputs are ids (int64) and no numbers (float32): how many different ones there are,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
   they are) to logits: the same judging in one piece, for ONNX,
 - `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from utils.nets.kinds import Signal
 from utils.parts import extended
 
 if TYPE_CHECKING:
@@ -29,6 +34,13 @@ __path__ = extended("task", __path__)
 def classes_of(conf: Conf) -> tuple[str, ...]:
     """The names of what the task of `conf` tells apart, in the order of their numbers."""
     return tuple(conf.task.module.CLASSES)
+
+
+def inputs_of(conf: Conf) -> Signal:
+    """In what shape a network of the task gets an example, and how many tokens there are where it gets such."""
+    task = conf.task.module
+    tokens = task.input_tokens(conf) if hasattr(task, "input_tokens") else 0
+    return Signal(tuple(task.input_shape(conf)), tokens)
 
 
 def outputs_of(conf: Conf) -> int:

@@ -110,6 +110,12 @@ def as_judged(net: nn.Module, conf: Conf) -> nn.Module:
     return AsJudged(net, conf)
 
 
+def input_shape(conf: Conf) -> tuple[int, ...]:
+    """See `utils.tasks`."""
+    side = conf.task.keys.image_size
+    return (3, side, side)
+
+
 def judged_shape(conf: Conf) -> tuple[int, ...]:
     """See `utils.tasks`."""
     side = conf.task.keys.judged_side

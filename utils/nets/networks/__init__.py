@@ -1,4 +1,13 @@
-"""Networks, one family a file: what `build(keys, outputs, seed)` makes of the keys it declares."""
+"""Networks, one family a file. With the keys that it declares, a family's file offers
+
+- `build(keys, inputs, outputs) -> Module`: a fresh network, examples like `inputs` (a `utils.nets.kinds.Signal`) to
+  `outputs` numbers each, its weights from torch's global generator,
+- `told(keys)`: for model cards, what it is, and what else stands before the number of its parameters,
+- `fits(keys, inputs, outputs, batch, where)`, if it cannot take everything: raises ConfError, one line, before anything
+  is built.
+
+A conf uses the family of which it names a key without default, else what its task brings (`NETWORK`).
+"""
 
 from utils.parts import extended
 

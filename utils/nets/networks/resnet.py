@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from utils.nets.kinds import Signal
 from utils.parts import AtLeast, ConfError, key
+from utils.refusal import said
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +47,8 @@ class Keys:
     """Which ResNet."""
 
     model_name: str = key(
-        "network: one of torchvision's ResNets",
+        "network: one of torchvision's ResNets; or describe one in `network`",
+        zh="网络：torchvision 的 ResNet 之一；或在 `network` 中描述一个",
         choices=MODELS,
         cost=True,
         needs={name: {"width": AtLeast(16)} for name in MODELS if name.startswith("resnext")},
@@ -71,7 +74,20 @@ class Keys:
     )
 
 
-def build(keys: Keys, outputs: int) -> nn.Module:
+def fits(keys: Keys, inputs: Signal, outputs: int, batch: int, where: str) -> None:
+    """See `utils.nets.networks`: pictures of three colours only."""
+    if len(inputs.shape) != 3 or inputs.shape[0] != 3:
+        raise ConfError(
+            where, "takes", key="model_name", layer=keys.model_name, takes=said("colours"), found=inputs
+        )
+
+
+def told(keys: Keys) -> tuple[str, str]:
+    """See `utils.nets.networks`."""
+    return f"{keys.model_name} of width {keys.width}", f"{keys.norm} norm, "
+
+
+def build(keys: Keys, inputs: Signal, outputs: int) -> nn.Module:
     """A fresh network: float32 pictures (n, 3, s, s) to `outputs` numbers each (n, outputs).
 
     Weights come from torch's global generator. Raises ConfError when pretrained weights are asked for and cannot be
