@@ -199,7 +199,7 @@ class Library:
         return {
             "marks": [
                 {"role": one.role, "run": one.run, "colour": one.colour, "colour_dark": one.dark,
-                 **estimate("accuracy", accuracy(answers(whole[one.run])))}
+                 "examples": len((given := answers(whole[one.run])).ids), **estimate("accuracy", accuracy(given))}
                 for one in heads if one.run in whole
             ],
             "first": facts(first().story),

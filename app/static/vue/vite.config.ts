@@ -10,7 +10,10 @@ export default defineConfig({
     manifest: true,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 1500, // Plotly, loaded only when a chart is drawn
-    rollupOptions: { input: ["src/home.ts", "src/run.ts", "src/forecast.ts", "src/conf.ts", "src/jobs.ts", "src/site.ts", "src/style.scss", "src/why.scss"] },
+    rollupOptions: {
+      output: { experimentalMinChunkSize: 20_000 }, // few requests: connections are six
+      input: ["src/home.ts", "src/run.ts", "src/forecast.ts", "src/conf.ts", "src/jobs.ts", "src/site.ts", "src/style.scss", "src/why.scss"],
+    },
   },
   css: { preprocessorOptions: { scss: { quietDeps: true, silenceDeprecations: ["import"] } } },
   test: { environment: "happy-dom", include: ["tests/**/*.test.ts"] },

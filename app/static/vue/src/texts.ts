@@ -11,8 +11,10 @@ async function load(): Promise<void> {
 export const loadTexts = (): Promise<void> => (loading ??= load());
 
 /** A day, or a day and a time, as people write it where the page's language is spoken, by the clock of this device. */
-export const day = (at: string): string => (at ? new Date(at).toLocaleDateString(document.documentElement.lang, { dateStyle: "medium" }) : "");
-export const moment = (at: string): string => new Date(at).toLocaleString(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const DAY = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+export const day = (at: string): string => (at ? DAY.format(new Date(at)) : "");
+export const moment = (at: string): string => MOMENT.format(new Date(at));
 
 /** The text in the page's language; `{name}` stands for a value. */
 export function t(text: string, values: Record<string, string | number> = {}): string {
