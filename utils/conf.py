@@ -366,6 +366,8 @@ def make_conf(values: Any, where: str) -> Conf:
         raise ConfError(where, "missing", name="type", doc=kind.metadata["doc"])
     task = parts.checked(values["type"], kind, where, "type")
     network, values = _network_of(task, values, where)
+    if brought := getattr(parts.load("task", task), "DATA", ""):
+        values = {"data": brought} | values
     own = {json_name(field): field for field in parts.declared("task", task)}
     nets = {json_name(field): field for field in parts.declared("network", network)}
     for name in set(own) | set(nets):

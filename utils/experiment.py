@@ -18,8 +18,6 @@ from utils.data.examples import DataError, Examples
 from utils.engines import Engine
 from utils.federated.bench import Bench, Repeat, RunError, State, scores
 from utils.federated.rounds import Played
-from utils.nets.build import build
-from utils.nets.layout import read_weights
 from utils.partition.degree import degree_of_non_iid
 from utils.results import UNITS, append, values
 from utils.tasks import classes_of
@@ -56,7 +54,7 @@ def run_repeat(
     updates, DataError when the examples do not suffice, EngineError when the engine breaks down.
     """
     bench = Bench(conf, repeat, examples, engine)
-    state = state or State({"weights": read_weights(build(conf, bench.seed))}, _empty_record(bench))
+    state = state or State({"weights": bench.start()}, _empty_record(bench))
     bench.restore(state)
     while not _is_over(conf, state):
         started = time.perf_counter()
@@ -80,7 +78,7 @@ def train_only(conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -
     bench = Bench(conf, repeat, examples, engine)
     if not len(bench.shares.val):
         raise DataError(f"{examples.name}: fold {repeat.fold} has no validation examples")
-    state = State({"weights": read_weights(build(conf, bench.seed))})
+    state = State({"weights": bench.start()})
     while state.round < conf.global_epochs:
         state.vectors = bench.rounds.play(bench, state).vectors
         state.round += 1

@@ -85,6 +85,7 @@ SENTENCES: dict[str, str] = {
     "turns": "at most %(most)s, after which the clients hold the same examples again",
     # data
     "no_set": "%(file)s: no such file; i0down_training_resource.py makes it",
+    "only_set": "%(set)s: this task has no such set, only %(only)s",
     "no_training": "%(set)s: no training examples%(of)s",
     "no_test": "%(set)s: fold %(fold)s has no test examples%(of)s",
     "no_validation": "%(set)s: early_stop needs validation examples, fold %(fold)s has none",

@@ -23,6 +23,7 @@ from utils import checkpoints
 from utils.checkpoints import Checkpoints
 from utils.conf import Conf, ConfError, make_conf
 from utils.data.examples import Examples
+from utils.data.scaling import EXACT
 from utils.engines import Engine, EngineError
 from utils.experiment import folds_of, plan_repeats, run_repeat
 from utils.federated.bench import Bench, Repeat, RunError, State, scores, share_out
@@ -32,7 +33,7 @@ from utils.nets.build import shape_of
 from utils.nets.layout import Layout
 from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
 from utils.studies import left_out
-from utils.tasks import classes_of
+from utils.tasks import classes_of, is_scaled
 
 Hook = Callable[["Run", Repeat, State], None]
 Watch = Callable[["Run", Repeat, Engine], Engine]
@@ -209,9 +210,13 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     path = result_path(run.cache, run.name)
     model_path = path.with_suffix(".safetensors")
     first = states[run.repeats[0]].weights
-    if np.abs(first).max() > np.finfo(np.float16).max:
+    exact = EXACT if is_scaled(run.conf) else ()
+    tensors = {
+        name: array.astype(np.float32 if name in exact else np.float16)
+        for name, array in layout.named(first).items()
+    }
+    if not all(np.isfinite(array).all() for array in tensors.values()):
         raise RunError("the weights are beyond half precision: training diverged, a smaller lr may help")
-    tensors = {name: array.astype(np.float16) for name, array in layout.named(first).items()}
     # One key only: safetensors writes several in an order that changes from run to run.
     metadata = {
         "skyfed": json.dumps(

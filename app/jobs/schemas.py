@@ -54,6 +54,9 @@ class SetSchema(Schema):
     """A set of examples on this machine: its task, what is in it by class and by source, how many scenes."""
 
     name, type = _text(), _text()
+    brought = fields.Boolean(
+        required=True, metadata={"description": "by a package: it is on every machine, and its task has no other"}
+    )
     examples, scenes = (fields.Integer(required=True) for _ in range(2))
     classes, sources = (
         fields.Dict(keys=fields.String(), values=fields.Integer(), required=True) for _ in range(2)

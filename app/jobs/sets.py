@@ -20,8 +20,9 @@ from utils.studies import first
 from utils.tasks import classes_of
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_NETWORK = {"model_name": "resnet18"}  # where the task brings none
 _PLAIN = {
-    "model_name": "resnet18", "no_models": 1, "global_epochs": 1, "local_epochs": 1, "k": 1, "batch_size": 1, "lr": 0.1,
+    "no_models": 1, "global_epochs": 1, "local_epochs": 1, "k": 1, "batch_size": 1, "lr": 0.1,
     "momentum": 0.0,
 }  # fmt: skip
 
@@ -29,11 +30,13 @@ _PLAIN = {
 def sets() -> list[dict[str, Any]]:
     """Every set that a task can read, by name: its task, examples by class and by source, and scenes."""
     found, folder = [], current_app.config["DATA"]
-    for name in sorted(path.name for path in folder.glob("*") if NAME.fullmatch(path.name) and path.is_dir()):
+    here = {path.name for path in folder.glob("*") if NAME.fullmatch(path.name) and path.is_dir()}
+    brought = {getattr(parts.load("task", task), "DATA", "") for task in parts.usable("task")} - {""}
+    for name in sorted(here) + sorted(brought - here):
         for conf, every in _read(name):
             labels = every.targets.tolist()
             found.append({
-                "name": name, "type": conf.task.name, "examples": len(labels), "scenes": len(set(every.scenes)),
+                "name": name, "type": conf.task.name, "brought": name in brought, "examples": len(labels), "scenes": len(set(every.scenes)),
                 "classes": {what: labels.count(number) for number, what in enumerate(classes_of(conf))},
                 "sources": {source: every.sources.count(source) for source in sorted(set(every.sources))},
                 "disagreement": _disagreement(name),
@@ -50,7 +53,8 @@ def _read(name: str) -> Iterator[tuple[Conf, Outline]]:
     """What each task that can read the set makes of it."""
     for task in parts.usable("task"):
         with suppress(ConfError, DataError):
-            conf = make_conf({**_PLAIN, "type": task, "data": name}, "set")
+            network = _NETWORK if isinstance(parts.load("task", task).NETWORK, str) else {}
+            conf = make_conf({**_PLAIN, **network, "type": task, "data": name}, "set")
             yield conf, conf.task.module.outline(conf, current_app.config["DATA"])
 
 

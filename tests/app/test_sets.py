@@ -32,6 +32,11 @@ def researcher(browse):
     return browser, {"X-CSRFToken": browser.token()}
 
 
+def _sets(browser):
+    """What is told of the sets that no package brings."""
+    return [one for one in browser.get("/api/v1/sets").json["sets"] if not one["brought"]]
+
+
 def _draw(researcher, status=200, **asked):
     browser, headers = researcher
     answer = browser.client.post("/api/v1/sets", json={"count": 20, "name": "mine", **asked}, headers=headers)
@@ -47,16 +52,23 @@ def _carry_out(site, stopping=None):
 
 
 def test_sets_are_told_with_what_is_in_them(researcher):
-    [drawn] = researcher[0].get("/api/v1/sets").json["sets"]
+    [drawn] = _sets(researcher[0])
     assert {key: drawn[key] for key in ("name", "type", "examples", "scenes")} == {
         "name": "drawn", "type": "weather", "examples": 60, "scenes": 60,
     }  # fmt: skip
     assert drawn["classes"] == {"cloudy": 30, "sunny": 30} and drawn["sources"] == {"drawn": 60}
 
 
+def test_what_a_package_brings_is_told_as_well_wherever_data_lies(researcher, sky):
+    found = {one["name"]: one for one in researcher[0].get("/api/v1/sets").json["sets"]}
+    assert set(found) == {"breast_cancer", "digits", "iris"} and found["iris"]["brought"]
+    assert found["digits"]["examples"] == 1797 and len(found["digits"]["classes"]) == 10
+    assert found["iris"]["classes"] == {"setosa": 50, "versicolor": 50, "virginica": 50}
+
+
 def test_a_set_is_drawn_through_the_queue_and_can_be_trained_on(researcher, site, sky):
     browser, _ = researcher
-    assert browser.get("/api/v1/sets").json == {"sets": []}
+    assert _sets(browser) == []
     queued = _draw(researcher)
     assert (queued["kind"], queued["state"], queued["run"]) == ("drawing", "queued", "mine")
     told = browser.get(f"/api/v1/jobs/{queued['id']}").json
@@ -67,7 +79,7 @@ def test_a_set_is_drawn_through_the_queue_and_can_be_trained_on(researcher, site
     assert (done["state"], done["run"]) == ("done", "mine"), done
     assert len([row for row in read_manifest(sky / "mine") if row.file]) == 20
     assert "20 photos in the set" in browser.get(f"/api/v1/jobs/{number}/log").json["lines"][0]["text"]
-    [told] = browser.get("/api/v1/sets").json["sets"]
+    [told] = _sets(browser)
     assert told["sources"] == {"simulated": 20}
     assert "There is a set called mine" in _draw(researcher, 409)
     browser.client.delete(f"/api/v1/jobs/{number}", headers=researcher[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from utils.conf import Conf
 from utils.data.examples import Examples, TooFewError, of_sources
+from utils.data.scaling import Scaled, agree
 from utils.engines import Engine
 from utils.federated.links import Way
 from utils.federated.schedule import round_lr
 from utils.federated.strategies import make_strategy
 from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Work, share_of
 from utils.nets import JUDGE_BATCH
-from utils.nets.build import shape_of
-from utils.nets.layout import Layout, Vector
+from utils.nets.build import build, shape_of
+from utils.nets.layout import Layout, Vector, read_weights
 from utils.partition.schemes import partition
+from utils.tasks import outputs_of
 
 Indices = NDArray[np.int64]
 
@@ -140,6 +142,25 @@ class Bench:
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0
 
+    def start(self) -> Vector:
+        """The weights before round 1, the scaling on which the owners agreed among them.
+
+        Raises RunError when an owner does not say what that needs.
+        """
+        net = build(self.conf, self.seed)
+        if isinstance(net, Scaled):
+            agree(net, self._ask_all)
+        return read_weights(net)
+
+    def _ask_all(self, name: str, vectors: Mapping[str, NDArray[np.float64]]) -> Iterator[bytes]:
+        buffers = {key: value.data.cast("B") for key, value in vectors.items()}
+        for outcome in self.ask(
+            "task", self.conf.task.name, name, 0, range(self.conf.no_models), list(vectors), buffers
+        ):
+            if isinstance(outcome, Failure):
+                raise RunError(f"scaling: client {outcome.client}: {outcome.reason}")
+            yield bytes(outcome.payload)
+
     def restore(self, state: State) -> None:
         """Let the parts go on from what they remembered when `state` was kept."""
         for family, part in self._keepers().items():
@@ -194,7 +215,7 @@ class Bench:
         """
         count = len(self.work.shares[share])
         if not count:
-            return np.zeros((0, len(self.conf.task.module.CLASSES)))
+            return np.zeros((0, outputs_of(self.conf)))
         pieces = math.ceil(count / JUDGE_BATCH)
         jobs = [JudgeJob(share, piece, pieces, ("weights",)) for piece in range(pieces)]
         buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}

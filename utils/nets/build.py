@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from utils.conf import Conf
-from utils.tasks import inputs_of, outputs_of
+from utils.data.scaling import Scaled
+from utils.tasks import inputs_of, is_scaled, outputs_of
 
 _GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
 
@@ -23,7 +24,7 @@ def build(conf: Conf, seed: int) -> nn.Module:
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net: nn.Module = conf.network.module.build(conf.network.keys, inputs_of(conf), outputs_of(conf))
-        return net
+        return Scaled(net, inputs_of(conf).shape) if is_scaled(conf) else net
 
 
 def shape_of(conf: Conf) -> nn.Module:

@@ -78,7 +78,7 @@ def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
         program = torch.onnx.export(
             task.as_judged(net, conf).eval(), (shown,), dynamo=True, verbose=False,
             input_names=[task.INPUT], output_names=["logits"], opset_version=OPSET,
-            dynamic_shapes={task.INPUT: {0: torch.export.Dim("examples")}},
+            dynamic_shapes=({0: torch.export.Dim("examples")},),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto

@@ -11,6 +11,9 @@ networks (`"resnet"`) of which a conf then has to name one. It offers
 - `input_shape(conf) -> (int, ...)`: the shape in which a network gets one example, without the n of a batch: numbers,
   (n,); a picture, (channels, height, width); a sequence, (steps,) or (steps, numbers),
 - `input_tokens(conf) -> int`, where inputs are ids (int64) and no numbers (float32): how many different ones there are,
+- `SCALED = True`, where inputs are features of different units: owners then agree on means and spreads before round 1
+  (`utils.data.scaling`),
+- `DATA`, where a package brings the examples: what this set is called, which is then the default of the key `data`,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
   they are) to logits: the same judging in one piece, for ONNX,
 - `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,
@@ -41,6 +44,11 @@ def inputs_of(conf: Conf) -> Signal:
     task = conf.task.module
     tokens = task.input_tokens(conf) if hasattr(task, "input_tokens") else 0
     return Signal(tuple(task.input_shape(conf)), tokens)
+
+
+def is_scaled(conf: Conf) -> bool:
+    """Whether owners agree on a scaling of the inputs before round 1."""
+    return bool(getattr(conf.task.module, "SCALED", False))
 
 
 def outputs_of(conf: Conf) -> int:

@@ -231,6 +231,7 @@ export interface Disagreement {
 export interface ExampleSet {
   name: string;
   type: string;
+  brought: boolean;
   examples: number;
   scenes: number;
   classes: Record<string, number>;

@@ -1,0 +1,186 @@
+"""Examples that fit into memory as they are: rows of a table, small pictures. What their tasks share.
+
+A task of rows that a package brings makes a `Brought` of them and offers what that has; `for_training`, `for_judging`,
+`as_judged`, `told` and, where it scales, `ANSWERS` are for every task of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from utils.data.split import deck_of, scene_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from utils.conf import Conf
+    from utils.data.examples import Examples, Outline
+    from utils.federated.client import Asked
+
+
+@dataclass(frozen=True)
+class Rows:
+    """n examples of one source in the order of that source: `inputs` (n, ...) float32, `targets` (n,) class numbers.
+
+    What is alike in every input is one scene, however often the source has it.
+    """
+
+    source: str
+    licence: str
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.int64]
+
+
+def open_rows(name: str, parts: Sequence[Rows], store_folder: Path) -> Examples:
+    """The set `name` of these rows, its inputs in a store that all processes read. Raises OSError naming that file."""
+    import numpy as np
+
+    from utils.data.examples import Examples
+    from utils.files import atomic_write
+
+    ids, scenes, sources, order = _told(parts)
+    inputs = np.ascontiguousarray(np.concatenate([one.inputs for one in parts])[order], dtype=np.float32)
+    targets = np.concatenate([one.targets for one in parts])[order]
+    decks = np.array([deck_of(scene) for scene in scenes], dtype=np.int64)
+    lines = "".join(f"{one} {target} {deck}\n" for one, target, deck in zip(ids, targets, decks, strict=True))
+    fingerprint = hashlib.sha256(lines.encode()).hexdigest()
+    path = store_folder / f"{name}-{fingerprint[:16]}.npy"
+    packed = io.BytesIO()
+    np.save(packed, inputs)
+    if not path.is_file() or path.read_bytes() != packed.getvalue():
+        with atomic_write(path) as file:
+            file.write(packed.getvalue())
+    count = len(ids)
+    return Examples(
+        name, path, ids, targets, scenes, sources, decks, np.full(count, inputs[0].nbytes, dtype=np.int64),
+        np.load(path, mmap_mode="r"), np.ones(count, dtype=bool), np.ones(count, dtype=bool), fingerprint, (),
+        {one.source: one.licence for one in parts},
+    )  # fmt: skip
+
+
+def outline_of(parts: Sequence[Rows]) -> Outline:
+    """What is known of these rows without a store."""
+    import numpy as np
+
+    from utils.data.examples import Outline
+
+    _, scenes, sources, order = _told(parts)
+    targets = np.concatenate([one.targets for one in parts])[order]
+    return Outline(
+        targets, np.array([deck_of(one) for one in scenes], dtype=np.int64), list(sources), list(scenes)
+    )
+
+
+def _told(
+    parts: Sequence[Rows],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], list[int]]:
+    """Ids, scenes and sources in the order of the ids, and where each example stood before."""
+    found: list[tuple[str, str, str, int]] = []
+    for one in parts:
+        for number, row in enumerate(one.inputs):
+            alike = row.tobytes().hex()
+            named = hashlib.sha256(
+                f"{one.source}\n{number}\n{alike}\n{one.targets[number]}".encode()
+            ).hexdigest()
+            found.append((named, scene_of(one.source, alike), one.source, len(found)))
+    found.sort()
+    ids, scenes, sources, order = zip(*found, strict=True)
+    return ids, scenes, sources, list(order)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The set `name` that a package brings: its rows, read once, and what a task offers of them."""
+
+    name: str
+    read: Callable[[], Rows]
+    shape: tuple[int, ...]
+
+    def open_examples(self, conf: Conf, data: Path) -> Examples:
+        """See `utils.tasks`."""
+        return open_rows(self.name, self._rows(conf), data / ".store")
+
+    def outline(self, conf: Conf, data: Path) -> Outline:
+        """See `utils.tasks`."""
+        return outline_of(self._rows(conf))
+
+    def input_shape(self, conf: Conf) -> tuple[int, ...]:
+        """See `utils.tasks`: of what is judged as well."""
+        return self.shape
+
+    def _rows(self, conf: Conf) -> list[Rows]:
+        from utils.data.examples import NoSetError
+
+        if conf.data != self.name:
+            raise NoSetError("", "only_set", set=conf.data, only=self.name)
+        return [_read(self)]
+
+
+@cache
+def _read(brought: Brought) -> Rows:
+    return brought.read()
+
+
+def for_training(inputs: NDArray[np.float32], conf: Conf, rng: np.random.Generator) -> torch.Tensor:
+    """See `utils.tasks`: as they are."""
+    import torch
+
+    return torch.from_numpy(inputs)
+
+
+def for_judging(inputs: NDArray[np.float32], conf: Conf) -> list[torch.Tensor]:
+    """See `utils.tasks`: as they are."""
+    return [for_training(inputs, conf, None)]  # type: ignore[arg-type]
+
+
+def as_judged(net: nn.Module, conf: Conf) -> nn.Module:
+    """See `utils.tasks`: the network alone."""
+    return net
+
+
+def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """See `utils.tasks`: nothing further."""
+    return {}
+
+
+def card_of(inputs: str, classes: Sequence[str], limits: str) -> dict[str, Any]:
+    """See `utils.tasks.card`."""
+    return {
+        "input": inputs,
+        "output": f"{len(classes)} logits: {', '.join(classes)}.",
+        "limits": limits,
+        "sections": {},
+    }
+
+
+def _sums(asked: Asked) -> bytes:
+    import numpy as np
+
+    rows = _flat(asked)
+    return np.concatenate([[len(rows)], rows.sum(axis=0)]).tobytes()
+
+
+def _squares(asked: Asked) -> bytes:
+    import numpy as np
+
+    mean = np.frombuffer(asked.buffers["mean"], np.float64)
+    return np.asarray(((_flat(asked) - mean) ** 2).sum(axis=0)).tobytes()
+
+
+def _flat(asked: Asked) -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.asarray(asked.inputs, dtype=np.float64).reshape(len(asked.inputs), -1)
+
+
+ANSWERS: dict[str, Callable[[Any], bytes]] = {"sums": _sums, "squares": _squares}
+"""What owners of rows tell of them where inputs are scaled; see `utils.data.scaling`."""

@@ -1,0 +1,59 @@
+"""Scaling that owners agree on without showing a row: means and spreads from sums that each of them sends.
+
+Before round 1 the server asks every client for n and the sums of its features, then, with the mean of all, for the sums
+of squared distances from it (two passes, as one loses digits where the mean is large; Chan, Golub and LeVeque 1983).
+The answers are float64 and counted as bytes that travel. Mean and spread become part of the network, in front of its
+first layer: they are kept with the model, and are in its ONNX. What owners answer is in `utils.data.rows`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+Float = NDArray[np.float64]
+EXACT = ("mean", "spread")
+"""Tensors of a network that are kept in float32 where the others are in half precision."""
+
+
+class Scaled(nn.Module):
+    """A network that gets its inputs (n, *shape) less `mean`, divided by `spread` (both of that shape)."""
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self, net: nn.Module, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("spread", torch.ones(shape))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Outputs (n, ...) of the network."""
+        scaled: torch.Tensor = self.net((inputs - self.mean) / self.spread)
+        return scaled
+
+
+def agree(net: Scaled, ask: Callable[[str, Mapping[str, Float]], Iterator[bytes]]) -> tuple[Float, Float]:
+    """Set the scaling of `net` from what the owners answer; returns mean and spread as they were before rounding.
+
+    `ask(name, vectors)` puts a question to all clients. A feature that nowhere differs is only shifted.
+    """
+    count, sums = 0.0, np.zeros(net.mean.numel())
+    for answer in ask("sums", {}):
+        found = np.frombuffer(answer, np.float64)
+        count, sums = count + found[0], sums + found[1:]
+    mean = sums / count
+    squares = np.zeros_like(mean)
+    for answer in ask("squares", {"mean": mean}):
+        squares += np.frombuffer(answer, np.float64)
+    spread = np.sqrt(squares / count)
+    spread[spread == 0] = 1
+    with torch.no_grad():
+        for tensor, value in ((net.mean, mean), (net.spread, spread)):
+            tensor.copy_(torch.from_numpy(value).reshape(tensor.shape))
+    return mean, spread

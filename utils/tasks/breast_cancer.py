@@ -1,0 +1,49 @@
+"""Benign or malignant? Thirty measures of cell nuclei in 569 needle biopsies (Wisconsin, diagnostic)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from utils.data.rows import ANSWERS, Brought, Rows, as_judged, card_of, for_judging, for_training, told
+
+__all__ = ["ANSWERS", "as_judged", "for_judging", "for_training", "told"]
+
+ABOUT = (
+    "benign against malignant, from thirty measures of cell nuclei",
+    "从细胞核的三十项测量判断良性与恶性",
+)
+LEARNS = "Tells benign from malignant breast biopsies by measures of their cell nuclei."
+CLASSES = ("malignant", "benign")
+TEXTS = {"malignant": "恶性", "benign": "良性"}
+DATA = "breast_cancer"
+NETWORK = {"network": "logistic"}
+SCALED = True
+INPUT, INPUT_SAYS = (
+    "measures",
+    "mean, standard error and worst of ten measures of the nuclei, in scikit-learn's order",
+)
+LICENCE = "CC BY 4.0"
+
+
+def _rows() -> Rows:
+    """The biopsies as scikit-learn has them (Street, Wolberg and Mangasarian 1993), doi 10.24432/C5DW2B."""
+    import numpy as np
+
+    from utils.data.scikit import table
+
+    found = table("breast_cancer.csv", header=1)
+    return Rows("scikit-learn", LICENCE, found[:, :-1].astype(np.float32), found[:, -1].astype(np.int64))
+
+
+_SET = Brought(DATA, _rows, (30,))
+open_examples, outline = _SET.open_examples, _SET.outline
+input_shape = judged_shape = _SET.input_shape
+
+
+def card(result: dict[str, Any], left_out: Any = None) -> dict[str, Any]:
+    """See `utils.tasks`."""
+    return card_of(
+        f"thirty numbers: {INPUT_SAYS}.",
+        CLASSES,
+        "One hospital's biopsies of the 1990s. Not a medical device.",
+    )
