@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import TINY
 from utils.conf import make_conf
-from utils.partition.degree import degree_of_non_iid, gini
+from utils.partition.degree import degree_of_non_iid, gini, hellinger, wasserstein
 from utils.partition.schemes import SCHEMES, PartitionError, partition
 
 
@@ -73,10 +73,11 @@ def test_more_shards_than_photos_are_refused():
 
 def test_degrees_of_known_tables():
     same = degree_of_non_iid([[5, 5], [5, 5]])
-    assert same == {"jensen_shannon": 0.0, "hellinger": 0.0, "gini": 0.0}
+    assert same == {"jensen_shannon": 0.0, "hellinger": 0.0, "l1": 0.0, "gini": 0.0}
     apart = degree_of_non_iid([[8, 0], [0, 8]])
     assert apart["jensen_shannon"] == pytest.approx(1.0)  # one bit tells the owner from the label
     assert apart["hellinger"] == pytest.approx(np.sqrt(1 - np.sqrt(0.5)))
+    assert apart["l1"] == pytest.approx(1.0)  # half of the shares would have to change sides, counted twice
     # Mutual information of owner and label, computed from the joint table.
     table = np.array([[6, 2], [1, 3], [4, 4]], dtype=float)
     joint = table / table.sum()
@@ -90,3 +91,41 @@ def test_gini_agrees_with_mean_absolute_difference():
     sizes = np.array([1.0, 2.0, 3.0, 10.0])
     pairwise = np.abs(sizes[:, None] - sizes[None]).mean() / (2 * sizes.mean())
     assert gini(sizes) == pytest.approx(pairwise)
+
+
+def test_degrees_of_the_worked_case():
+    degree = degree_of_non_iid([[90, 10], [10, 90]])
+    assert degree["l1"] == pytest.approx(0.8)
+    assert degree["jensen_shannon"] == pytest.approx(0.531004, abs=5e-7)
+    assert np.sqrt(degree["jensen_shannon"]) == pytest.approx(0.728700, abs=5e-7)
+    between = hellinger(np.array([[0.9, 0.1]]), np.array([0.1, 0.9]))
+    assert between == pytest.approx([0.632456], abs=5e-7)
+
+
+def test_l1_counts_owners_by_their_examples_and_passes_over_those_without():
+    # Pool (1/2, 1/4, 1/4): the first owner is 1 away, the second 1/3.
+    assert degree_of_non_iid([[2, 0, 0], [0, 0, 0], [2, 2, 2]])["l1"] == pytest.approx((2 * 1 + 6 / 3) / 8)
+
+
+_numbers = st.lists(st.integers(-50, 50).map(lambda number: number / 4), max_size=9).map(np.array)
+
+
+@given(owners=st.lists(_numbers, min_size=1, max_size=5))
+def test_wasserstein_agrees_with_the_cost_of_moving_sorted_copies(owners):
+    pool = np.concatenate(owners)
+    if not len(pool):
+        with pytest.raises(ValueError, match="targets"):
+            wasserstein(owners)
+        return
+    # As many copies of both, so that the best transport moves the i-th smallest to the i-th smallest.
+    moved = [
+        np.abs(np.sort(np.repeat(own, len(pool))) - np.sort(np.repeat(pool, len(own)))).sum() / len(pool)
+        for own in owners
+    ]
+    assert wasserstein(owners) == pytest.approx(sum(moved) / len(pool), abs=1e-12)
+
+
+def test_wasserstein_has_the_unit_of_the_targets_and_of_two_classes_is_half_the_l1():
+    assert wasserstein([np.zeros(4), np.full(4, 10.0)]) == pytest.approx(5.0)
+    first, second = np.repeat([0.0, 1.0], [9, 1]), np.repeat([0.0, 1.0], [1, 9])
+    assert wasserstein([first, second]) == pytest.approx(0.4)
