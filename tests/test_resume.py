@@ -258,6 +258,24 @@ def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
     checkpoints.remove()
 
 
+def test_a_run_one_repeat_of_which_an_earlier_version_began_has_the_degrees_that_all_have(
+    photos, tiny, tmp_path, monkeypatch
+):
+    run = prepare("conf_tiny", tiny(global_epochs=1), photos, folds=2, seeds=1, cache=tmp_path)
+
+    def one_without(conf, repeat, *others):
+        state = run_repeat(conf, repeat, *others)
+        if repeat.fold == 1:
+            del state.record["degree"]["l1"]
+        return state
+
+    monkeypatch.setattr("utils.runs.run_repeat", one_without)
+    with Workers(1) as engine:
+        carry_out([run], engine, 1, lambda *_: None)
+    degree = read_result(tmp_path / NAMES[0])["degree"]
+    assert list(degree) == ["jensen_shannon", "hellinger", "gini"]
+
+
 def test_a_run_that_trained_to_weights_beyond_half_precision_fails_in_one_line(
     data, photos, tiny, tmp_path, monkeypatch
 ):

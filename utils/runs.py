@@ -238,7 +238,9 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
         "versions": _versions(),
         "data": _data(run),
         "degree": {
-            key: float(np.mean([record["degree"][key] for record in records])) for key in records[0]["degree"]
+            key: float(np.mean([record["degree"][key] for record in records]))
+            for key in records[0]["degree"]
+            if all(key in record["degree"] for record in records)  # an earlier version may have begun the run
         },
         "model": _model_figures(run, layout, model_path, engine),
         "machine": {"workers": run.workers, "device": run.device},

@@ -23,10 +23,9 @@ def partition(
 ) -> list[Indices]:
     """Share out the examples `0 .. len(labels) - 1` among `conf.pool` owners.
 
-    `labels` (shape (n,), class numbers; `dirichlet` knows two classes) must come in an order that does not depend on
-    the machine (SkyFed sorts examples by id). `sources` (n,) are needed by the scheme `source` only. Returns one sorted
-    index array per owner; together they hold every example exactly once. Raises PartitionError when an owner would get
-    nothing.
+    `labels` (shape (n,), class numbers) must come in an order that does not depend on the machine (SkyFed sorts
+    examples by id). `sources` (n,) are needed by the scheme `source` only. Returns one sorted index array per owner;
+    together they hold every example exactly once. Raises PartitionError when an owner would get nothing.
     """
     owners = conf.pool
     if len(labels) < owners:
@@ -54,19 +53,30 @@ def _equal(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Ge
 def _dirichlet(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:
     """Equal sizes, label shares drawn from Dirichlet(alpha * overall shares), after Hsu et al. 2019.
 
-    https://arxiv.org/abs/1909.06335. An example whose class has run out is replaced by one of the other class,
-    so the owners served last are less skewed than drawn; the degree recorded is that of the real outcome.
+    https://arxiv.org/abs/1909.06335. An example whose class has run out is replaced by one of another class, drawn
+    from all that are left, so the owners served last are less skewed than drawn; the degree recorded is that of the
+    real outcome.
     """
     sizes = [len(part) for part in np.array_split(np.arange(len(labels)), owners)]
-    left = [list(rng.permutation(np.flatnonzero(labels == label))) for label in (0, 1)]
-    shares = np.array([len(pool) for pool in left]) / len(labels)
-    parts = []
-    for size in sizes:
-        share = rng.dirichlet(np.maximum(conf.alpha * shares, 1e-9))[1]
-        second = int(np.clip(rng.binomial(size, share), size - len(left[0]), len(left[1])))
-        taken = [left[1].pop() for _ in range(second)] + [left[0].pop() for _ in range(size - second)]
-        parts.append(np.array(taken, dtype=np.int64))
-    return parts
+    classes, totals = np.unique(labels, return_counts=True)
+    pools = [rng.permutation(np.flatnonzero(labels == label)) for label in classes]
+    concentrations = np.maximum(conf.alpha * (totals / len(labels)), 1e-9)
+    left = totals.copy()
+    counts = np.empty((owners, len(classes)), dtype=np.int64)
+    for owner, size in enumerate(sizes):
+        # Last class first: of two classes that is one binomial draw of class 1, as runs of earlier versions had it.
+        wanted = rng.multinomial(size, rng.dirichlet(concentrations)[::-1])[::-1]
+        counts[owner] = np.minimum(wanted, left)
+        left -= counts[owner]
+        if missing := size - counts[owner].sum():
+            there = np.flatnonzero(left)
+            others = rng.multivariate_hypergeometric(left[there], missing)
+            counts[owner, there] += others
+            left[there] -= others
+    owner_of = np.empty(len(labels), dtype=np.int64)
+    for pool, count in zip(pools, counts.T, strict=True):
+        owner_of[pool[::-1]] = np.repeat(np.arange(owners), count)
+    return np.split(np.argsort(owner_of, kind="stable"), np.cumsum(sizes)[:-1])
 
 
 def _quantity(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:
