@@ -6,19 +6,23 @@ import hashlib
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
 
 from tests.conftest import ROOT
 from utils.comparison import accuracy, answers
 from utils.conf import load_conf, make_conf
 from utils.data.split import deck_of, split_of
 from utils.model_card import model_card
+from utils.nets.stored import load_model
 from utils.partition.schemes import partition
 from utils.results import read_result, result_path, values
 from utils.studies import first, left_out
 from utils.studies.weather.shipped import FOLDS, PHOTOS, SEEDS
 
 CACHE = ROOT / "cache"
-CONFS = sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
+CONFS = {path.stem: load_conf(path) for path in sorted((ROOT / "utils").glob("conf_*.json"))}
+OF_PHOTOS = [name for name, conf in CONFS.items() if conf.task.name == "weather"]
+OF_ROWS = [name for name in CONFS if name not in OF_PHOTOS]
 SERVED = ("conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone", "conf_f10_full")
 
 
@@ -32,7 +36,30 @@ def kept():
     return [row for row in _listed() if not row["duplicate_of"]]
 
 
-@pytest.mark.parametrize("name", CONFS)
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_every_shipped_conf_of_another_task_has_its_result_and_model(name, tmp_path):
+    result, conf, net = load_model(CACHE, name)
+    assert conf == CONFS[name] and conf.as_json() == result["conf"]
+    examples = conf.task.module.open_examples(conf, tmp_path)
+    assert result["data"]["fingerprint"] == examples.fingerprint
+    assert len(result["repeats"]) == FOLDS * SEEDS * conf.rotations
+    for repeat in result["repeats"]:
+        test = examples.split(repeat["fold"], "test")
+        assert repeat["test"]["id"] == [examples.ids[index] for index in test]
+        assert repeat["test"]["truth"] == examples.targets[test].tolist()
+        right = np.mean(np.array(repeat["test"]["truth"]) == repeat["test"]["said"])
+        assert values(repeat, "accuracy")[-1] == pytest.approx(right)
+    card = (CACHE / f"{name}.json.md").read_text()
+    assert card == model_card(result) and "doi 10.24432/" in card
+    test = examples.split(0, "test")
+    with torch.inference_mode():
+        said = net(torch.from_numpy(np.array(examples.inputs[test]))).argmax(1).numpy()
+    assert np.mean(said == examples.targets[test]) == pytest.approx(
+        result["model"]["test"]["accuracy"], abs=0.004
+    )
+
+
+@pytest.mark.parametrize("name", OF_PHOTOS)
 def test_every_shipped_conf_has_its_result(name, kept):
     result = read_result(result_path(CACHE, name))
     conf = load_conf(ROOT / "utils" / f"{name}.json")

@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from tests.conftest import ROOT
+from utils.conf import load_conf
 from utils.studies import (
     about_set,
     colour,
@@ -17,17 +20,21 @@ from utils.studies import (
 )
 
 
-def test_a_study_is_whole():
-    study = first()
-    assert study.task == "weather" and set(studies()) == {"weather"}
+@pytest.mark.parametrize("name", studies())
+def test_a_study_is_whole(name):
+    study = studies()[name]
     names = [run.run for run in (*study.runs, *study.elsewhere)]
-    assert sorted(names) == sorted(path.stem for path in (ROOT / "utils").glob("conf_*.json"))
+    confs = {path.stem: load_conf(path) for path in (ROOT / "utils").glob("conf_*.json")}
+    assert sorted(names) == sorted(run for run, conf in confs.items() if conf.task.name == study.task)
+    assert first().task == "weather" and {conf.task.name for conf in confs.values()} <= {
+        one.task for one in studies().values()
+    }
     assert all({a, b} <= set(names) for a, b in study.questions)
     assert {study.by_role(role).run for role in study.headlines} <= set(names)
     assert all(study_runs()[run].does for pair in study.story for run in pair)
     assert all(study.by_role(role).run in names for role in study.models)
     assert all(re.fullmatch("#[0-9a-f]{6}", run.colour) for run in study_runs().values())
-    assert len({run.colour for run in study_runs().values()}) == len(names)
+    assert len({run.colour for run in (*study.runs, *study.elsewhere)}) == len(names)
     assert all(run.of in names for run in study.elsewhere)
     assert {run.left_out for run in study.runs if run.left_out} <= {run.run for run in study.elsewhere}
     said = [text for run in study_runs().values() for text in (run.name, run.does) if text]

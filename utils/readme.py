@@ -25,7 +25,7 @@ from utils.nets.kinds import KINDS
 from utils.nets.outline import templates
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
-from utils.studies import first, left_out, short, study_runs, title
+from utils.studies import first, left_out, short, studies, study_runs, title
 
 ROOT = Path(__file__).resolve().parent.parent
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -132,6 +132,26 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def others(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Figures and answers of the studies of other tasks, as Markdown."""
+    lines = ["| run | conf | accuracy | balanced | MB sent |", "|---|---|---|---|---|"]
+    said = []
+    for study in studies().values():
+        shown = {run.run: results[run.run] for run in study.runs if run.run in results}
+        if study == first():
+            continue
+        for name, result in shown.items():
+            given, repeats = answers(result), result["repeats"]
+            sent = sum(total(repeat, "bytes_up", "bytes_down") for repeat in repeats) / len(repeats)
+            lines.append(
+                f"| {title(name)} | `{short(name)}` | {accuracy(given)} | {accuracy(given, balanced=True)} "
+                f"| {sent / 1e6:.2f} |"
+            )
+        found = {(one.a, one.b): one for one in compare(shown)}
+        said += [_answer(found, a, b) for a, b in study.questions if a in shown and b in shown]
+    return "\n".join([*lines, "", *said])
+
+
 def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
     """What runs do on a source that they were not trained on, as Markdown; beside it what the same recipe does on the
     same examples when their source is trained on as well.
@@ -200,6 +220,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
         "layers": layers_table(),
         "found": findings(results),
         "elsewhere": elsewhere(results),
+        "others": others(results),
         "sure": sure(results),
     }
     for name, content in blocks.items():

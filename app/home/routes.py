@@ -9,7 +9,7 @@ from app.home.sentences import plainly, sentence
 from app.language import messages
 from app.runs.service import library
 from utils.results import ResultError
-from utils.studies import conf_name, first
+from utils.studies import conf_name, first, studies
 
 blueprint = Blueprint("home", __name__)
 
@@ -17,9 +17,16 @@ blueprint = Blueprint("home", __name__)
 @blueprint.get("/home")
 def home() -> str:
     """The story of the shipped runs, charts and the table of all runs; the table works without JavaScript."""
-    story = library().story()
+    study = studies().get(request.args.get("study", first().name))
+    if study is None:
+        abort(404)
+    story = library().story(study)
     return render_template(
         "home/home.html",
+        study=study,
+        studies=[
+            one for one in sorted(studies().values(), key=lambda one: one != first()) if library().has_any(one)
+        ],
         runs=library().summaries(),
         marks=story["marks"],
         first=[plainly(fact) for fact in story["first"]],

@@ -55,7 +55,8 @@ class SetSchema(Schema):
 
     name, type = _text(), _text()
     brought = fields.Boolean(
-        required=True, metadata={"description": "by a package: it is on every machine, and its task has no other"}
+        required=True,
+        metadata={"description": "by a package: it is on every machine, and its task has no other"},
     )
     examples, scenes = (fields.Integer(required=True) for _ in range(2))
     classes, sources = (

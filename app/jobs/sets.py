@@ -36,7 +36,8 @@ def sets() -> list[dict[str, Any]]:
         for conf, every in _read(name):
             labels = every.targets.tolist()
             found.append({
-                "name": name, "type": conf.task.name, "brought": name in brought, "examples": len(labels), "scenes": len(set(every.scenes)),
+                "name": name, "type": conf.task.name, "brought": name in brought,
+                "examples": len(labels), "scenes": len(set(every.scenes)),
                 "classes": {what: labels.count(number) for number, what in enumerate(classes_of(conf))},
                 "sources": {source: every.sources.count(source) for source in sorted(set(every.sources))},
                 "disagreement": _disagreement(name),

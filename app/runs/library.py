@@ -23,7 +23,7 @@ from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, 
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
-from utils.studies import StudyRun, colour, conf_name, first, short, study_runs, title
+from utils.studies import Study, StudyRun, colour, conf_name, first, short, study_runs, title
 
 _OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
@@ -53,7 +53,7 @@ class Library:
             OrderedDict()
         )
         self._pairs: dict[tuple[str, str, Any, Any], Comparison | None] = {}
-        self._story: tuple[Any, dict[str, Any]] | None = None
+        self._stories: dict[str, tuple[Any, dict[str, Any]]] = {}
 
     def summaries(self) -> list[dict[str, Any]]:
         """One entry per result, by name; an unreadable one has `error` and no figures."""
@@ -160,27 +160,33 @@ class Library:
         for mark in self.story()["marks"]:  # whose curves the first page shows
             self.told(mark["run"], curves)
 
-    def story(self) -> dict[str, Any]:
-        """The shipped runs at a glance: figures with intervals, and what the paired tests say of them."""
-        told, titles = self._known_story(), self._titles()
+    def story(self, study: Study | None = None) -> dict[str, Any]:
+        """The shipped runs of a study at a glance: figures with intervals, and what the paired tests say of them."""
+        told, titles = self._known_story(study or first()), self._titles()
         return {**told, **{part: self._called(told[part], titles, "run") for part in ("marks", "elsewhere")}}
 
-    def _known_story(self) -> dict[str, Any]:
+    def has_any(self, study: Study) -> bool:
+        """Whether a run of the study lies here."""
+        return any(self._stamp(run.run) for run in study.runs)
+
+    def _known_story(self, study: Study) -> dict[str, Any]:
         """The former one while somebody reads what is new."""
-        names = [run.run for run in (*first().runs, *first().elsewhere) if self._stamp(run.run)]
-        key, known = (tuple(names), tuple(self._stamp(name) for name in names)), self._story
+        names = [run.run for run in (*study.runs, *study.elsewhere) if self._stamp(run.run)]
+        key = (tuple(names), tuple(self._stamp(name) for name in names))
+        known = self._stories.get(study.name)
         if known is not None and (known[0] == key or not self._telling.acquire(blocking=False)):
             return known[1]
         if known is None:
             wait_for(self._telling)
         try:
-            if self._story is None or self._story[0] != key:
-                self._story = (key, self._told(names))
-            return self._story[1]
+            known = self._stories.get(study.name)
+            if known is None or known[0] != key:
+                known = self._stories[study.name] = (key, self._told(study, names))
+            return known[1]
         finally:
             self._telling.release()
 
-    def _told(self, names: list[str]) -> dict[str, Any]:
+    def _told(self, study: Study, names: list[str]) -> dict[str, Any]:
         results = {}
         for name in names:
             try:
@@ -188,25 +194,25 @@ class Library:
             except ResultError:
                 continue
         whole: Mapping[str, dict[str, Any]] = {name: r for name, r in results.items() if r is not None}
-        held_out = {run.run for run in first().runs}
+        held_out = {run.run for run in study.runs}
         found = {(one.a, one.b): one for one in compare({n: r for n, r in whole.items() if n in held_out})}
 
         def facts(questions: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
             pairs = [(found.get((a, b)) or found.get((b, a)), a, b) for a, b in questions]
             return [fact(one, a, b) for one, a, b in pairs if one is not None]
 
-        heads = [first().by_role(role) for role in first().headlines]
+        heads = [study.by_role(role) for role in study.headlines]
         return {
             "marks": [
                 {"role": one.role, "run": one.run, "colour": one.colour, "colour_dark": one.dark,
                  "examples": len((given := answers(whole[one.run])).ids), **estimate("accuracy", accuracy(given))}
                 for one in heads if one.run in whole
             ],
-            "first": facts(first().story),
-            "facts": facts(first().questions),
+            "first": facts(study.story),
+            "facts": facts(study.questions),
             "elsewhere": [
                 new_camera(run, whole[run.run], whole[run.of])
-                for run in first().elsewhere for head in heads
+                for run in study.elsewhere for head in heads
                 if run.of == head.run and {run.run, run.of} <= whole.keys()
                 and len(judged := sources(whole[run.run])) == 1 and judged[0] in sources(whole[run.of])
             ],

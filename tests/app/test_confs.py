@@ -47,7 +47,12 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
         1,
     )
     assert by_name["augment"]["of"] == "weather" and by_name["width"]["of"] == "resnet"
-    assert told["tasks"] == {"weather": "resnet"}
+    assert told["tasks"] == {
+        "weather": "resnet",
+        "digits": "layers",
+        "iris": "layers",
+        "breast_cancer": "layers",
+    }
     for path in (ROOT / "utils").glob("conf_*.json"):
         assert told["confs"][path.stem] == load_conf(path).as_json()
 

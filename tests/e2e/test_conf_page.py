@@ -96,3 +96,27 @@ def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     page.locator("#key-k").fill("10")
     expect(page.get_by_role("alert")).to_have_count(0)
     context.close()
+
+
+def test_another_task_is_chosen_with_its_set_and_its_network_and_trains(page_of):
+    page = page_of()
+    _researcher(page)
+    page.goto("/confs/new?from=conf_f10")
+    expect(page.locator("#key-no_models")).to_have_value("10")
+    page.locator("#key-type").select_option("digits")
+    expect(page.locator("#key-data")).to_have_value("digits")
+    expect(page.locator("#key-model_name")).to_have_count(0)
+    outcome = page.locator(".conf-outcome table").first
+    expect(outcome.get_by_role("columnheader", name="7", exact=True)).to_be_visible()
+    for key, value in (("global_epochs", 3), ("local_epochs", 1)):
+        page.locator(f"#key-{key}").fill(str(value))
+    page.get_by_label("Name", exact=True).fill("some digits")
+    page.get_by_label("Folds").fill("1")
+    page.get_by_label("Seeds").fill("1")
+    page.get_by_role("button", name="Start the training").click()
+    page.wait_for_url(re.compile(r"/jobs/\d+"))
+    expect(page.locator(".state")).to_have_text("done")
+    page.get_by_role("link", name="The run", exact=True).click()
+    expect(page.get_by_role("columnheader", name="said 7")).to_be_visible()
+    expect(page.get_by_role("heading", name="How far its probabilities hold")).to_have_count(0)
+    expect(page.get_by_role("rowheader", name="network", exact=True)).to_be_visible()

@@ -86,7 +86,7 @@ def test_a_set_is_drawn_and_two_runs_on_it_are_compared(page_of):
     page.goto("/jobs")
     page.get_by_role("link", name="Compare my finished runs").click()
     page.wait_for_url("**/home?runs=*")
-    expect(page.get_by_text("Difference of accuracy on the same examples and seeds")).to_be_visible()
+    expect(page.get_by_text("Difference of accuracy on the same examples and seeds:")).to_be_visible()
     page.goto("/jobs")
     for name in ("together", "in one place"):  # other tests compare what is theirs
         mine = page.locator(".job").filter(has_text=name)

@@ -295,3 +295,26 @@ def test_text_is_of_normal_weight_cards_of_a_row_are_alike_and_dates_as_one_writ
         *((box["y"], box["height"]) for box in (card.bounding_box() for card in cards.all()[:2])), strict=True
     )
     assert tops[0] == tops[1] and heights[0] == heights[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "called", "asks"),
+    [({}, "Digits", "Which digit is it"), ({**PHONE, "locale": "zh-CN"}, "数字", "这是哪个数字")],
+    ids=["desktop", "phone"],
+)
+def test_the_story_of_another_task_is_a_click_away_and_stays_in_the_link(page_of, settings, called, asks):
+    page = page_of(**settings)
+    page.goto("/home")
+    page.get_by_role("link", name=called, exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(asks)
+    expect(page.locator(".score")).to_have_count(3)
+    expect(page.locator(".first-findings li")).to_have_count(2)
+    page.locator(".chart").first.scroll_into_view_if_needed()
+    page.wait_for_function(
+        "() => document.querySelector('.chart').data?.filter(t => t.mode === 'lines').length >= 3"
+    )
+    assert all(called in name for name, *_ in _traces(page))
+    page.locator("#axis").select_option("bytes")
+    page.wait_for_function("() => location.search.includes('x=bytes')")
+    assert "study=digits" in page.url
+    assert violations(page) == []

@@ -25,4 +25,6 @@ def table(file: str, header: int) -> NDArray[np.float64]:
         lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()[header:]
         return np.array([[float(cell) for cell in line.split(",")] for line in lines])
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({type(error).__name__}); requirements.txt names scikit-learn") from None
+        raise DataError(
+            f"{path}: cannot be read ({type(error).__name__}); requirements.txt names scikit-learn"
+        ) from None

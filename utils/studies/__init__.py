@@ -59,7 +59,7 @@ class SetAbout:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as its file says it.
+    """A study as its file says it: what its task is `called` among others, what it `asks`, and what it `tells` first.
 
     `elsewhere` are runs that are judged on sources they were not trained on: they stand beside the others, and are part
     of no comparison. `headlines` and `models` list roles: whose figures stand first, and who is asked for forecasts.
@@ -70,6 +70,9 @@ class Study:
 
     name: str
     task: str
+    called: Texts
+    asks: Texts
+    tells: Texts
     runs: tuple[StudyRun, ...]
     elsewhere: tuple[StudyRun, ...]
     headlines: tuple[str, ...]
@@ -100,6 +103,9 @@ def _read(path: Path) -> Study:
     return Study(
         path.parent.name,
         said["task"],
+        said["called"],
+        said["asks"],
+        said["tells"],
         tuple(StudyRun(**run) for run in said["runs"]),
         tuple(StudyRun(**run) for run in said.get("elsewhere", [])),
         tuple(said["headlines"]),

@@ -11,8 +11,9 @@ async function load(): Promise<void> {
 export const loadTexts = (): Promise<void> => (loading ??= load());
 
 /** A day, or a day and a time, as people write it where the page's language is spoken, by the clock of this device. */
-const DAY = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium" });
-const MOMENT = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+const LANGUAGE = document.documentElement.lang || "en";
+const DAY = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium" });
+const MOMENT = new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" });
 export const day = (at: string): string => (at ? DAY.format(new Date(at)) : "");
 export const moment = (at: string): string => MOMENT.format(new Date(at));
 

@@ -4,6 +4,7 @@ export type Axis = (typeof AXES)[number];
 const FORMER: Record<string, Axis> = { photos_seen: "examples", megabytes: "bytes" }; // in links made before
 
 export interface View {
+  study: string; // whose story the page tells; empty: the first
   runs: string[] | null; // null: the ones shown at first
   axis: Axis;
   y: [string, string]; // the series of the two charts
@@ -20,6 +21,7 @@ export interface View {
 }
 
 export const PLAIN: View = {
+  study: "",
   runs: null,
   axis: "round",
   y: ["accuracy", "loss"],
@@ -42,6 +44,7 @@ export function readView(address: string): View {
   const y = (asked.get("y")?.split(",") ?? []).map((name) => (/^[\w./ -]{1,60}$/.test(name) ? name : ""));
   const pair = asked.get("pair")?.split(",") ?? [];
   return {
+    study: /^\w{0,60}$/.test(asked.get("study") ?? "") ? (asked.get("study") ?? "") : "",
     runs: asked.has("runs") ? (asked.get("runs") ?? "").split(",").filter(Boolean) : null,
     axis: AXES.find((axis) => axis === (FORMER[x] ?? x)) ?? PLAIN.axis,
     y: [y[0] || PLAIN.y[0], y[1] || PLAIN.y[1]],
@@ -60,6 +63,7 @@ export function readView(address: string): View {
 
 export function writeView(view: View): string {
   const said = new URLSearchParams();
+  if (view.study) said.set("study", view.study);
   if (view.runs) said.set("runs", view.runs.join(","));
   if (view.axis !== PLAIN.axis) said.set("x", view.axis);
   if (view.y.join() !== PLAIN.y.join()) said.set("y", view.y.join(","));

@@ -9,6 +9,7 @@ const run = (name: string, more: Partial<Run> = {}): Run => ({ name, title: name
 describe("the view in the address", () => {
   it("comes back as it was written", () => {
     const view: View = {
+      study: "digits",
       runs: ["conf_f10", "conf_f10@2"],
       axis: "bytes",
       y: ["balanced_accuracy", "seconds"],
@@ -27,6 +28,7 @@ describe("the view in the address", () => {
   });
   it("is empty for the plain view, and plain for a nonsensical address", () => {
     expect(writeView(PLAIN)).toBe("");
+    expect(writeView(readView("?study=digits&x=bytes"))).toBe("?study=digits&x=bytes");
     expect(readView("?x=<script>&smooth=7&pair=one&band=maybe")).toEqual(PLAIN);
   });
   it("understands the names that axes had in links made before", () => {
