@@ -25,7 +25,9 @@ def home() -> str:
         "home/home.html",
         study=study,
         studies=[
-            one for one in sorted(studies().values(), key=lambda one: one != first()) if library().has_any(one)
+            one
+            for one in sorted(studies().values(), key=lambda one: one != first())
+            if library().has_any(one)
         ],
         runs=library().summaries(),
         marks=story["marks"],
