@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Gather photos of sunny and cloudy skies into data/: clean, without duplicates, split into folds.
+"""Gather photos of sunny and cloudy skies, or tables of other tasks, into data/: clean, without duplicates.
 
 Each source is a sub-command. Running one again goes on where it stopped and adds what is new; several
 sources may go into one set, but simulated and real photos never mix.
@@ -38,6 +38,8 @@ def _begin(options: argparse.Namespace) -> int:
 
 
 def _gather(options: argparse.Namespace) -> int:
+    if options.source == "heart":
+        return _gather_heart(options)
     from utils.data.examples import DataError
     from utils.photos.dataset import build, locked
     from utils.photos.report import summary, write_report
@@ -71,6 +73,43 @@ def _gather(options: argparse.Namespace) -> int:
     if not any(row.file for row in result.rows):
         print(f"{PROGRAM}: no usable photo in this source", file=sys.stderr)
         return 2
+    return 0
+
+
+def _gather_heart(options: argparse.Namespace) -> int:
+    from utils.data import hospitals
+    from utils.data.examples import DataError
+    from utils.photos.cleaning import Refused
+    from utils.photos.dataset import FETCHED, locked
+    from utils.photos.sources import archive, fetch
+    from utils.photos.sources.folder import files_in_folder
+
+    folder = options.data / (options.set or "heart")
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(locked(folder))
+            path = options.path
+            if path is None:
+                path, url = folder / FETCHED / "heart.zip", options.url or hospitals.URL
+                try:
+                    fetch.Web(contact=options.contact).download(url, path, hospitals.MAX_DOWNLOAD)
+                except fetch.FetchError as error:
+                    by_hand = f"download it by hand from {hospitals.PAGE} and give the file to the sub-command heart"
+                    raise fetch.FetchError(f"{error}; or {by_hand}") from error
+            if path.is_dir():
+                files = files_in_folder(path)
+            else:
+                files = archive.files_in_zip(stack.enter_context(archive.open_zip(path)))
+            counts = hospitals.gather(files, folder, str(path))
+    except (DataError, Refused) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except (fetch.FetchError, OSError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"{folder}: patients without a gap: {', '.join(f'{name} {count}' for name, count in counts.items())}"
+    )
     return 0
 
 
@@ -151,6 +190,14 @@ def _parser() -> argparse.ArgumentParser:
         )
         published.add_argument("--url", help="where its zip lies; the default address is unverified")
 
+    heart = _source(
+        sources, "heart", "records of four hospitals (UCI heart disease, CC BY 4.0), for the task heart"
+    )
+    heart.add_argument(
+        "path", type=Path, nargs="?", help="a folder or zip of its tables; else it is downloaded"
+    )
+    heart.add_argument("--url", help="where its zip lies; the default address is unverified")
+
     commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
     chosen = commons.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--category", metavar="NAME", help="a category of Commons")
@@ -160,7 +207,7 @@ def _parser() -> argparse.ArgumentParser:
         "--count", type=_positive, default=200, metavar="N", help="at most N photos (default %(default)s)"
     )
     commons.add_argument("--api", help="another MediaWiki's api.php")
-    for network in (mwd, opensky, commons):
+    for network in (mwd, opensky, heart, commons):
         network.add_argument(
             "--contact",
             type=_contact,

@@ -109,7 +109,10 @@ def test_a_conf_of_flat_keys_serialises_as_it_always_did():
         ({"link": "topk"}, "link: expected a list of names"),
         ({"link": ["topk"]}, "link: expected nothing, for there is none yet"),
         ({"attack": "sign_flip"}, "attack: expected nothing, for there is none yet"),
-        ({"type": "cats", "min_crop": 1}, "type: expected one of breast_cancer, digits, iris, weather"),
+        (
+            {"type": "cats", "min_crop": 1},
+            "type: expected one of breast_cancer, digits, heart, iris, weather",
+        ),
     ],
 )
 def test_what_no_part_can_be_is_refused_in_one_line(changes, says):

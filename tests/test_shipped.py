@@ -22,7 +22,8 @@ from utils.studies.weather.shipped import FOLDS, PHOTOS, SEEDS
 CACHE = ROOT / "cache"
 CONFS = {path.stem: load_conf(path) for path in sorted((ROOT / "utils").glob("conf_*.json"))}
 OF_PHOTOS = [name for name, conf in CONFS.items() if conf.task.name == "weather"]
-OF_ROWS = [name for name in CONFS if name not in OF_PHOTOS]
+BROUGHT = [name for name, conf in CONFS.items() if hasattr(conf.task.module, "DATA")]
+OF_HOSPITALS = [name for name in CONFS if name not in (*OF_PHOTOS, *BROUGHT)]
 SERVED = ("conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone", "conf_f10_full")
 
 
@@ -36,8 +37,8 @@ def kept():
     return [row for row in _listed() if not row["duplicate_of"]]
 
 
-@pytest.mark.parametrize("name", OF_ROWS)
-def test_every_shipped_conf_of_another_task_has_its_result_and_model(name, tmp_path):
+@pytest.mark.parametrize("name", BROUGHT)
+def test_every_shipped_conf_of_what_a_package_brings_has_its_result_and_model(name, tmp_path):
     result, conf, net = load_model(CACHE, name)
     assert conf == CONFS[name] and conf.as_json() == result["conf"]
     examples = conf.task.module.open_examples(conf, tmp_path)
@@ -57,6 +58,27 @@ def test_every_shipped_conf_of_another_task_has_its_result_and_model(name, tmp_p
     assert np.mean(said == examples.targets[test]) == pytest.approx(
         result["model"]["test"]["accuracy"], abs=0.004
     )
+
+
+@pytest.mark.parametrize("name", OF_HOSPITALS)
+def test_every_shipped_conf_of_the_hospitals_has_its_result_and_model(name):
+    result, conf, _ = load_model(CACHE, name)
+    assert conf == CONFS[name] and conf.as_json() == result["conf"]
+    assert len(result["repeats"]) == (1 if conf.train_on else FOLDS) * SEEDS * conf.rotations
+    patients = {"cleveland": 303, "hungarian": 261, "switzerland": 46, "va": 130}
+    assert {one["name"]: one["examples"] for one in result["data"]["sources"]} == patients
+    for repeat in result["repeats"]:
+        judged, right = repeat["test"], 0
+        if conf.train_on:
+            assert judged["source"] == [conf.judge_on[0]] * patients[conf.judge_on[0]]
+            assert len(repeat["owners"]) == 3 and all(
+                owner["sources"] == {source: owner["examples"]}
+                for source, owner in zip(conf.train_on, repeat["owners"], strict=True)
+            )
+        right = np.mean(np.array(judged["truth"]) == judged["said"])
+        assert values(repeat, "accuracy")[-1] == pytest.approx(right)
+    card = (CACHE / f"{name}.json.md").read_text()
+    assert card == model_card(result) and "Not a medical device" in card
 
 
 @pytest.mark.parametrize("name", OF_PHOTOS)

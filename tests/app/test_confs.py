@@ -51,6 +51,7 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
         "weather": "resnet",
         "digits": "layers",
         "iris": "layers",
+        "heart": "layers",
         "breast_cancer": "layers",
     }
     for path in (ROOT / "utils").glob("conf_*.json"):

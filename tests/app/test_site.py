@@ -164,7 +164,7 @@ def test_the_story_of_the_shipped_runs_is_made_from_their_numbers(tmp_path):
         both = answers(library.result(one["of"]), source=one["judged_on"])
         assert one["both"] == accuracy(both, balanced=True).value
         for shown in (one["alone"], one["both"]):
-            assert f"{100 * shown:.1f} %" in page.partition("What a new camera costs")[2]
+            assert f"{100 * shown:.1f} %" in page.partition("What a new source costs")[2]
     for fact in story["facts"]:
         claimed = fact["verdict"] in ("better", "worse")
         assert claimed == (fact["seeds"] > 1 and fact["p_holm"] < 0.05)

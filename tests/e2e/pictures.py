@@ -57,6 +57,7 @@ def main() -> None:
                                 viewport={"width": width, "height": height},
                             )  # fmt: skip
                             if not started:
+                                _take_first(context)
                                 _start(context)
                                 started = True
                             _take(context, target, f"{size}-{scheme}-{language[:2]}")
@@ -67,7 +68,16 @@ def main() -> None:
             site.communicate(timeout=60)
     for one in PAGES:
         _contact_sheet(target, one)
-    shutil.copy(target / "home-desktop-light-en-top.png", ROOT / "cache" / "figures" / "site.png")
+
+
+def _take_first(context) -> None:
+    """The picture in the README: the top of the first page, as it is where nobody trains."""
+    page = context.new_page()
+    show(page, PAGES[0])
+    page.evaluate("() => document.querySelector('.demo-note').remove()")
+    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": 1500}
+    page.screenshot(path=ROOT / "cache" / "figures" / "site.png", full_page=True, clip=clip)
+    page.close()
 
 
 def _start(context) -> None:
@@ -92,18 +102,12 @@ def _take(context, target: Path, name: str) -> None:
         show(page, one)
         page.wait_for_timeout(500)
         page.screenshot(path=target / f"{one.name}-{name}.png", full_page=True)
-        if one.name == "home":
-            page.evaluate("() => document.querySelector('.demo-note').remove()")
-            clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": 1500}
-            page.screenshot(path=target / f"{one.name}-{name}-top.png", full_page=True, clip=clip)
     page.close()
 
 
 def _contact_sheet(target: Path, one: Page) -> None:
     """All looks of a page side by side, from its top."""
-    looks = [
-        Image.open(file) for file in sorted(target.glob(f"{one.name}-*-*-*.png")) if "-top" not in file.name
-    ]
+    looks = [Image.open(file) for file in sorted(target.glob(f"{one.name}-*-*-*.png"))]
     tops = [look.crop((0, 0, look.width, min(look.height, 3 * look.width))) for look in looks]
     shown = [ImageOps.contain(top, (CELL if top.width > 500 else CELL * 5 // 8, 2400)) for top in tops]
     sheet = Image.new(
