@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+NEVER_SEEN = 1e30
 Float = NDArray[np.float64]
 EXACT = ("mean", "spread")
 """Tensors of a network that are kept in float32 where the others are in half precision."""
@@ -41,7 +42,8 @@ class Scaled(nn.Module):
 def agree(net: Scaled, ask: Callable[[str, Mapping[str, Float]], Iterator[bytes]]) -> tuple[Float, Float]:
     """Set the scaling of `net` from what the owners answer; returns mean and spread as they were before rounding.
 
-    `ask(name, vectors)` puts a question to all clients. A feature that nowhere differs is only shifted.
+    `ask(name, vectors)` puts a question to all clients. A feature that nowhere differs says nothing: it becomes 0, also
+    where others differ later.
     """
     count, sums = 0.0, np.zeros(net.mean.numel())
     for answer in ask("sums", {}):
@@ -52,7 +54,7 @@ def agree(net: Scaled, ask: Callable[[str, Mapping[str, Float]], Iterator[bytes]
     for answer in ask("squares", {"mean": mean}):
         squares += np.frombuffer(answer, np.float64)
     spread = np.sqrt(squares / count)
-    spread[spread == 0] = 1
+    spread[spread == 0] = NEVER_SEEN
     with torch.no_grad():
         for tensor, value in ((net.mean, mean), (net.spread, spread)):
             tensor.copy_(torch.from_numpy(value).reshape(tensor.shape))
