@@ -159,6 +159,9 @@ class Library:
         self.listing()
         for mark in self.story()["marks"]:  # whose curves the first page shows
             self.told(mark["run"], curves)
+
+    def warm_stories(self) -> None:
+        """Read the studies that the first page leads to."""
         for study in studies().values():
             self.story(study)
 

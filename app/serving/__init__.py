@@ -6,9 +6,12 @@ import logging
 import re
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
+from werkzeug.exceptions import ServiceUnavailable
 
 from app.jobs.supervisor import keep_alive
 
@@ -42,10 +45,16 @@ def serve(app: Flask, port: int, threads: int) -> int:
         warming.start()
         warming.join(_WARM_SECONDS)
         print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
+        later = app.extensions["library"].warm_stories
+        threading.Thread(target=first, args=(later,), daemon=True).start()
 
     def warm() -> None:
-        app.extensions["library"].warm()
-        app.extensions["forecasters"].warm()
+        first(app.extensions["library"].warm)
+        first(app.extensions["forecasters"].warm)
+
+    def first(read: Callable[[], None]) -> None:
+        with app.app_context(), suppress(ServiceUnavailable):  # a visitor is already at it
+            read()
 
     Server().run()
     return 0
