@@ -23,7 +23,7 @@ from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, 
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
-from utils.studies import Study, StudyRun, colour, conf_name, first, short, studies, study_runs, title
+from utils.studies import Study, StudyRun, colour, conf_name, first, short, study_runs, title
 
 _OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
@@ -159,11 +159,6 @@ class Library:
         self.listing()
         for mark in self.story()["marks"]:  # whose curves the first page shows
             self.told(mark["run"], curves)
-
-    def warm_stories(self) -> None:
-        """Read the studies that the first page leads to."""
-        for study in studies().values():
-            self.story(study)
 
     def story(self, study: Study | None = None) -> dict[str, Any]:
         """The shipped runs of a study at a glance: figures with intervals, and what the paired tests say of them."""

@@ -45,8 +45,6 @@ def serve(app: Flask, port: int, threads: int) -> int:
         warming.start()
         warming.join(_WARM_SECONDS)
         print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
-        later = app.extensions["library"].warm_stories
-        threading.Thread(target=first, args=(later,), daemon=True).start()
 
     def warm() -> None:
         first(app.extensions["library"].warm)

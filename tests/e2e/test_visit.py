@@ -302,8 +302,8 @@ def test_text_is_of_normal_weight_cards_of_a_row_are_alike_and_dates_as_one_writ
     [({}, "Digits", "Which digit is it"), ({**PHONE, "locale": "zh-CN"}, "数字", "这是哪个数字")],
     ids=["desktop", "phone"],
 )
-def test_the_story_of_another_task_is_a_click_away_and_stays_in_the_link(page_of, settings, called, asks):
-    page = page_of(**settings)
+def test_the_story_of_another_task_is_a_click_away_and_stays_in_the_link(open_page, settings, called, asks):
+    page = open_page(**settings)  # whose curves nobody has asked for yet: 503, and they come a moment later
     page.goto("/home")
     page.get_by_role("link", name=called, exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(asks)
