@@ -125,6 +125,21 @@ class Brought:
         return [_read(self)]
 
 
+def scikit(name: str, file: str, header: int, shape: tuple[int, ...], scale: float = 1.0) -> Brought:
+    """What scikit-learn brings as `file`: the set `name`, each row of `shape` and divided by `scale`, CC BY 4.0."""
+
+    def read() -> Rows:
+        import numpy as np
+
+        from utils.data.scikit import table
+
+        found = table(file, header)
+        inputs = (found[:, :-1].reshape(-1, *shape) / scale).astype(np.float32)
+        return Rows("scikit-learn", "CC BY 4.0", inputs, found[:, -1].astype(np.int64))
+
+    return Brought(name, read, shape)
+
+
 @cache
 def _read(brought: Brought) -> Rows:
     return brought.read()

@@ -23,34 +23,39 @@ networks (`"resnet"`) of which a conf then has to name one. It offers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from utils.nets.kinds import Signal
-from utils.parts import extended
-
-if TYPE_CHECKING:
-    from utils.conf import Conf
+from utils.parts import Part, extended
 
 __path__ = extended("task", __path__)
 
 
-def classes_of(conf: Conf) -> tuple[str, ...]:
+class OfTask(Protocol):
+    """A conf, as far as what follows looks at it."""
+
+    @property
+    def task(self) -> Part:
+        """The task and its keys."""
+
+
+def classes_of(conf: OfTask) -> tuple[str, ...]:
     """The names of what the task of `conf` tells apart, in the order of their numbers."""
     return tuple(conf.task.module.CLASSES)
 
 
-def inputs_of(conf: Conf) -> Signal:
+def inputs_of(conf: OfTask) -> Signal:
     """In what shape a network of the task gets an example, and how many tokens there are where it gets such."""
     task = conf.task.module
     tokens = task.input_tokens(conf) if hasattr(task, "input_tokens") else 0
     return Signal(tuple(task.input_shape(conf)), tokens)
 
 
-def is_scaled(conf: Conf) -> bool:
+def is_scaled(conf: OfTask) -> bool:
     """Whether owners agree on a scaling of the inputs before round 1."""
     return bool(getattr(conf.task.module, "SCALED", False))
 
 
-def outputs_of(conf: Conf) -> int:
+def outputs_of(conf: OfTask) -> int:
     """How many numbers a network of the task gives an example."""
     return len(classes_of(conf))

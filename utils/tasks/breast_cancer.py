@@ -1,10 +1,13 @@
-"""Benign or malignant? Thirty measures of cell nuclei in 569 needle biopsies (Wisconsin, diagnostic)."""
+"""Benign or malignant? Thirty measures of cell nuclei in 569 needle biopsies (Wisconsin, diagnostic).
+
+Street, Wolberg and Mangasarian (1993), doi 10.24432/C5DW2B.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from utils.data.rows import ANSWERS, Brought, Rows, as_judged, card_of, for_judging, for_training, told
+from utils.data.rows import ANSWERS, as_judged, card_of, for_judging, for_training, scikit, told
 
 __all__ = ["ANSWERS", "as_judged", "for_judging", "for_training", "told"]
 
@@ -22,20 +25,7 @@ INPUT, INPUT_SAYS = (
     "measures",
     "mean, standard error and worst of ten measures of the nuclei, in scikit-learn's order",
 )
-LICENCE = "CC BY 4.0"
-
-
-def _rows() -> Rows:
-    """The biopsies as scikit-learn has them (Street, Wolberg and Mangasarian 1993), doi 10.24432/C5DW2B."""
-    import numpy as np
-
-    from utils.data.scikit import table
-
-    found = table("breast_cancer.csv", header=1)
-    return Rows("scikit-learn", LICENCE, found[:, :-1].astype(np.float32), found[:, -1].astype(np.int64))
-
-
-_SET = Brought(DATA, _rows, (30,))
+_SET = scikit(DATA, "breast_cancer.csv", 1, (30,))
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape
 

@@ -1,10 +1,13 @@
-"""Which digit is it? scikit-learn's 1,797 handwritten digits, 8 x 8."""
+"""Which digit is it? scikit-learn's 1,797 handwritten digits, 8 x 8.
+
+Test part of Alpaydin and Kaynak (1998), doi 10.24432/C50P49, without its writers.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from utils.data.rows import Brought, Rows, as_judged, card_of, for_judging, for_training, told
+from utils.data.rows import as_judged, card_of, for_judging, for_training, scikit, told
 
 __all__ = ["as_judged", "for_judging", "for_training", "told"]
 
@@ -14,21 +17,7 @@ CLASSES = tuple("0123456789")
 DATA = "digits"
 NETWORK = {"network": "small_cnn"}
 INPUT, INPUT_SAYS = "pixels", "grey in 0..1, ink is 1, 8 x 8"
-LICENCE = "CC BY 4.0"
-
-
-def _rows() -> Rows:
-    """The digits of scikit-learn: test part of Alpaydin and Kaynak (1998), doi 10.24432/C50P49, without its writers."""
-    import numpy as np
-
-    from utils.data.scikit import table
-
-    found = table("digits.csv.gz", header=0)
-    pictures = (found[:, :-1].reshape(-1, 1, 8, 8) / 16).astype(np.float32)
-    return Rows("scikit-learn", LICENCE, pictures, found[:, -1].astype(np.int64))
-
-
-_SET = Brought(DATA, _rows, (1, 8, 8))
+_SET = scikit(DATA, "digits.csv.gz", 0, (1, 8, 8), scale=16)
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape
 

@@ -1,10 +1,13 @@
-"""Which iris is it? Fisher's 150 flowers, four lengths each."""
+"""Which iris is it? Fisher's 150 flowers, four lengths each.
+
+Fisher (1936), two rows mended after his paper, doi 10.24432/C56C76.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from utils.data.rows import ANSWERS, Brought, Rows, as_judged, card_of, for_judging, for_training, told
+from utils.data.rows import ANSWERS, as_judged, card_of, for_judging, for_training, scikit, told
 
 __all__ = ["ANSWERS", "as_judged", "for_judging", "for_training", "told"]
 
@@ -16,20 +19,7 @@ DATA = "iris"
 NETWORK = {"network": "iris"}
 SCALED = True
 INPUT, INPUT_SAYS = "lengths", "length and width of sepal, then of petal, in cm"
-LICENCE = "CC BY 4.0"
-
-
-def _rows() -> Rows:
-    """The flowers as scikit-learn has them (Fisher 1936, two rows mended after his paper), doi 10.24432/C56C76."""
-    import numpy as np
-
-    from utils.data.scikit import table
-
-    found = table("iris.csv", header=1)
-    return Rows("scikit-learn", LICENCE, found[:, :-1].astype(np.float32), found[:, -1].astype(np.int64))
-
-
-_SET = Brought(DATA, _rows, (4,))
+_SET = scikit(DATA, "iris.csv", 1, (4,))
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape
 
