@@ -1,4 +1,5 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import { Refused, unreachable } from "./refused";
 import { ready, token } from "./session";
 import { t } from "./texts";
 import type { Axis } from "./view";
@@ -105,19 +106,6 @@ export interface Details extends Run {
   citation: string;
   task: { calibration?: Calibration };
 }
-
-/** What was asked for and is not there or not done: the message is a sentence for people, 0 the status of no answer. */
-export class Refused extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly detail = "",
-  ) {
-    super(message);
-  }
-}
-
-export const unreachable = (): Refused => new Refused(0, t("The site cannot be reached. Nothing is lost; try again when it can."));
 
 /** What is read where much is to be done (503) is asked for again, a few times, when the site has said. */
 export async function patiently(address: string, settings: RequestInit = {}): Promise<Response> {

@@ -1,6 +1,6 @@
 // Forms that the server draws. Before one is sent the session is looked after (session.ts), and what cannot be sent
 // says so beside the button. What is typed into those with `data-draft` is kept until the site says that it is done.
-import type { Refused } from "./api";
+import type { Refused } from "./refused";
 import { draft, forgetDrafts } from "./drafts";
 import { forgetKept } from "./kept";
 import { ready } from "./session";

@@ -1,7 +1,8 @@
 // Plotly's basic bundle, which needs no eval, as the page's policy demands; only pages with charts fetch it.
 // It stays the plain script it comes as: bundled as a module it takes twice as long to start.
 import address from "plotly.js-basic-dist-min/plotly-basic.min.js?url";
-import { inText, unreachable, type Curves, type Run, type Series } from "./api";
+import { inText, type Curves, type Run, type Series } from "./api";
+import { unreachable } from "./refused";
 import { alone, smoothed, stretches, type View } from "./view";
 import { t } from "./texts";
 

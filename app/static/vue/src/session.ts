@@ -1,5 +1,5 @@
 // Who is logged in, while a page is open: its token is renewed, and who was logged out logs in again in place.
-import { Refused, unreachable } from "./api";
+import { Refused, unreachable } from "./refused";
 import { t } from "./texts";
 
 interface Present {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { change, Refused } from "../src/api";
+import { change } from "../src/api";
+import { Refused } from "../src/refused";
 import { changing } from "../src/changes";
 import { draft, forgetDrafts } from "../src/drafts";
 import { chosen, read } from "../src/photos";
