@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 DIST = Path(__file__).parent / "static" / "vue" / "dist"
 WIDE = "(min-width: 48rem)"
-"""As `WIDE` in plot.ts: narrower ones draw a chart when it comes near."""
+"""As `isWide` in plot.ts has it: narrower ones draw a chart when it comes near."""
 
 
 def init_app(app: Flask) -> None:

@@ -276,6 +276,7 @@ def test_a_run_one_repeat_of_which_an_earlier_version_began_has_the_degrees_that
     assert list(degree) == ["jensen_shannon", "hellinger", "gini"]
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_run_that_trained_to_weights_beyond_half_precision_fails_in_one_line(
     data, photos, tiny, tmp_path, monkeypatch
 ):

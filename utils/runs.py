@@ -211,10 +211,11 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     model_path = path.with_suffix(".safetensors")
     first = states[run.repeats[0]].weights
     exact = EXACT if is_scaled(run.conf) else ()
-    tensors = {
-        name: array.astype(np.float32 if name in exact else np.float16)
-        for name, array in layout.named(first).items()
-    }
+    with np.errstate(over="ignore"):  # what is too large is infinite then, and refused
+        tensors = {
+            name: array.astype(np.float32 if name in exact else np.float16)
+            for name, array in layout.named(first).items()
+        }
     if not all(np.isfinite(array).all() for array in tensors.values()):
         raise RunError("the weights are beyond half precision: training diverged, a smaller lr may help")
     # One key only: safetensors writes several in an order that changes from run to run.

@@ -47,10 +47,10 @@ def serve(app: Flask, port: int, threads: int) -> int:
         print(f"SkyFed is at http://localhost:{port}/home (Ctrl-C ends it)", flush=True)
 
     def warm() -> None:
-        first(app.extensions["library"].warm)
-        first(app.extensions["forecasters"].warm)
+        unless_busy(app.extensions["library"].warm)
+        unless_busy(app.extensions["forecasters"].warm)
 
-    def first(read: Callable[[], None]) -> None:
+    def unless_busy(read: Callable[[], None]) -> None:
         with app.app_context(), suppress(ServiceUnavailable):  # a visitor is already at it
             read()
 
