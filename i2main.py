@@ -101,7 +101,7 @@ def _train(given: argparse.Namespace) -> int:
     # Only now: torch takes seconds to import.
     import torch
 
-    from utils.comparison import absent, accuracy, answers
+    from utils.comparison import absent, answers, estimated
     from utils.data.examples import DataError
     from utils.engines.workers import Workers, usable_workers
     from utils.federated.bench import Repeat, State
@@ -175,7 +175,7 @@ def _train(given: argparse.Namespace) -> int:
             failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
             _say(
                 given,
-                f"{name}: accuracy {accuracy(known)}, balanced {accuracy(known, balanced=True)} "
+                f"{name}: accuracy {estimated(known, 'accuracy')}, balanced {estimated(known, 'balanced_accuracy')} "
                 f"({len(result['repeats'])} repeats, {len(known.ids)} test examples"
                 f"{f', {failures} updates failed' if failures else ''}) -> "
                 f"{given.cache / (name + '.json.pkl')}",

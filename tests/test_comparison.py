@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.test_results import make_result
-from utils.comparison import Answers, absent, accuracy, answers, compare, holm
+from utils.comparison import Answers, absent, answers, compare, estimated, holm
 
 
 def _result(right, sunny=None, scenes=None):
@@ -38,20 +38,20 @@ def test_accuracy_is_the_share_of_right_answers_and_balanced_the_mean_recall():
     right = np.array([[[1, 1, 1, 0, 0, 1, 0, 0]]])
     sunny = [1, 1, 1, 1, 1, 1, 0, 0]
     result = _result(right, sunny)
-    assert accuracy(answers(result)).value == pytest.approx(4 / 8)
-    assert accuracy(answers(result), balanced=True).value == pytest.approx((4 / 6 + 0) / 2)
+    assert estimated(answers(result), "accuracy").value == pytest.approx(4 / 8)
+    assert estimated(answers(result), "balanced_accuracy").value == pytest.approx((4 / 6 + 0) / 2)
 
 
 def test_examples_left_out_do_not_count():
     result = _result([[[1, 1, 0, 0]]])
-    assert accuracy(answers(result, without={"p2", "p3"})).value == 1.0
+    assert estimated(answers(result, without={"p2", "p3"}), "accuracy").value == 1.0
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(1)
     inside = 0
     for _ in range(200):
-        estimate = accuracy(answers(_result(rng.random((1, 1, 150)) < 0.85)), resamples=400)
+        estimate = estimated(answers(_result(rng.random((1, 1, 150)) < 0.85)), "accuracy", resamples=400)
         inside += estimate.low <= 0.85 <= estimate.high
     assert 0.88 <= inside / 200 <= 0.99
 
@@ -59,8 +59,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
 def test_one_seed_more_gives_no_narrower_interval_than_the_scenes_allow():
     rng = np.random.default_rng(2)
     difficulty = rng.random(150) < 0.85  # every seed agrees: there is one piece of evidence a photo
-    one = accuracy(answers(_result(difficulty[None, None])))
-    ten = accuracy(answers(_result(np.repeat(difficulty[None, None], 10, axis=0))))
+    one = estimated(answers(_result(difficulty[None, None])), "accuracy")
+    ten = estimated(answers(_result(np.repeat(difficulty[None, None], 10, axis=0))), "accuracy")
     assert (ten.high - ten.low) == pytest.approx(one.high - one.low, rel=0.1)
 
 
@@ -139,11 +139,11 @@ def test_holm_against_a_worked_example():
 def test_evidence_is_by_scenes_so_copies_of_a_scene_count_once():
     rng = np.random.default_rng(9)
     once = rng.random((3, 1, 120)) < 0.85
-    of_one = accuracy(answers(_result(once, sunny=[1] * 120)))
+    of_one = estimated(answers(_result(once, sunny=[1] * 120)), "accuracy")
     eightfold = np.repeat(once, 8, axis=2)
     scenes = [f"scene{i // 8}" for i in range(960)]
-    by_scene = accuracy(answers(_result(eightfold, sunny=[1] * 960, scenes=scenes)))
-    by_example = accuracy(answers(_result(eightfold, sunny=[1] * 960)))
+    by_scene = estimated(answers(_result(eightfold, sunny=[1] * 960, scenes=scenes)), "accuracy")
+    by_example = estimated(answers(_result(eightfold, sunny=[1] * 960)), "accuracy")
     assert by_scene.high - by_scene.low == pytest.approx(of_one.high - of_one.low, rel=0.05)
     assert by_example.high - by_example.low < 0.75 * (by_scene.high - by_scene.low)
 
@@ -167,7 +167,7 @@ def test_it_is_the_bootstrap_written_out(monkeypatch):
     right = rng.random((3, 2, 40)) < 0.8
     scenes = [f"s{rng.integers(25):02}" for _ in range(40)]
     given = answers(_result(right, scenes=scenes))
-    found = accuracy(given, resamples=300)
+    found = estimated(given, "accuracy", resamples=300)
     order = [int(one[1:]) for one in given.ids]
     names = sorted(set(scenes))
     draws = np.random.default_rng([20260101, 0]).integers(len(names), size=(300, len(names)))
@@ -215,9 +215,9 @@ def test_a_pair_says_the_same_alone_and_among_others():
 def test_many_scenes_are_dealt_to_blocks_and_the_interval_stays_what_it_was(monkeypatch):
     rng = np.random.default_rng(12)
     given = answers(_result(rng.random((2, 1, 3000)) < 0.9))
-    whole = accuracy(given, resamples=4000)
+    whole = estimated(given, "accuracy", resamples=4000)
     monkeypatch.setattr("utils.comparison.MAX_BLOCKS", 500)
-    blocks = accuracy(given, resamples=4000)
+    blocks = estimated(given, "accuracy", resamples=4000)
     assert blocks.value == whole.value
     assert blocks.high - blocks.low == pytest.approx(whole.high - whole.low, rel=0.12)
 
@@ -229,8 +229,9 @@ def test_a_million_examples_take_seconds_and_little_memory():
     scenes = rng.integers(400_000, size=count)
     tracemalloc.start()
     right = (rng.random((1, 1, count)) < 0.9).astype(np.int8)
-    estimate = accuracy(
-        Answers(ids, np.unique(scenes, return_inverse=True)[1], rng.integers(10, size=count), right)
+    estimate = estimated(
+        Answers(ids, np.unique(scenes, return_inverse=True)[1], rng.integers(10, size=count), right),
+        "accuracy",
     )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import TINY, draw_set
 from tests.here import Here
-from utils.comparison import accuracy, answers, sources
+from utils.comparison import answers, estimated, sources
 from utils.conf import ConfError, make_conf
 from utils.data.examples import DataError
 from utils.experiment import plan_repeats, run_repeat
@@ -83,10 +83,10 @@ def test_a_record_tells_the_source_of_every_answer_and_owner(skies):
     assert set(state.record["test"]["source"]) == {"archive"}
     assert [list(owner["sources"]) for owner in state.record["owners"]] == [["phone"], ["webcam"]]
     whole = run_repeat(_conf(), FIRST, skies, Here()).record
-    result = {"repeats": [whole]}
+    result = {"classes": ["cloudy", "sunny"], "repeats": [whole]}
     assert sources(result) == ["archive", "phone", "webcam"]
     parts = [answers(result, source=source) for source in sources(result)]
-    right = sum(accuracy(part).value * len(part.ids) for part in parts)
+    right = sum(estimated(part, "accuracy").value * len(part.ids) for part in parts)
     assert right / sum(len(part.ids) for part in parts) == pytest.approx(values(whole, "accuracy")[-1])
 
 

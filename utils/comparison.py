@@ -2,12 +2,13 @@
 
 The unit of evidence is the scene: what belongs together (near-duplicates, an outing, a patient). Every example is
 judged once per seed (in the fold that held it out) and once per rotation of owners. Intervals and tests resample
-scenes and, separately, seeds and rotations, because runs of one seed share its partition and initial weights.
+scenes and, separately, seeds and rotations, because runs of one seed share its partition and initial weights. Where
+classes are told apart runs are compared by their accuracy, where numbers are foretold by their RMSE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 Floats = NDArray[np.float64]
@@ -24,40 +25,87 @@ MAX_BLOCKS = 5000
 """More scenes than this are dealt at random to so many blocks, which are then resampled: the variance of a mean is the
 same, and memory and time stop growing (random groups, Wolter 2007, chapter 2)."""
 _CHUNK = 500
+_FEW = 0.1  # with a smaller share of numbers that are not 0, a sparse matrix is faster
 
 
 @dataclass(frozen=True)
 class Answers:
     """All answers of one result about its test examples.
 
-    `ids` (n,) are sorted; `scenes` (n,) tells by number what belongs together; `truth` (n,) are class numbers;
-    `right` (seeds, rotations, n) is 1 where the example was told rightly, 0 where not, -1 where it was not judged.
+    `ids` (n,) are sorted; `scenes` (n,) tells by number what belongs together; `truth` (n,) are class numbers, or the
+    numbers that were to be foretold. `outcome` (seeds, rotations, n): of a class 1 where it was told rightly, 0 where
+    not, -1 where it was not judged; of a number what was said less the truth, NaN where it was not judged.
     """
 
     ids: tuple[str, ...]
     scenes: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    right: NDArray[np.int8]
+    truth: NDArray[Any]
+    outcome: NDArray[Any]
+
+    @property
+    def is_number(self) -> bool:
+        """Whether numbers were foretold."""
+        return self.outcome.dtype.kind == "f"
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """Which examples were judged with which seed and rotation (seeds, rotations, n)."""
+        return ~np.isnan(self.outcome) if self.is_number else np.asarray(self.outcome >= 0)
 
     def some(self, columns: NDArray[np.int64], seeds: int | None = None) -> Answers:
         """Of the examples at `columns`, in that order, and the first `seeds` seeds only."""
         _, scenes = np.unique(self.scenes[columns], return_inverse=True)
         kept = tuple(self.ids[column] for column in columns)
-        return Answers(kept, scenes, self.truth[columns], self.right[:seeds][:, :, columns])
+        return Answers(kept, scenes, self.truth[columns], self.outcome[:seeds][:, :, columns])
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Answers added up by class and block of scenes: all that intervals need, however many examples there are.
+    """Answers added up by block of scenes: all that figures and their intervals need, however many examples there are.
 
-    `hits` and `judged` are (classes, seeds * rotations, blocks); `seeds` and `rotations` say how their second axis is
-    made up.
+    `table` is (rows, seeds * rotations, blocks), `seeds` and `rotations` say how its second axis is made up. Rows: how
+    many of each class were told rightly, then how many were judged; of numbers (`is_number`) how many were judged, and
+    the sums of squared errors, of absolute errors, of truths, and of squared truths.
     """
 
-    hits: Floats
-    judged: Floats
+    table: Floats
     seeds: int
     rotations: int
+    is_number: bool = False
+
+
+Totals = Floats
+"""The rows of `Sums` added up over whatever was drawn (rows, resamples)."""
+
+
+def _accuracy(of: Totals) -> Floats:
+    return np.asarray(of[0] / of[1])
+
+
+def _balanced(of: Totals) -> Floats:
+    hits, judged = np.split(of, 2)
+    recalls = np.divide(hits, judged, out=np.full_like(judged, np.nan), where=judged > 0)
+    return np.asarray(np.nanmean(recalls, axis=0))
+
+
+def _r2(of: Totals) -> Floats:
+    judged, squares, _, truth, truth_squares = of
+    spread = truth_squares - truth**2 / judged
+    return np.asarray(1 - np.divide(squares, spread, out=np.full_like(spread, np.nan), where=spread > 0))
+
+
+FIGURES: dict[str, Callable[[Totals], Floats]] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced,
+    "rmse": lambda of: np.asarray(np.sqrt(of[1] / of[0])),
+    "mae": lambda of: np.asarray(of[2] / of[0]),
+    "r2": _r2,
+}
+"""What can be said of answers: the share told rightly, the mean of the classes' recalls; of numbers the root of the mean
+squared error, the mean absolute error, and the share of the truth's variance that is explained."""
+OF_CLASSES, OF_NUMBERS = ("accuracy", "balanced_accuracy"), ("rmse", "mae", "r2")
+BOUNDS = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "r2": (-np.inf, 1.0)}
+"""Between which values a figure lies; of others from 0."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +117,18 @@ class Estimate:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        digits = 3 if abs(self.value) < 10 else 1  # fractions, and what people count in some unit
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    @property
+    def turned(self) -> Estimate:
+        """Of the opposite difference."""
+        return Estimate(-self.value, -self.high, -self.low)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracy of result `a` minus that of `b` on the same examples and seeds.
+    """The figure of result `a` minus that of `b` on the same examples and seeds: accuracy, or RMSE.
 
     `p` is two-sided, `p_holm` Holm-corrected, `floor` the smallest `p_holm` that the resamples could have given.
     """
@@ -87,6 +141,12 @@ class Comparison:
     p: float
     p_holm: float
     floor: float
+    figure: str = "accuracy"
+
+    @property
+    def is_better(self) -> bool:
+        """Whether `a` came out better than `b`: with more told rightly, or smaller errors."""
+        return (self.difference.value > 0) == (self.figure == "accuracy")
 
     @property
     def is_tested(self) -> bool:
@@ -106,7 +166,7 @@ class Comparison:
             return f"one common {what}, too few to tell {self.a} from {self.b}"
         if self.p_holm >= 0.05:
             return f"no difference found between {self.a} and {self.b}"
-        better, worse = (self.a, self.b) if self.difference.value > 0 else (self.b, self.a)
+        better, worse = (self.a, self.b) if self.is_better else (self.b, self.a)
         return f"{better} is better than {worse}"
 
 
@@ -114,7 +174,7 @@ def answers(result: Mapping[str, Any], without: Collection[str] = (), source: st
     """Collect the answers of a checked result, leaving out the examples whose id is in `without`; of one source only
     where that is named.
     """
-    found: dict[str, tuple[int, str]] = {}
+    found: dict[str, tuple[float, str]] = {}
     for repeat in result["repeats"]:
         test = repeat["test"]
         told = zip(test["id"], test["truth"], test["scene"], test["source"], strict=True)
@@ -125,16 +185,18 @@ def answers(result: Mapping[str, Any], without: Collection[str] = (), source: st
     column = {one: index for index, one in enumerate(ids)}
     seeds = sorted({repeat["seed"] for repeat in result["repeats"]})
     rotations = sorted({repeat["rotation"] for repeat in result["repeats"]})
-    right = np.full((len(seeds), len(rotations), len(ids)), -1, np.int8)
+    numbers, shape = result.get("classes") is None, (len(seeds), len(rotations), len(ids))
+    outcome = np.full(shape, np.nan) if numbers else np.full(shape, -1, np.int8)
     for repeat in result["repeats"]:
-        row = right[seeds.index(repeat["seed"]), rotations.index(repeat["rotation"])]
+        row = outcome[seeds.index(repeat["seed"]), rotations.index(repeat["rotation"])]
         test = repeat["test"]
         for one, truth, said in zip(test["id"], test["truth"], test["said"], strict=True):
             if one in column:
-                row[column[one]] = said == truth
+                row[column[one]] = said - truth if numbers else said == truth
     names = {scene: number for number, scene in enumerate(sorted({found[one][1] for one in ids}))}
     scenes = np.fromiter((names[found[one][1]] for one in ids), np.int64, len(ids))
-    return Answers(ids, scenes, np.fromiter((found[one][0] for one in ids), np.int64, len(ids)), right)
+    kind = np.float64 if numbers else np.int64
+    return Answers(ids, scenes, np.fromiter((found[one][0] for one in ids), kind, len(ids)), outcome)
 
 
 def sources(result: Mapping[str, Any]) -> list[str]:
@@ -147,7 +209,7 @@ def absent(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     `what`, and the `folds` where that is so. No figure says anything of what was not there.
     """
     found: dict[tuple[str, str], set[int]] = {}
-    for repeat in result["repeats"]:
+    for repeat in result["repeats"] if result.get("classes") else ():
         trained = np.sum([client["counts"] for client in repeat["clients"]], axis=0)
         judged = np.bincount(np.asarray(repeat["test"]["truth"], np.int64), minlength=len(result["classes"]))
         for where, counts in (("training", trained), ("test", judged)):
@@ -162,33 +224,38 @@ def absent(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def sums(given: Answers) -> Sums:
     """Answers by class and scene, or block of scenes."""
-    seeds, rotations, _ = given.right.shape
+    seeds, rotations, _ = given.outcome.shape
     count = int(given.scenes.max()) + 1
     places = np.arange(count)
     if count > MAX_BLOCKS:
         places = np.random.default_rng([20260101, 3]).permutation(count) % MAX_BLOCKS
         count = MAX_BLOCKS
-    block, classes = places[given.scenes], np.unique(given.truth)
-    hits = np.zeros((len(classes), seeds * rotations, count))
-    judged = np.zeros_like(hits)
-    for number, label in enumerate(classes):
-        of_class = np.flatnonzero(given.truth == label)
-        here = block[of_class]
-        for row, right in enumerate(given.right.reshape(seeds * rotations, -1)):
-            mine = right[of_class]
-            hits[number, row] = np.bincount(here, mine == 1, minlength=count)
-            judged[number, row] = np.bincount(here, mine >= 0, minlength=count)
-    return Sums(hits, judged, seeds, rotations)
+    block, times = places[given.scenes], range(seeds * rotations)
+    judged = given.judged.reshape(len(times), -1)
+    outcome = np.where(judged, given.outcome.reshape(len(times), -1), 0).astype(np.float64)
+    if given.is_number:
+        truth = np.where(judged, given.truth, 0.0)
+        rows = (judged, outcome**2, np.abs(outcome), truth, truth**2)
+        table = np.stack([[np.bincount(block, row[time], minlength=count) for time in times] for row in rows])
+        return Sums(table, seeds, rotations, is_number=True)
+    members = [np.flatnonzero(given.truth == label) for label in np.unique(given.truth)]
+    table = np.stack(
+        [
+            [np.bincount(block[of], row[time][of], minlength=count) for time in times]
+            for row in (outcome, judged)
+            for of in members
+        ]
+    )
+    return Sums(table, seeds, rotations)
 
 
-def accuracy(given: Answers | Sums, balanced: bool = False, resamples: int = RESAMPLES) -> Estimate:
-    """Accuracy over all examples, seeds and rotations with a percentile bootstrap interval (Efron 1979).
-
-    `balanced` gives the mean of the classes' recalls.
-    """
+def estimated(given: Answers | Sums, figure: str, resamples: int = RESAMPLES) -> Estimate:
+    """A figure of FIGURES over all examples, seeds and rotations, with a percentile bootstrap interval (Efron 1979)."""
     added = sums(given) if isinstance(given, Answers) else given
-    low, high = np.nanquantile(_spread(added, resamples, balanced), [0.025, 0.975]).clip(0, 1)
-    return Estimate(_overall(added, balanced), float(low), float(high))
+    low, high = np.nanquantile(_spread(added, resamples, figure), [0.025, 0.975]).clip(
+        *BOUNDS.get(figure, (0.0, np.inf))
+    )
+    return Estimate(_overall(added, figure), float(low), float(high))
 
 
 def compare(
@@ -209,13 +276,15 @@ def compare(
 
     def told(name: str, side: Answers) -> tuple[float, Floats]:
         # The draws follow from the numbers of scenes and seeds alone, so a side serves all pairs it is the same in.
-        key = (name, len(side.right), side.ids, side.scenes.tobytes())
+        key = (name, len(side.outcome), side.ids, side.scenes.tobytes())
         if key not in known:
             added = sums(side)
-            known[key] = _overall(added, False), _spread(added, resamples, balanced=False)
+            figure = _compared(side)
+            known[key] = _overall(added, figure), _spread(added, resamples, figure)
         return known[key]
 
     found: list[tuple[str, str, int, int, Estimate, float]] = []
+    figures: list[str] = []
     for a, b in pairs if pairs is not None else combinations(results, 2):
         both = _matched(all_answers[a], all_answers[b])
         if both is None:
@@ -225,11 +294,12 @@ def compare(
         value, spread = value_a - value_b, np.round(spread_a - spread_b, 12)
         low, high = np.quantile(spread, [0.025, 0.975])
         tail = min((spread <= 0).sum(), (spread >= 0).sum())
+        figures.append(_compared(left))
         found.append(
             (
                 a,
                 b,
-                len(left.right),
+                len(left.outcome),
                 int(left.scenes.max()) + 1,
                 Estimate(value, float(low), float(high)),
                 float(min(1.0, 2 * (tail + 1) / (resamples + 1))),
@@ -238,20 +308,28 @@ def compare(
     tested = [index for index, one in enumerate(found) if one[2] > 1 and one[3] > 1]
     p_holm = dict(zip(tested, holm([found[index][-1] for index in tested]), strict=True))
     floor = min(1.0, 2 / (resamples + 1) * len(tested))
-    return [Comparison(*one, p_holm.get(index, 1.0), floor) for index, one in enumerate(found)]
+    return [
+        Comparison(*one, p_holm.get(index, 1.0), floor, figure)
+        for index, (one, figure) in enumerate(zip(found, figures, strict=True))
+    ]
+
+
+def _compared(given: Answers) -> str:
+    """By which figure such answers are compared."""
+    return OF_NUMBERS[0] if given.is_number else OF_CLASSES[0]
 
 
 def disagreement(a: Answers, b: Answers) -> float | None:
-    """The share of examples, seed by seed, that just one of the two tells rightly; None where they share none.
+    """The share of examples, seed by seed, that just one of the two tells rightly; None where they share none, or numbers.
 
     It bounds what can be told apart: the difference of two accuracies over n scenes spreads by about sqrt(share / n)
     (McNemar 1947), so 2.8 times that, 1.96 + 0.84, is found in four of five cases at the level of 0.05.
     """
     both = _matched(a, b)
-    if both is None:
+    if both is None or both[0].is_number:
         return None
-    rotations = min(one.right.shape[1] for one in both)
-    left, right = (one.right[:, :rotations] for one in both)
+    rotations = min(one.outcome.shape[1] for one in both)
+    left, right = (one.outcome[:, :rotations] for one in both)
     judged = (left >= 0) & (right >= 0)
     return float((left != right)[judged].mean()) if judged.any() else None
 
@@ -269,14 +347,14 @@ def holm(p_values: list[float]) -> list[float]:
 
 def _matched(a: Answers, b: Answers) -> tuple[Answers, Answers] | None:
     """Both sides cut down to what both have judged, in one order; what a scene of either has together is together."""
-    seeds = min(len(a.right), len(b.right))
+    seeds = min(len(a.outcome), len(b.outcome))
     places = {one: column for column, one in enumerate(b.ids)}
     shared = [(column, places[one]) for column, one in enumerate(a.ids) if one in places]
-    if not shared:
+    if not shared or a.is_number != b.is_number:
         return None
     mine, theirs = np.array(shared).T
     left, right = a.some(mine, seeds), b.some(theirs, seeds)
-    judged = np.flatnonzero((left.right >= 0).any(axis=(0, 1)) & (right.right >= 0).any(axis=(0, 1)))
+    judged = np.flatnonzero(left.judged.any(axis=(0, 1)) & right.judged.any(axis=(0, 1)))
     if not len(judged):
         return None
     left, right = left.some(judged), right.some(judged)
@@ -295,19 +373,23 @@ def _joined(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
     return rank[scenes]
 
 
-def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:
-    """Accuracy in each resample (resamples,).
+def _spread(given: Sums, resamples: int, figure: str) -> Floats:
+    """The figure in each resample (resamples,).
 
     The generator is fixed, so that two sides of a pair get the same draws of scenes and seeds, and a page shows the
     same interval every time. The mean of n resampled seeds or scenes varies with (n - 1) / n of the variance it should
     have, much too little for three: either spread is scaled up by that.
     """
-    _, times, blocks = given.hits.shape
+    table = _rows(given, figure)
+    rows, times, blocks = table.shape
     block_draws = _block_draws(blocks, resamples)
     rng_seeds, rng_rotations = (np.random.default_rng([20260101, stream]) for stream in (1, 2))
     seeds, rotations = given.seeds, given.rotations
     over_seeds, over_blocks = (np.sqrt(n / (n - 1)) if n > 1 else 1.0 for n in (seeds, blocks))
-    overall = _overall(given, balanced)
+    overall, score = _overall(given, figure), FIGURES[figure]
+    flat = table.reshape(rows * times, blocks)
+    # Of many classes a scene has but a few.
+    by_block = csr_matrix(flat) if np.count_nonzero(flat) < _FEW * flat.size else flat
     found = []
     for start in range(0, resamples, _CHUNK):
         count = min(_CHUNK, resamples - start)
@@ -317,13 +399,18 @@ def _spread(given: Sums, resamples: int, balanced: bool) -> Floats:
         )
         unit = (seed_draws[:, :, None] * rotation_draws).reshape(count, times)
         weight = block_draws[start : start + count].astype(np.float64)
-        hits, judged = (
-            np.stack([weight @ of_class.T for of_class in table]) for table in (given.hits, given.judged)
-        )
-        every_seed = _score(hits.sum(axis=2), judged.sum(axis=2), balanced)
-        drawn = _score((hits * unit).sum(axis=2), (judged * unit).sum(axis=2), balanced)
-        found.append(overall + over_blocks * (every_seed - overall) + over_seeds * (drawn - every_seed))
+        drawn = (by_block @ weight.T).reshape(rows, times, count)
+        every_seed = score(drawn.sum(axis=1))
+        of_seeds = score((drawn * unit.T).sum(axis=1))
+        found.append(overall + over_blocks * (every_seed - overall) + over_seeds * (of_seeds - every_seed))
     return np.concatenate(found)
+
+
+def _rows(given: Sums, figure: str) -> Floats:
+    """The rows that a figure is made of: accuracy needs no classes."""
+    if figure != "accuracy":
+        return given.table
+    return np.stack([half.sum(axis=0) for half in np.split(given.table, 2)])
 
 
 @lru_cache(maxsize=4)
@@ -338,16 +425,6 @@ def _block_draws(blocks: int, resamples: int) -> NDArray[np.uint8]:
     return draws
 
 
-def _overall(given: Sums, balanced: bool) -> float:
-    """Accuracy over everything judged."""
-    return float(
-        _score(given.hits.sum(axis=(1, 2))[:, None], given.judged.sum(axis=(1, 2))[:, None], balanced)[0]
-    )
-
-
-def _score(hits: Floats, judged: Floats, balanced: bool) -> Floats:
-    """Accuracy (resamples,) from how many were right of how many, by class (classes, resamples)."""
-    if not balanced:
-        return np.asarray(hits.sum(axis=0) / judged.sum(axis=0))
-    recalls = np.divide(hits, judged, out=np.full_like(judged, np.nan), where=judged > 0)
-    return np.asarray(np.nanmean(recalls, axis=0))
+def _overall(given: Sums, figure: str) -> float:
+    """The figure over everything judged."""
+    return float(FIGURES[figure](_rows(given, figure).sum(axis=(1, 2))[:, None])[0])

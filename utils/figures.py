@@ -17,7 +17,7 @@ from plotly.io import write_images
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from utils.comparison import Estimate, accuracy, answers, compare
+from utils.comparison import Estimate, answers, compare, estimated
 from utils.conf import owner_name
 from utils.files import atomic_write
 from utils.results import values
@@ -119,9 +119,9 @@ def final_table(results: Results, doubtful: Collection[str]) -> pd.DataFrame:
         clear = answers(result, without=doubtful)
         row: dict[str, Any] = {"run": name, "repeats": len(result["repeats"]), "examples": len(given.ids)}
         for column, estimate in (
-            ("accuracy", accuracy(given)),
-            ("balanced_accuracy", accuracy(given, balanced=True)),
-            ("accuracy_without_doubtful", accuracy(clear) if clear.ids else None),
+            ("accuracy", estimated(given, "accuracy")),
+            ("balanced_accuracy", estimated(given, "balanced_accuracy")),
+            ("accuracy_without_doubtful", estimated(clear, "accuracy") if clear.ids else None),
         ):
             row.update(_columns(column, estimate))
         row["loss"] = result["loss"][-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from utils.comparison import accuracy, answers
+from utils.comparison import answers, estimated
 from utils.conf import make_conf
 from utils.studies import about_set
 
@@ -70,7 +70,7 @@ Of this file, trained with fold {model["fold"]} held out (seed {model["seed"]}),
 
 Of the conf, after the last round, with 95 % bootstrap intervals over {over}; repeats: {repeats}
 (folds: {data["folds"]}, seeds: {data["seeds"]}, rotations: {rotations}):
-accuracy {accuracy(given)}, balanced accuracy {accuracy(given, balanced=True)}.
+accuracy {estimated(given, "accuracy")}, balanced accuracy {estimated(given, "balanced_accuracy")}.
 
 {sections}
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from utils import parts
-from utils.comparison import Comparison, Estimate, accuracy, answers, compare
+from utils.comparison import Comparison, Estimate, answers, compare, estimated
 from utils.conf import all_keys, chinese
 from utils.files import atomic_write
 from utils.forecast.card import expected
@@ -110,9 +110,9 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
     for name in shown:
         result = results[name]
         estimates = (
-            accuracy(answers(result)),
-            accuracy(answers(result), balanced=True),
-            accuracy(answers(result, without=study.doubtful_ids())),
+            estimated(answers(result), "accuracy"),
+            estimated(answers(result), "balanced_accuracy"),
+            estimated(answers(result, without=study.doubtful_ids()), "accuracy"),
         )
         repeats = result["repeats"]
         sent = sum(total(repeat, "bytes_up", "bytes_down") for repeat in repeats) / len(repeats)
@@ -144,7 +144,7 @@ def others(results: Mapping[str, Mapping[str, Any]]) -> str:
             given, repeats = answers(result), result["repeats"]
             sent = sum(total(repeat, "bytes_up", "bytes_down") for repeat in repeats) / len(repeats)
             lines.append(
-                f"| {title(name)} | `{short(name)}` | {accuracy(given)} | {accuracy(given, balanced=True)} "
+                f"| {title(name)} | `{short(name)}` | {estimated(given, 'accuracy')} | {estimated(given, 'balanced_accuracy')} "
                 f"| {sent / 1e6:.2f} |"
             )
         found = {(one.a, one.b): one for one in compare(shown)}
@@ -169,11 +169,11 @@ def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
         trained, judged = (" and ".join(result["conf"][key]) for key in ("train_on", "judge_on"))
         given = answers(result)
         estimates = (
-            accuracy(given),
-            accuracy(given, balanced=True),
-            accuracy(answers(result, without=study.doubtful_ids())),
+            estimated(given, "accuracy"),
+            estimated(given, "balanced_accuracy"),
+            estimated(answers(result, without=study.doubtful_ids()), "accuracy"),
         )
-        both = accuracy(answers(results[run.of], source=judged), balanced=True)
+        both = estimated(answers(results[run.of], source=judged), "balanced_accuracy")
         lines.append(
             f"| {title(run.run)} | `{short(run.run)}` | {trained} | {judged} | {int(given.scenes.max()) + 1} "
             f"| {' | '.join(map(str, estimates))} | {both} |"

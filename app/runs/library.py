@@ -19,7 +19,7 @@ from typing import Any
 from app.api.busy import Lock, place, wait_for
 from app.api.documents import as_json
 from app.runs.names import Titles, called, language
-from utils.comparison import RESAMPLES, Comparison, Estimate, absent, accuracy, answers, compare, sources
+from utils.comparison import RESAMPLES, Comparison, Estimate, absent, answers, compare, estimated, sources
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.results import ResultError, is_result_name, read_classes, result_path, total
@@ -205,7 +205,7 @@ class Library:
         return {
             "marks": [
                 {"role": one.role, "run": one.run, "colour": one.colour, "colour_dark": one.dark,
-                 "examples": len((given := answers(whole[one.run])).ids), **estimate("accuracy", accuracy(given))}
+                 "examples": len((given := answers(whole[one.run])).ids), **estimate("accuracy", estimated(given, "accuracy"))}
                 for one in heads if one.run in whole
             ],
             "first": facts(study.story),
@@ -311,8 +311,8 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     )  # what figures and README quote; of 500 runs a hasty reading
     return {
         **_looks(name),
-        **estimate("accuracy", accuracy(given, resamples=resamples)),
-        **estimate("balanced", accuracy(given, balanced=True, resamples=resamples)),
+        **estimate("accuracy", estimated(given, "accuracy", resamples=resamples)),
+        **estimate("balanced", estimated(given, "balanced_accuracy", resamples=resamples)),
         "loss": result["loss"][-1],
         "classes": result["classes"],
         "rounds": rounds_of(result),
@@ -380,8 +380,8 @@ def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
     given = answers(result, source=source)
     return {
         "source": source, "examples": len(given.ids),
-        **estimate("accuracy", accuracy(given, resamples=1000)),
-        **estimate("balanced", accuracy(given, balanced=True, resamples=1000)),
+        **estimate("accuracy", estimated(given, "accuracy", resamples=1000)),
+        **estimate("balanced", estimated(given, "balanced_accuracy", resamples=1000)),
         "scenes": int(given.scenes.max()) + 1,
     }  # fmt: skip
 
@@ -395,7 +395,7 @@ def new_camera(run: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any])
     return {
         "run": run.run, "of": run.of,
         "trained_on": trained, "judged_on": judged, "scenes": int(given.scenes.max()) + 1,
-        **estimate("alone", accuracy(given, balanced=True)), **estimate("both", accuracy(same, balanced=True)),
+        **estimate("alone", estimated(given, "balanced_accuracy")), **estimate("both", estimated(same, "balanced_accuracy")),
     }  # fmt: skip
 
 

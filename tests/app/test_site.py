@@ -21,7 +21,7 @@ from app.config import ConfigError, demo, production
 from app.extensions import db
 from app.language import _catalogue, texts
 from tests.conftest import ROOT
-from utils.comparison import accuracy, answers
+from utils.comparison import answers, estimated
 from utils.studies import first
 
 KEY = "0123456789abcdef" * 4
@@ -160,9 +160,9 @@ def test_the_story_of_the_shipped_runs_is_made_from_their_numbers(tmp_path):
     for one in story["elsewhere"]:
         result = library.result(one["run"])
         assert one["judged_on"] not in result["conf"]["train_on"] == one["trained_on"]
-        assert one["alone"] == accuracy(answers(result), balanced=True).value
+        assert one["alone"] == estimated(answers(result), "balanced_accuracy").value
         both = answers(library.result(one["of"]), source=one["judged_on"])
-        assert one["both"] == accuracy(both, balanced=True).value
+        assert one["both"] == estimated(both, "balanced_accuracy").value
         for shown in (one["alone"], one["both"]):
             assert f"{100 * shown:.1f} %" in page.partition("What a new source costs")[2]
     for fact in story["facts"]:
