@@ -101,7 +101,7 @@ def _train(given: argparse.Namespace) -> int:
     # Only now: torch takes seconds to import.
     import torch
 
-    from utils.comparison import absent, answers, estimated
+    from utils.comparison import CALLED, absent, answers, estimated, figures_of
     from utils.data.examples import DataError
     from utils.engines.workers import Workers, usable_workers
     from utils.federated.bench import Repeat, State
@@ -173,9 +173,10 @@ def _train(given: argparse.Namespace) -> int:
                 )
             known = answers(result)
             failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
+            figures = ", ".join(f"{CALLED[one]} {estimated(known, one)}" for one in figures_of(result))
             _say(
                 given,
-                f"{name}: accuracy {estimated(known, 'accuracy')}, balanced {estimated(known, 'balanced_accuracy')} "
+                f"{name}: {figures} "
                 f"({len(result['repeats'])} repeats, {len(known.ids)} test examples"
                 f"{f', {failures} updates failed' if failures else ''}) -> "
                 f"{given.cache / (name + '.json.pkl')}",

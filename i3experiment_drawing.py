@@ -37,12 +37,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _draw(given: argparse.Namespace) -> int:
-    from utils.results import ResultError, read_classes, result_names, result_path
+    from utils.results import ResultError, read_result, result_names, result_path
 
     results: dict[str, dict[str, Any]] = {}
     for name in given.names or result_names(given.cache):
         try:
-            results[name] = read_classes(result_path(given.cache, name))
+            results[name] = read_result(result_path(given.cache, name))
         except ResultError as error:
             print(error, file=sys.stderr)
             if given.names:

@@ -7,6 +7,7 @@ python3 -m app.language compile
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from utils.refusal import SENTENCES
 HERE = Path(__file__).parent
 CATALOGUE = HERE / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
 COOKIE = "language"
-WORD = re.compile(r"\[([a-z-]+):([^\]]+)\]")
+WORD = re.compile(r"\[([a-z0-9-]+):([^\]]+)\]")
 _SHOWN = re.compile(r"""\bt\(\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 
 
@@ -85,6 +86,12 @@ def moment(at: datetime.datetime | str | None, clock: bool = True) -> Markup:
     return Markup('<time datetime="{}" data-told="{}">{}</time>').format(
         at.isoformat(timespec="seconds"), "moment" if clock else "day", told
     )
+
+
+def brief(value: float) -> str:
+    """A figure with three digits that count."""
+    digits = 0 if not value else 2 - math.floor(math.log10(abs(value)))
+    return f"{value:.{min(6, max(0, digits))}f}"
 
 
 def words(text: str) -> Markup:
@@ -145,6 +152,7 @@ def init_app(app: Flask) -> None:
     babel.init_app(app, locale_selector=choose)
     app.jinja_env.filters["words"] = words
     app.jinja_env.filters["moment"] = moment
+    app.jinja_env.filters["brief"] = brief
 
     @app.context_processor
     def languages() -> dict[str, object]:

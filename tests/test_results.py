@@ -17,7 +17,6 @@ from utils.results import (
     UNITS,
     ResultError,
     parse_plain_pickle,
-    read_classes,
     read_result,
     result_names,
     result_path,
@@ -25,12 +24,13 @@ from utils.results import (
     write_result,
 )
 
+OF_NUMBERS = ("rmse", "mae", "r2", "validation_rmse")
 MODEL = {"file": "conf_x.json.safetensors", "bytes": 9, "sha256": "0" * 64}
 
 
 def series(**values):
     """The series of a repeat of two rounds, with some of them changed."""
-    lists = {name: [0.5, 0.75] for name in UNITS} | values
+    lists = {name: [0.5, 0.75] for name in UNITS if name not in OF_NUMBERS} | values
     return [
         {
             "name": name,
@@ -348,9 +348,10 @@ def test_a_result_of_a_number_needs_no_classes(tmp_path):
     repeat = make_result()["repeats"][0]
     test = {**repeat["test"], "truth": [1.5, 2.5], "said": [1.0, 3.0]}
     counted = {"examples": 4, "counts": [], "sources": {"mwd": 4}}
-    numbers = [one for one in series() if one["name"] not in ("accuracy", "balanced_accuracy", "loss")]
+    every = series(rmse=[2.0, 1.0], r2=[0.1, 0.7])
+    numbers = [one for one in every if one["unit"] not in ("fraction", "nats")]
     number = {
-        **repeat, "test": test, "series": [*numbers, *series(rmse=[2.0, 1.0])[-1:]], "owners": [counted],
+        **repeat, "test": test, "series": numbers, "owners": [counted], "degree": {"wasserstein": 0.4, "gini": 0.0},
         "clients": [{**repeat["clients"][0], **counted, "accuracy": None}],
     }  # fmt: skip
     result = make_result(classes=None, unit="mm", repeats=[number])
@@ -358,8 +359,14 @@ def test_a_result_of_a_number_needs_no_classes(tmp_path):
     path = result_path(tmp_path, "conf_x")
     write_result(path, result)
     assert read_result(path) == result
-    with pytest.raises(ResultError, match="cannot be shown yet"):
-        read_classes(path)
+    for fault, changes in {
+        "series": {"repeats": [{**number, "series": series(seconds=[0.1, 0.1])}]},
+        "degree": {"degree": {"jensen_shannon": 0.0, "gini": 0.0}},
+        "unit": {"unit": "m" * 41},
+        "rmse": {"repeats": [{**number, "clients": [{**number["clients"][0], "rmse": -1.0}]}]},
+    }.items():
+        with pytest.raises(ResultError, match="clients" if fault == "rmse" else fault):
+            write_result(path, {**result, **changes})
 
 
 @pytest.mark.parametrize("number", [1e101, -1e300, 1e308])

@@ -134,7 +134,9 @@ def test_the_model_that_is_asked_first_is_the_best_federated_one_on_a_source_lef
     found = {}
     for run in study.runs:
         if run.left_out and load_conf(ROOT / "utils" / f"{run.run}.json").no_models > 1:
-            found[run.run] = estimated(answers(left_out(CACHE, run.run)), "balanced_accuracy", resamples=10).value
+            found[run.run] = estimated(
+                answers(left_out(CACHE, run.run)), "balanced_accuracy", resamples=10
+            ).value
     assert study.by_role(study.models[0]).run == max(found, key=found.get), found
 
 

@@ -198,11 +198,11 @@ def _unpacked(packed: Any) -> tuple[dict[str, Any], int, dict[str, Any]]:
 
 
 def peek(path: Path) -> dict[str, Any] | None:
-    """Accuracy and loss after each round so far, from a checkpoint; None where it cannot be read."""
+    """Accuracy and loss, or RMSE and R², after each round so far, from a checkpoint; None where it cannot be read."""
     try:
         with np.load(path, allow_pickle=False) as packed:
             record, _, _ = _unpacked(packed)
-        series = {"acc": "accuracy", "loss": "loss"}
+        series = {"acc": "accuracy", "loss": "loss", "rmse": "rmse", "r2": "r2"}
         told = {key: [float(value) for value in values(record, name)] for key, name in series.items()}
         return told if all(math.isfinite(value) for values in told.values() for value in values) else None
     except Exception:  # a damaged archive can raise anything

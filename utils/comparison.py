@@ -65,7 +65,7 @@ class Sums:
 
     `table` is (rows, seeds * rotations, blocks), `seeds` and `rotations` say how its second axis is made up. Rows: how
     many of each class were told rightly, then how many were judged; of numbers (`is_number`) how many were judged, and
-    the sums of squared errors, of absolute errors, of truths, and of squared truths.
+    the sums of squared errors, of absolute errors, of truths less their mean, and of the squares of those.
     """
 
     table: Floats
@@ -91,7 +91,7 @@ def _balanced(of: Totals) -> Floats:
 def _r2(of: Totals) -> Floats:
     judged, squares, _, truth, truth_squares = of
     spread = truth_squares - truth**2 / judged
-    return np.asarray(1 - np.divide(squares, spread, out=np.full_like(spread, np.nan), where=spread > 0))
+    return np.asarray(1 - np.divide(squares, spread, out=np.ones_like(spread), where=spread > 0))
 
 
 FIGURES: dict[str, Callable[[Totals], Floats]] = {
@@ -101,9 +101,12 @@ FIGURES: dict[str, Callable[[Totals], Floats]] = {
     "mae": lambda of: np.asarray(of[2] / of[0]),
     "r2": _r2,
 }
-"""What can be said of answers: the share told rightly, the mean of the classes' recalls; of numbers the root of the mean
-squared error, the mean absolute error, and the share of the truth's variance that is explained."""
+"""What can be said of answers: the share told rightly and the mean of the classes' recalls; of numbers the root of the
+mean squared error, the mean absolute error, and the share of the truth's variance that is explained."""
 OF_CLASSES, OF_NUMBERS = ("accuracy", "balanced_accuracy"), ("rmse", "mae", "r2")
+CALLED = {
+    "accuracy": "accuracy", "balanced_accuracy": "balanced", "rmse": "RMSE", "mae": "mean absolute error", "r2": "R²",
+}  # fmt: skip
 BOUNDS = {"accuracy": (0.0, 1.0), "balanced_accuracy": (0.0, 1.0), "r2": (-np.inf, 1.0)}
 """Between which values a figure lies; of others from 0."""
 
@@ -185,7 +188,7 @@ def answers(result: Mapping[str, Any], without: Collection[str] = (), source: st
     column = {one: index for index, one in enumerate(ids)}
     seeds = sorted({repeat["seed"] for repeat in result["repeats"]})
     rotations = sorted({repeat["rotation"] for repeat in result["repeats"]})
-    numbers, shape = result.get("classes") is None, (len(seeds), len(rotations), len(ids))
+    numbers, shape = is_number(result), (len(seeds), len(rotations), len(ids))
     outcome = np.full(shape, np.nan) if numbers else np.full(shape, -1, np.int8)
     for repeat in result["repeats"]:
         row = outcome[seeds.index(repeat["seed"]), rotations.index(repeat["rotation"])]
@@ -197,6 +200,16 @@ def answers(result: Mapping[str, Any], without: Collection[str] = (), source: st
     scenes = np.fromiter((names[found[one][1]] for one in ids), np.int64, len(ids))
     kind = np.float64 if numbers else np.int64
     return Answers(ids, scenes, np.fromiter((found[one][0] for one in ids), kind, len(ids)), outcome)
+
+
+def figures_of(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The figures that say something of a result; runs are compared by the first."""
+    return OF_NUMBERS if is_number(result) else OF_CLASSES
+
+
+def is_number(result: Mapping[str, Any]) -> bool:
+    """Whether the run foretold numbers; else it told classes apart."""
+    return result.get("classes") is None
 
 
 def sources(result: Mapping[str, Any]) -> list[str]:
@@ -234,19 +247,17 @@ def sums(given: Answers) -> Sums:
     judged = given.judged.reshape(len(times), -1)
     outcome = np.where(judged, given.outcome.reshape(len(times), -1), 0).astype(np.float64)
     if given.is_number:
-        truth = np.where(judged, given.truth, 0.0)
+        truth = np.where(judged, given.truth - given.truth.mean(), 0.0)  # large means cost digits
         rows = (judged, outcome**2, np.abs(outcome), truth, truth**2)
-        table = np.stack([[np.bincount(block, row[time], minlength=count) for time in times] for row in rows])
-        return Sums(table, seeds, rotations, is_number=True)
+        added = [[np.bincount(block, row[time], minlength=count) for time in times] for row in rows]
+        return Sums(np.array(added, np.float64), seeds, rotations, is_number=True)
     members = [np.flatnonzero(given.truth == label) for label in np.unique(given.truth)]
-    table = np.stack(
-        [
-            [np.bincount(block[of], row[time][of], minlength=count) for time in times]
-            for row in (outcome, judged)
-            for of in members
-        ]
-    )
-    return Sums(table, seeds, rotations)
+    added = [
+        [np.bincount(block[of], row[time][of], minlength=count) for time in times]
+        for row in (outcome, judged)
+        for of in members
+    ]
+    return Sums(np.array(added, np.float64), seeds, rotations)
 
 
 def estimated(given: Answers | Sums, figure: str, resamples: int = RESAMPLES) -> Estimate:
@@ -320,7 +331,8 @@ def _compared(given: Answers) -> str:
 
 
 def disagreement(a: Answers, b: Answers) -> float | None:
-    """The share of examples, seed by seed, that just one of the two tells rightly; None where they share none, or numbers.
+    """The share of examples, seed by seed, that just one of the two tells rightly; None where they share none, and of
+    numbers.
 
     It bounds what can be told apart: the difference of two accuracies over n scenes spreads by about sqrt(share / n)
     (McNemar 1947), so 2.8 times that, 1.96 + 0.84, is found in four of five cases at the level of 0.05.

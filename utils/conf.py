@@ -20,7 +20,7 @@ from typing import Any
 from utils import parts
 from utils.parts import ConfError, Part, json_name, key, kind_of, shown
 from utils.refusal import said
-from utils.tasks import inputs_of, outputs_of
+from utils.tasks import classes_of, inputs_of, outputs_of
 
 MAX_CONF_BYTES = 1_000_000
 MAX_LINKS = 20
@@ -152,7 +152,7 @@ class Conf:
     )
     partition: str = key(
         "how examples fall to owners: `equal` shuffled parts, `dirichlet` label skew at equal sizes, "
-        "`quantity` skew of sizes, `shards` sorted by label, `source` each owner the examples of one source",
+        "`quantity` skew of sizes, `shards` sorted by label or number, `source` each owner the examples of one source",
         default="equal",
         choices=("equal", "dirichlet", "quantity", "shards", "source"),
     )
@@ -401,6 +401,8 @@ def _check_fits(conf: Conf, where: str) -> None:
     except Exception as error:  # whatever a task of somebody's own may raise
         why = parts.in_one_line(error)
         raise ConfError(where, "broken_part", key="type", name=conf.type, why=why) from error
+    if conf.partition == "dirichlet" and not classes_of(conf):  # which are what it draws
+        raise ConfError(where, "refuses", key="type", part=conf.type, other="partition", found=conf.partition)
     if fits := getattr(conf.network.module, "fits", None):
         fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
 

@@ -18,9 +18,9 @@ from utils.data.examples import DataError, Examples
 from utils.engines import Engine
 from utils.federated.bench import Bench, Repeat, RunError, State, scores
 from utils.federated.rounds import Played
-from utils.partition.degree import degree_of_non_iid
+from utils.partition.degree import degree_of
 from utils.results import UNITS, append, values
-from utils.tasks import classes_of
+from utils.tasks import classes_of, unit_of
 
 Hook = Callable[[Repeat, State], None]
 
@@ -86,7 +86,7 @@ def train_only(conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -
 
 
 def _is_over(conf: Conf, state: State) -> bool:
-    losses = values(state.record, "validation_loss")
+    losses = values(state.record, "validation_loss") or values(state.record, "validation_rmse")
     patience = conf.early_stop
     stopped = bool(patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
     return stopped or state.round >= conf.global_epochs
@@ -120,17 +120,17 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
             }
             for held, mine in clients
         ],
-        "degree": degree_of_non_iid([owner["counts"] for owner in owners]),
+        "degree": degree_of([bench.examples.targets[mine] for mine in shares.owners], len(classes_of(bench.conf))),
     }  # fmt: skip
 
 
 def _counts(bench: Bench, indices: NDArray[np.int64]) -> dict[str, Any]:
-    """How many examples, of which classes, from which sources."""
+    """How many examples, of which classes (none where numbers are foretold), from which sources."""
     classes, sources = len(classes_of(bench.conf)), np.array(bench.examples.sources)
     names, counts = np.unique(sources[indices], return_counts=True)
     return {
         "examples": len(indices),
-        "counts": np.bincount(bench.examples.targets[indices], minlength=classes).tolist(),
+        "counts": np.bincount(bench.examples.targets[indices], minlength=classes).tolist() if classes else [],
         "sources": {str(name): int(count) for name, count in zip(names, counts, strict=True)},
     }
 
@@ -151,7 +151,8 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
     append(record, "bytes_up", up)
     append(record, "steps", int(max(metrics["steps"] for _, _, metrics in played.updates)))
     append(record, "examples", samples * conf.local_epochs)
-    append(record, "training_loss", sum(n * metrics["loss"] for _, n, metrics in played.updates) / samples)
+    loss = sum(n * metrics["loss"] for _, n, metrics in played.updates) / samples
+    append(record, "training_loss", loss, *([] if classes_of(conf) else ["variances"]))
     for name, (value, unit, better) in played.series.items():
         if name in UNITS:
             raise RunError(f"a part calls a series {name}, as one is called that every run has")
@@ -168,33 +169,39 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
 
 
 def _record_judging(state: State, bench: Bench) -> NDArray[np.float64]:
-    """Record how the model does on test and validation examples; returns the probabilities of the test examples."""
-    probabilities = bench.judge("test", state.weights)
-    for name, value in scores(probabilities, bench.targets("test")).items():
-        append(state.record, name, value)
+    """Record how the model does on test and validation examples; returns the answers to the test examples."""
+    judged, unit = bench.judge("test", state.weights), unit_of(bench.conf)
+    for name, value in scores(judged, bench.targets("test")).items():
+        append(state.record, name, value, unit)
     if len(bench.shares.val):
         found = scores(bench.judge("val", state.weights), bench.targets("val"))
-        append(state.record, "validation_accuracy", found["accuracy"])
-        append(state.record, "validation_loss", found["loss"])
-    return probabilities
+        for name in found.keys() & {"accuracy", "loss", "rmse"}:
+            append(state.record, f"validation_{name}", found[name], unit)
+    return judged
 
 
-def _record_end(state: State, bench: Bench, probabilities: NDArray[np.float64]) -> None:
+def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None:
     """After the last round: every test example's answer, and how clients fare."""
     record, test, examples = state.record, bench.shares.test, bench.examples
-    truth, said, every = examples.targets[test], probabilities.argmax(axis=1), np.arange(len(test))
-    classes = range(probabilities.shape[1])
-    record["confusion"] = [[int(((truth == t) & (said == s)).sum()) for s in classes] for t in classes]
+    truth, every, classes = examples.targets[test], np.arange(len(test)), len(classes_of(bench.conf))
+    said = judged.argmax(axis=1) if classes else judged
     record["test"] = {
         "id": [examples.ids[i] for i in test],
         "scene": [examples.scenes[i] for i in test],
         "source": [examples.sources[i] for i in test],
         "truth": truth.tolist(),
         "said": said.tolist(),
-        "probability": probabilities[every, said].tolist(),
-        "probability_of_truth": probabilities[every, truth].tolist(),
     }
-    right = bench.judge("held", state.weights).argmax(axis=1) == bench.targets("held")
+    if classes:
+        record["confusion"] = (
+            np.bincount(classes * truth + said, minlength=classes**2).reshape(classes, -1).tolist()
+        )
+        record["test"] |= {
+            "probability": judged[every, said].tolist(),
+            "probability_of_truth": judged[every, truth].tolist(),
+        }
+    answers, wanted = bench.judge("held", state.weights), bench.targets("held")
     ends = np.cumsum([len(mine) for mine in bench.shares.clients])[:-1]
-    for client, mine in zip(record["clients"], np.split(right, ends), strict=True):
-        client["accuracy"] = float(mine.mean()) if len(mine) else None
+    name = "accuracy" if classes else "rmse"
+    for client, *own in zip(record["clients"], np.split(answers, ends), np.split(wanted, ends), strict=True):
+        client[name] = scores(*own)[name] if len(own[0]) else None

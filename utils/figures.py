@@ -17,7 +17,7 @@ from plotly.io import write_images
 from plotly.offline import get_plotlyjs
 from plotly.subplots import make_subplots
 
-from utils.comparison import Estimate, answers, compare, estimated
+from utils.comparison import CALLED, Estimate, answers, compare, estimated, figures_of, is_number
 from utils.conf import owner_name
 from utils.files import atomic_write
 from utils.results import values
@@ -118,30 +118,30 @@ def final_table(results: Results, doubtful: Collection[str]) -> pd.DataFrame:
         given = answers(result)
         clear = answers(result, without=doubtful)
         row: dict[str, Any] = {"run": name, "repeats": len(result["repeats"]), "examples": len(given.ids)}
-        for column, estimate in (
-            ("accuracy", estimated(given, "accuracy")),
-            ("balanced_accuracy", estimated(given, "balanced_accuracy")),
-            ("accuracy_without_doubtful", estimated(clear, "accuracy") if clear.ids else None),
-        ):
-            row.update(_columns(column, estimate))
-        row["loss"] = result["loss"][-1]
-        row["jensen_shannon"] = result["degree"]["jensen_shannon"]
-        row["gini"] = result["degree"]["gini"]
+        for figure in figures_of(result):
+            row.update(_columns(figure, estimated(given, figure)))
+        if is_number(result):
+            row["unit"] = result["unit"]
+        else:
+            without = estimated(clear, "accuracy") if clear.ids else None
+            row.update(_columns("accuracy_without_doubtful", without), loss=result["loss"][-1])
+        row.update(result["degree"])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def comparisons_table(results: Results) -> pd.DataFrame:
-    """One row per pair of runs: difference of accuracy, its interval, p-values, and what may be said."""
+    """One row per pair of runs: difference of accuracy or RMSE, its interval, p-values, and what may be said."""
     rows = [
-        {"a": one.a, "b": one.b, **_columns("difference", one.difference), "p": one.p, "p_holm": one.p_holm,
-         "seeds": one.seeds, "scenes": one.scenes, "tested": one.is_tested,
+        {"a": one.a, "b": one.b, "figure": one.figure, **_columns("difference", one.difference),
+         "p": one.p, "p_holm": one.p_holm, "seeds": one.seeds, "scenes": one.scenes, "tested": one.is_tested,
          "says": replace(one, a=f"“{title(one.a)}”", b=f"“{title(one.b)}”").sentence}
         for one in compare(results)
     ]  # fmt: skip
     columns = [
         "a",
         "b",
+        "figure",
         "difference",
         "difference_low",
         "difference_high",
@@ -163,12 +163,32 @@ def clients_table(results: Results) -> pd.DataFrame:
                 "run": name,
                 **{key: repeat[key] for key in ("fold", "seed", "rotation")},
                 "client": number,
-                **_flat(client, result["classes"]),
+                **_flat(client, result["classes"] or ()),
                 "owners": " ".join(client["owners"]),
             }
             for name, result in results.items()
             for repeat in result["repeats"]
             for number, client in enumerate(repeat["clients"])
+        ]
+    )
+
+
+def foretold_table(results: Results) -> pd.DataFrame:
+    """One row per run of numbers, seed, rotation and test example: the truth, and what was said."""
+    return pd.DataFrame(
+        [
+            {
+                "run": name,
+                **{key: repeat[key] for key in ("seed", "rotation")},
+                "id": one,
+                "truth": truth,
+                "said": said,
+            }
+            for name, result in results.items()
+            for repeat in result["repeats"]
+            for one, truth, said in zip(
+                *(repeat["test"][key] for key in ("id", "truth", "said")), strict=True
+            )
         ]
     )
 
@@ -181,7 +201,7 @@ def partition_table(results: Results) -> pd.DataFrame:
                 "run": name,
                 **{key: repeat[key] for key in ("fold", "seed", "rotation")},
                 "owner": owner_name(number),
-                **_flat(owner, result["classes"]),
+                **_flat(owner, result["classes"] or ()),
             }
             for name, result in results.items()
             for repeat in result["repeats"]
@@ -283,16 +303,21 @@ def _cost_menu(lines: Mapping[str, Mapping[str, list[float]]]) -> dict[str, Any]
     return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.36, "yanchor": "top"}
 
 
+_OF_CLASSES = (
+    ("accuracy", "all test examples", "circle", 0.22),
+    ("balanced_accuracy", "balanced over the classes", "diamond", 0.0),
+    ("accuracy_without_doubtful", "without the doubtful ones", "circle-open", -0.22),
+)
+_OF_NUMBERS = (("r2", "share of the variance that is explained, R²", "square", 0.0),)
+
+
 def final_figure(table: pd.DataFrame) -> go.Figure:
-    """Accuracy after the last round with 95 % intervals, with and without the doubtful examples."""
+    """Accuracy after the last round with 95 % intervals, with and without the doubtful examples; of numbers R²."""
     shown = table.iloc[::-1]
     places = np.arange(len(shown))
     figure = go.Figure()
-    for column, label, symbol, above in (
-        ("accuracy", "all test examples", "circle", 0.22),
-        ("balanced_accuracy", "balanced over the classes", "diamond", 0.0),
-        ("accuracy_without_doubtful", "without the doubtful ones", "circle-open", -0.22),
-    ):
+    drawn = [one for one in (*_OF_CLASSES, *_OF_NUMBERS) if one[0] in shown]
+    for column, label, symbol, above in drawn:
         figure.add_trace(
             go.Scatter(
                 x=shown[column],
@@ -313,7 +338,12 @@ def final_figure(table: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         **_LAYOUT, title="After the last round, with 95 % intervals", height=180 + 55 * len(shown)
     )
-    figure.update_xaxes(title_text="accuracy (0–1)", tickformat=".2f")
+    what = [
+        name
+        for name, of in (("accuracy", _OF_CLASSES), ("R²", _OF_NUMBERS))
+        if any(one in drawn for one in of)
+    ]
+    figure.update_xaxes(title_text=f"{' or '.join(what)} (0–1)", tickformat=".2f")
     figure.update_yaxes(
         automargin=True,
         tickvals=places,
@@ -324,18 +354,19 @@ def final_figure(table: pd.DataFrame) -> go.Figure:
 
 
 def comparisons_figure(table: pd.DataFrame) -> go.Figure:
-    """Every pair of runs: difference of accuracy on the same examples, with what may be said."""
+    """Every pair of runs: difference of accuracy or RMSE on the same examples, with what may be said."""
     figure = go.Figure(
         go.Table(
             header={
-                "values": ["a", "b", "accuracy a - b", "95 % interval", "p", "p (Holm)", "says"],
+                "values": ["a", "b", "figure", "a - b", "95 % interval", "p", "p (Holm)", "says"],
                 "align": "left",
             },
-            columnwidth=[2, 2, 1.2, 1.8, 0.9, 0.9, 4],
+            columnwidth=[2, 2, 1, 1, 1.8, 0.9, 0.9, 4],
             cells={
                 "values": [
                     table["a"].map(both),
                     table["b"].map(both),
+                    table["figure"].map(CALLED),
                     table["difference"].map("{:+.3f}".format),
                     [
                         f"{row.difference_low:+.3f} to {row.difference_high:+.3f}"
@@ -360,22 +391,61 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
 
 def clients_figure(table: pd.DataFrame) -> go.Figure:
     """How the final global model does on each client's own training examples, over all repeats."""
-    figure = go.Figure(
-        [
-            go.Box(
-                x=run["accuracy"], name=both(name), marker_color=colour(name), boxpoints="all", jitter=0.5,
-                marker={"size": 3, "opacity": 0.5}, orientation="h", showlegend=False,
-            )
-            for name, run in reversed(list(table.groupby("run", sort=False)))
-        ]
+    shown = {"accuracy": "accuracy (0–1)", "rmse": "RMSE, each run in its unit"}
+    of = [(name, figure) for figure in shown if figure in table for name, _ in _with(table, figure)]
+    kinds = [figure for figure in shown if any(one == figure for _, one in of)]
+    figure = make_subplots(
+        rows=len(kinds), cols=1, row_heights=[sum(one == kind for _, one in of) for kind in kinds],
+        vertical_spacing=min(0.3, 1.5 / max(len(of), 1)),
     )  # fmt: skip
+    for line, kind in enumerate(kinds, start=1):
+        for name, run in reversed(_with(table, kind)):
+            box = go.Box(
+                x=run[kind], name=both(name), marker_color=colour(name), boxpoints="all", jitter=0.5,
+                marker={"size": 3, "opacity": 0.5}, orientation="h", showlegend=False,
+            )  # fmt: skip
+            figure.add_trace(box, row=line, col=1)
+        figure.update_xaxes(
+            title_text=f"on the client's own training examples: {shown[kind]}", row=line, col=1
+        )
     figure.update_layout(
         **_LAYOUT,
         title="Spread between clients: final model on each client's own examples",
         height=180 + 60 * table["run"].nunique(),
     )
-    figure.update_xaxes(title_text="accuracy on the client's own training examples (0–1)")
     figure.update_yaxes(automargin=True)
+    return figure
+
+
+def _with(table: pd.DataFrame, figure: str) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each run that has the figure."""
+    return list(table[table[figure].notna()].groupby("run", sort=False))
+
+
+def foretold_figure(results: Results) -> go.Figure:
+    """What runs of numbers said of each test example (mean over seeds and rotations) against the truth."""
+    figure = go.Figure()
+    for name, result in results.items():
+        given = answers(result)
+        said = given.truth + np.nanmean(given.outcome, axis=(0, 1))
+        figure.add_trace(
+            go.Scattergl(
+                x=given.truth, y=said, mode="markers", name=both(name), marker={"size": 5, "opacity": 0.6},
+                marker_color=colour(name), hovertemplate="true %{x:.4~g}, said %{y:.4~g}",
+            )
+        )  # fmt: skip
+    ends = [float(end) for trace in figure.data for end in (np.min(trace.x), np.max(trace.x))]
+    if ends:
+        line = [min(ends), max(ends)]
+        figure.add_trace(
+            go.Scatter(
+                x=line, y=line, mode="lines", name="as it is", line={"color": "#7f8c9b", "dash": "dot"}
+            )
+        )
+    units = " or ".join(dict.fromkeys(str(result["unit"]) for result in results.values()))
+    figure.update_layout(**_LAYOUT, title="Numbers foretold, against the truth", height=600)
+    figure.update_xaxes(title_text=f"truth, {units}")
+    figure.update_yaxes(title_text=f"said, {units}")
     return figure
 
 
@@ -393,7 +463,7 @@ def partition_figure(table: pd.DataFrame, results: Results) -> go.Figure:
     )  # fmt: skip
     named: set[str] = set()
     for index, (run, owners) in enumerate(firsts):
-        for label, shade in zip(results[run]["classes"], cycle(SHADES)):
+        for label, shade in zip(results[run]["classes"] or ("examples",), cycle(SHADES)):
             fresh = label not in named
             named.add(label)
             figure.add_trace(
@@ -434,6 +504,8 @@ def draw(
         "clients": clients_figure(tables["clients"]),
         "partition": partition_figure(tables["partition"], results),
     }
+    if numbers := {name: result for name, result in results.items() if is_number(result)}:
+        tables["foretold"], figures["foretold"] = foretold_table(numbers), foretold_figure(numbers)
     written = []
     for name, table in tables.items():
         written.append(_write(folder / f"{name}.csv", table.to_csv(index=False, float_format="%.6g")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from utils.comparison import answers, estimated
+from utils.comparison import CALLED, answers, estimated, figures_of, is_number
 from utils.conf import make_conf
 from utils.studies import about_set
 
@@ -23,7 +23,7 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     about, task = about_set(data["set"]), known.task.module
     told = task.card(result, left_out)
     network, layers = known.network.module.told(known.network.keys)
-    parts = [f"{n} {name}" for name, n in zip(result["classes"], data.get("counts", []), strict=False)]
+    parts = [f"{n} {name}" for name, n in zip(result["classes"] or (), data.get("counts", []), strict=False)]
     for one in data.get("sources", []):
         licence = f" ({one['licence']})" if one["licence"] else ""
         parts.append(f"{one['examples']} from {one['name']}{licence}")
@@ -33,13 +33,26 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     rotations = len({repeat["rotation"] for repeat in result["repeats"]})
     varied = ["scenes"] + ["seeds"] * (data["seeds"] > 1) + ["rotations of the owners"] * (rotations > 1)
     over = " and ".join([", ".join(varied[:-1]), varied[-1]] if len(varied) > 1 else varied)
+    figures = [*figures_of(result), *([] if is_number(result) else ["loss"])]
+    heads = [
+        {"loss": "cross-entropy", "balanced_accuracy": "balanced accuracy"}.get(one, CALLED.get(one, one))
+        for one in figures
+    ]
     measured = "\n".join(
         f"| {'test' if part == 'test' else 'validation'} examples of fold {model['fold']} "
-        f"| {model[part]['examples']} | {model[part]['accuracy']:.3f} | {model[part]['balanced_accuracy']:.3f} "
-        f"| {model[part]['loss']:.3f} |"
+        f"| {model[part]['examples']} | {' | '.join(f'{model[part][one]:.3f}' for one in figures)} |"
         for part in ("test", "val")
         if part in model
     )
+    estimates = ", ".join(
+        f"{head} {estimated(given, one)}" for head, one in zip(heads, figures_of(result), strict=False)
+    )
+    unequal = (
+        f"{degree['wasserstein']:.3g} {result['unit']} (Wasserstein-1)"
+        if is_number(result)
+        else f"{degree['jensen_shannon']:.3f} bits (Jensen-Shannon)"
+    )
+    in_unit = f" RMSE and mean absolute error are in {result['unit']}." if is_number(result) else ""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return f"""# {result["name"]}
 
@@ -58,19 +71,19 @@ What belongs together (a scene) stays on one side of every split.
 
 {how}; SGD, learning rate {conf["lr"]:g} ({conf["schedule"]}), momentum {conf["momentum"]:g},
 batches of {conf["batch_size"]}, from {"ImageNet weights" if conf.get("pretrained") else "scratch"}.
-Degree of non-IID: {degree["jensen_shannon"]:.3f} bits (Jensen-Shannon), Gini of sizes {degree["gini"]:.3f}.
+Degree of non-IID: {unequal}, Gini of sizes {degree["gini"]:.3f}.
 
 ## Figures
 
 Of this file, trained with fold {model["fold"]} held out (seed {model["seed"]}), measured on the file itself:
 
-| | examples | accuracy | balanced accuracy | cross-entropy |
-|---|---|---|---|---|
+| | examples | {" | ".join(heads)} |
+|{"---|" * (2 + len(heads))}
 {measured}
 
 Of the conf, after the last round, with 95 % bootstrap intervals over {over}; repeats: {repeats}
 (folds: {data["folds"]}, seeds: {data["seeds"]}, rotations: {rotations}):
-accuracy {estimated(given, "accuracy")}, balanced accuracy {estimated(given, "balanced_accuracy")}.
+{estimates}.{in_unit}
 
 {sections}
 

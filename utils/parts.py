@@ -39,7 +39,7 @@ FAMILIES = {
 }
 NEEDED = {
     "task": (
-        "CLASSES",
+        ("CLASSES", "UNIT"),
         "NETWORK",
         "LEARNS",
         "INPUT",
@@ -62,7 +62,7 @@ NEEDED = {
     "link": ("Link",),
     "rounds": ("Rounds",),
 }
-"""What a file of each family offers; the family's package says more of it."""
+"""What a file of each family offers, of several names in brackets one; the family's package says more of it."""
 EXTRA = "SKYFED_PARTS"
 
 
@@ -132,7 +132,9 @@ def _check_declared(family: str, module: ModuleType) -> None:
     if not (isinstance(about, tuple) and len(about) == 2 and all(isinstance(text, str) for text in about)):
         raise TypeError("ABOUT is not two texts, English and Chinese")
     for needed in NEEDED[family]:
-        getattr(module, needed)
+        one_of = (needed,) if isinstance(needed, str) else needed
+        if not any(hasattr(module, name) for name in one_of):
+            getattr(module, one_of[0])
     for table in ("NEEDS", "REFUSES"):
         for of, allowed in getattr(module, table, {}).items():
             if not (isinstance(of, str) and isinstance(allowed, tuple | AtLeast)):

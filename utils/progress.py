@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from utils.federated.bench import Repeat, State, share_out
-from utils.results import total, values
+from utils.results import standing, total
 from utils.runs import Run
 
 LINE_EVERY_SECONDS = 5.0
@@ -89,10 +89,7 @@ class Progress:
             self._tally.add(run, repeat, state)
             if not self._bar.disable:
                 self._bar.initial += self._tally.resumed - resumed
-            text = (
-                f"{run.name} {repeat} round {state.round}/{run.conf.global_epochs} "
-                f"acc {values(record, 'accuracy')[-1]:.3f} loss {values(record, 'loss')[-1]:.3f}"
-            )
+            text = f"{run.name} {repeat} round {state.round}/{run.conf.global_epochs} {standing(record)}"
             self._bar.set_description(text, refresh=False)
             self._bar.update(self._tally.done - before)
             if not self._quiet and not self._live:

@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from utils import parts
-from utils.comparison import Comparison, Estimate, answers, compare, estimated
+from utils.comparison import (
+    CALLED,
+    OF_CLASSES,
+    OF_NUMBERS,
+    Comparison,
+    answers,
+    compare,
+    estimated,
+    figures_of,
+    is_number,
+)
 from utils.conf import all_keys, chinese
 from utils.files import atomic_write
 from utils.forecast.card import expected
@@ -32,6 +42,7 @@ README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 _CELLS = {
     "key": "键", "of": "属于", "default": "默认值", "range": "范围", "says": "含义", "family": "类别", "part": "部件",
     "keys": "键", "required": "必填", "none": "无", "a name": "一个名称", "names of sources": "来源名称",
+    "unit": "单位", "mean absolute error": "平均绝对误差",
     "lists of owners": "所有者的列表", "run": "运行", "what": "说明", "accuracy": "准确率", "balanced": "平衡准确率",
 "passes": "遍数", "steps": "步数", "MB sent": "发送的 MB",
     "non-IID, bits": "non-IID，比特", "layer": "层", "options": "选项", "built by": "可构建于",
@@ -134,7 +145,7 @@ def findings(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def others(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Figures and answers of the studies of other tasks, as Markdown."""
-    lines = ["| run | conf | accuracy | balanced | MB sent |", "|---|---|---|---|---|"]
+    tables: dict[tuple[str, ...], list[str]] = {OF_CLASSES: [], OF_NUMBERS: []}
     said = []
     for study in studies().values():
         shown = {run.run: results[run.run] for run in study.runs if run.run in results}
@@ -143,13 +154,24 @@ def others(results: Mapping[str, Mapping[str, Any]]) -> str:
         for name, result in shown.items():
             given, repeats = answers(result), result["repeats"]
             sent = sum(total(repeat, "bytes_up", "bytes_down") for repeat in repeats) / len(repeats)
-            lines.append(
-                f"| {title(name)} | `{short(name)}` | {estimated(given, 'accuracy')} | {estimated(given, 'balanced_accuracy')} "
-                f"| {sent / 1e6:.2f} |"
-            )
+            estimates = [str(estimated(given, figure)) for figure in figures_of(result)]
+            unit = [result["unit"]] if is_number(result) else []
+            cells = " | ".join([title(name), f"`{short(name)}`", *estimates, *unit, f"{sent / 1e6:.2f}"])
+            tables[figures_of(result)].append(f"| {cells} |")
         found = {(one.a, one.b): one for one in compare(shown)}
         said += [_answer(found, a, b) for a, b in study.questions if a in shown and b in shown]
-    return "\n".join([*lines, "", *said])
+    lines = []
+    for figures, rows in tables.items():
+        if rows:
+            heads = [
+                "run",
+                "conf",
+                *map(CALLED.get, figures),
+                *(["unit"] if figures == OF_NUMBERS else []),
+                "MB sent",
+            ]
+            lines += [f"| {' | '.join(map(str, heads))} |", f"|{'---|' * len(heads)}", *rows, ""]
+    return "\n".join([*lines, *said])
 
 
 def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -189,15 +211,13 @@ def sure(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _answer(found: Mapping[tuple[str, str], Comparison], a: str, b: str) -> str:
     one = found.get((a, b)) or found[b, a]
-    difference = one.difference
-    if (one.a, one.b) != (a, b):
-        difference = Estimate(-difference.value, -difference.high, -difference.low)
+    difference = one.difference if (one.a, one.b) == (a, b) else one.difference.turned
     says = dataclasses.replace(one, a=f"“{title(one.a)}”", b=f"“{title(one.b)}”").sentence
     p = f", {one.p_text}" if one.is_tested else ""
-    return (
-        f"- `{short(a)}` against `{short(b)}`: {difference.value:+.3f} "
-        f"[{difference.low:+.3f}, {difference.high:+.3f}]{p}: **{says}**."
-    )
+    digits = ".3f" if abs(difference.value) < 1 else ".1f"
+    low, middle, high = (f"{end:+{digits}}" for end in (difference.low, difference.value, difference.high))
+    what = "" if one.figure == "accuracy" else f"{CALLED[one.figure]} "
+    return f"- `{short(a)}` against `{short(b)}`: {what}{middle} [{low}, {high}]{p}: **{says}**."
 
 
 def in_chinese(block: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from utils.conf import owners_held
 from utils.files import atomic_write
-from utils.results import values
+from utils.results import standing, values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,8 +120,7 @@ class Report:
                 for round_, client, reason in record["failures"][self._failures.get(key, 0) :]:
                     self._log("warning", f"{where} round {round_ + 1}: owner {held[client]}: {reason}")
                 self._log("info",
-                    f"{where} round {state.round} of {run.conf.global_epochs}: accuracy "
-                    f"{values(record, 'accuracy')[-1]:.3f}, loss {values(record, 'loss')[-1]:.3f}, "
+                    f"{where} round {state.round} of {run.conf.global_epochs}: {standing(record)}, "
                     f"{values(record, 'seconds')[-1]:.1f} s",
                 )  # fmt: skip
             self._failures[key] = len(record["failures"])

@@ -32,8 +32,12 @@ UNITS = {
     "accuracy": ("fraction", "higher"),
     "balanced_accuracy": ("fraction", "higher"),
     "loss": ("nats", "lower"),
+    "rmse": ("", "lower"),
+    "mae": ("", "lower"),
+    "r2": ("", "higher"),
     "validation_accuracy": ("fraction", "higher"),
     "validation_loss": ("nats", "lower"),
+    "validation_rmse": ("", "lower"),
     "training_loss": ("nats", "lower"),
     "seconds": ("s", "lower"),
     "training_seconds": ("s", "lower"),
@@ -42,7 +46,8 @@ UNITS = {
     "steps": ("", "none"),
     "examples": ("", "none"),
 }
-"""Unit and better direction of the series that every run has; parts may add their own."""
+"""Unit and better direction of the series that runs of classes have, or of numbers, which give some their own unit; a
+part may add others."""
 
 BETTER = ("higher", "lower", "none")
 
@@ -136,16 +141,6 @@ def rename_result(cache: Path, old: str, new: str) -> bool:
     return True
 
 
-def read_classes(path: Path) -> dict[str, Any]:
-    """Read a result of classes. Raises ResultError on others too: figures and pages show no numbers yet."""
-    result = read_result(path)
-    if result.get("classes") is None:
-        raise ResultError(
-            f"{path}: a result of numbers in {result['unit'][:40]!r}, which cannot be shown yet"
-        )
-    return result
-
-
 def _lifted(result: dict[str, Any], where: str) -> dict[str, Any]:
     from utils.photos.format1 import lift
 
@@ -165,14 +160,17 @@ def values(repeat: Mapping[str, Any], name: str) -> list[float]:
     return found
 
 
-def append(record: dict[str, Any], name: str, value: float, unit: str = "", better: str = "none") -> None:
-    """Add a round's value to a series of a record; `unit` and `better` of one that is not in UNITS.
+def append(
+    record: dict[str, Any], name: str, value: float, unit: str | None = None, better: str = "none"
+) -> None:
+    """Add a round's value to a series of a record. Of one in UNITS `better` is known, and `unit` where it is None.
 
     Raises ResultError where no result could hold the value.
     """
     if not math.isfinite(value) or abs(value) > MAX_NUMBER:
         raise ResultError(f"the series {name} came to {value}, which no result can hold")
-    unit, better = UNITS.get(name, (unit, better))
+    usual, better = UNITS.get(name, ("", better))
+    unit = "" if name == "r2" else usual if unit is None else unit
     if fault := _series_fault(name, unit, better):
         raise ResultError(f"the series {str(name)[:60]!r}: expected {fault}")
     for one in record["series"]:
@@ -180,6 +178,12 @@ def append(record: dict[str, Any], name: str, value: float, unit: str = "", bett
             one["values"].append(value)
             return
     record["series"].append({"name": name, "unit": unit, "better": better, "values": [value]})
+
+
+def standing(record: Mapping[str, Any]) -> str:
+    """Where a repeat stands after its latest round, in words: accuracy and loss, or RMSE and R²."""
+    lines = {name: values(record, name) for name in ("accuracy", "loss", "rmse", "r2")}
+    return ", ".join(f"{name} {line[-1]:.3f}" for name, line in lines.items() if line)
 
 
 def total(repeat: Mapping[str, Any], *names: str) -> float:
@@ -272,9 +276,11 @@ MAX_ANSWERS = 10_000_000
 MAX_CLASSES, MAX_SERIES, MAX_POINTS = 10_000, 200, 2_000_000
 MAX_SUMS = 20_000_000  # numbers that evidence takes: classes x seeds x rotations x scenes
 _NEEDED = ("seconds", "bytes_up", "bytes_down", "steps", "examples")
-_DEGREE = ("jensen_shannon", "gini")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./ -]{0,60}")
-_FIGURES = ("accuracy", "balanced_accuracy", "loss")
+_FIGURES = {True: ("accuracy", "balanced_accuracy", "loss"), False: ("rmse", "mae", "r2")}
+_DEGREE = {True: ("jensen_shannon", "gini"), False: ("wasserstein", "gini")}
+_SCORED = {True: ("accuracy", "loss"), False: ("rmse", "r2")}
+"""What a result of classes (True) has, and one of numbers: figures of its model, degrees, series."""
 
 
 def check_result(result: Any, where: str) -> None:
@@ -289,8 +295,9 @@ def check_result(result: Any, where: str) -> None:
     need(result.get("format") == FORMAT, "format", str(FORMAT))
     for key in ("conf", "versions", "data", "degree"):
         need(isinstance(result.get(key), dict), key, "a dict")
-    need(_has_numbers(result["degree"], _DEGREE), "degree", f"numbers {', '.join(_DEGREE)}")
     classes = result.get("classes")
+    degree = _DEGREE[classes is not None]
+    need(_has_numbers(result["degree"], degree), "degree", f"numbers {', '.join(degree)}")
     if classes is not None:
         need(
             isinstance(classes, list)
@@ -305,7 +312,8 @@ def check_result(result: Any, where: str) -> None:
         need(_fractions(result["acc"]), "acc", "fractions from 0 to 1")
         need(len(result["acc"]) == len(result["loss"]) > 0, "acc", "as many values as loss, at least one")
     else:
-        need(isinstance(result.get("unit"), str), "unit", "a text, or classes")
+        unit = result.get("unit")
+        need(isinstance(unit, str) and len(unit) <= 40, "unit", "a text of at most 40 letters, or classes")
     need(
         _has_numbers(result["conf"], ("no_models", "k", "global_epochs")),
         "conf",
@@ -330,8 +338,8 @@ def check_result(result: Any, where: str) -> None:
             "file, bytes and SHA-256",
         )
         for part in ("test", "val"):
-            figures = model.get(part, dict.fromkeys(("examples", *_FIGURES), 0))
-            wanted = ("examples", *(_FIGURES if classes is not None else ()))
+            wanted = ("examples", *_FIGURES[classes is not None])
+            figures = model.get(part, dict.fromkeys(wanted, 0))
             need(_has_numbers(figures, wanted), f"model.{part}", "its figures")
         need(_is_int(result.get("parameters")), "parameters", "a whole number")
     repeats = result.get("repeats")
@@ -371,7 +379,7 @@ def check_result(result: Any, where: str) -> None:
             f"{place}.clients",
             "at least one, and an owner",
         )
-        need(_has_numbers(repeat.get("degree"), _DEGREE), f"{place}.degree", f"numbers {', '.join(_DEGREE)}")
+        need(_has_numbers(repeat.get("degree"), degree), f"{place}.degree", f"numbers {', '.join(degree)}")
         _check_test(repeat, place, classes, need)
         of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
         need(
@@ -390,7 +398,7 @@ def check_result(result: Any, where: str) -> None:
     )
     answers = len(judged) * len(every)
     need(answers <= MAX_ANSWERS, "repeats", f"at most {MAX_ANSWERS} seeds x rotations x examples")
-    numbers = len(classes or ()) * len(judged) * min(len(scenes), 5000)
+    numbers = len(classes or ("", "")) * len(judged) * min(len(scenes), 5000)
     need(numbers <= MAX_SUMS, "repeats", f"at most {MAX_SUMS} classes x seeds x rotations x scenes")
 
 
@@ -421,7 +429,7 @@ def _check_series(repeat: dict[str, Any], place: str, rounds_in_all: int, classe
         where = f"{place}.series {name}"
         need(_numbers(one.get("values")), f"{where}.values", "a list of numbers")
         lengths[name] = len(one["values"])
-    needed = (*_NEEDED, *(("accuracy", "loss") if classes is not None else ()))
+    needed = (*_NEEDED, *_SCORED[classes is not None])
     need(set(needed) <= set(lengths), f"{place}.series", f"{', '.join(needed)} among them")
     rounds = lengths["seconds"]
     need(0 < rounds <= rounds_in_all, f"{place}.series", "one value a round")
@@ -496,6 +504,7 @@ def _is_client(value: Any, classes: int) -> bool:
         and isinstance(owners := value.get("owners"), list)
         and all(isinstance(owner, str) for owner in owners)
         and ((accuracy := value.get("accuracy")) is None or (_numbers([accuracy]) and 0 <= accuracy <= 1))
+        and ((rmse := value.get("rmse")) is None or (_numbers([rmse]) and rmse >= 0))
     )
 
 

@@ -33,7 +33,7 @@ from utils.nets.build import shape_of
 from utils.nets.layout import Layout
 from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
 from utils.studies import left_out
-from utils.tasks import classes_of, is_scaled
+from utils.tasks import classes_of, is_scaled, unit_of
 
 Hook = Callable[["Run", Repeat, State], None]
 Watch = Callable[["Run", Repeat, Engine], Engine]
@@ -219,19 +219,22 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     if not all(np.isfinite(array).all() for array in tensors.values()):
         raise RunError("the weights are beyond half precision: training diverged, a smaller lr may help")
     # One key only: safetensors writes several in an order that changes from run to run.
-    metadata = {
-        "skyfed": json.dumps(
-            {"conf": run.name, "classes": classes_of(run.conf), "examples": run.examples.fingerprint}
-        )
-    }
+    classes, unit = classes_of(run.conf), unit_of(run.conf)
+    kind = {"classes": classes} if unit is None else {"unit": unit}
+    told = {"conf": run.name, **kind, "examples": run.examples.fingerprint}
+    metadata = {"skyfed": json.dumps(told)}
     with atomic_write(model_path) as file:
         file.write(safetensors.numpy.save(tensors, metadata=metadata))
     result = {
         "format": FORMAT,
         "name": run.name,
-        "classes": list(classes_of(run.conf)),
-        "acc": _mean_curve(records, "accuracy", run.conf.global_epochs),
-        "loss": _mean_curve(records, "loss", run.conf.global_epochs),
+        "classes": list(classes) or None,
+        **{
+            key: _mean_curve(records, series, run.conf.global_epochs)
+            for key, series in {"acc": "accuracy", "loss": "loss"}.items()
+            if classes
+        },
+        **({} if unit is None else {"unit": unit}),
         "repeats": records,
         "conf": run.conf.as_json(),
         "layers": [[name, list(shape)] for name, shape in zip(layout.names, layout.shapes, strict=True)],
@@ -270,13 +273,13 @@ def _mean_curve(records: list[dict[str, Any]], key: str, rounds: int) -> list[fl
 
 def _data(run: Run) -> dict[str, Any]:
     """What the run was measured on: the set, how much of it of which class and source, and how it was held out."""
-    examples, usable = run.examples, run.examples.usable
+    examples, usable, classes = run.examples, run.examples.usable, len(classes_of(run.conf))
     sources = np.array(examples.sources)[usable]
     return {
         "set": examples.name,
         "fingerprint": examples.fingerprint,
         "examples": int(usable.sum()),
-        "counts": np.bincount(examples.targets[usable], minlength=len(classes_of(run.conf))).tolist(),
+        "counts": np.bincount(examples.targets[usable], minlength=classes).tolist() if classes else [],
         "sources": [
             {"name": name, "examples": int((sources == name).sum()), "licence": licence}
             for name, licence in examples.licences.items()

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from app.language import brief
 from app.runs.names import called, language
 from utils.studies import study_runs
 
@@ -13,6 +14,8 @@ from utils.studies import study_runs
 def plainly(fact: dict[str, Any]) -> dict[str, str]:
     """A finding of the story for somebody who knows no statistics, with the interval of its points beside it."""
     a, b = ((study_runs()[fact[side]].does or {})[language()] for side in "ab")
+    if fact["figure"] == "rmse":
+        return _of_numbers(fact, a, b, brief(abs(fact["difference"])))
     points = f"{100 * abs(fact['difference']):.1f}"
     if fact["verdict"] == "better":
         text = _(
@@ -35,16 +38,49 @@ def plainly(fact: dict[str, Any]) -> dict[str, str]:
         )  # fmt: skip
     else:
         text = _("Between %(a)s and %(b)s too little was measured to tell them apart.", a=a, b=b)
+    return _told(fact, text, 100)
+
+
+def _of_numbers(fact: dict[str, Any], a: str, b: str, points: str) -> dict[str, str]:
+    """The same where numbers are foretold: by how much one errs less than the other."""
+    if fact["verdict"] == "better":
+        text = _(
+            "%(a)s errs less than %(b)s, by %(points)s; the test says this is no accident.",
+            a=a,
+            b=b,
+            points=points,
+        )
+    elif fact["verdict"] == "worse":
+        text = _(
+            "%(a)s errs more than %(b)s, by %(points)s; the test says this is no accident.",
+            a=a,
+            b=b,
+            points=points,
+        )
+    elif fact["verdict"] == "none":
+        text = _(
+            "Between the errors of %(a)s and %(b)s no difference was found: %(points)s may well be chance.",
+            a=a, b=b, points=points,
+        )  # fmt: skip
+    else:
+        text = _("Between %(a)s and %(b)s too little was measured to tell them apart.", a=a, b=b)
+    return _told(fact, text, 1)
+
+
+def _told(fact: dict[str, Any], text: str, scale: int) -> dict[str, str]:
+    """A sentence with the interval of the difference, turned so that it is of one above 0."""
     low, high = sorted(
-        100 * fact[f"difference_{end}"] * (-1 if fact["difference"] < 0 else 1) for end in ("low", "high")
+        scale * fact[f"difference_{end}"] * (-1 if fact["difference"] < 0 else 1) for end in ("low", "high")
     )
     return {
         "verdict": fact["verdict"],
         "text": text[0].upper() + text[1:],
         "numbers": _(
             "with 95 %% confidence %(low)s to %(high)s",
-            low=f"{low:.1f}".replace("-", "−"),
-            high=f"{high:.1f}",
+            **{
+                end: (f"{value:.1f}" if scale == 100 else brief(value)).replace("-", "−")
+                for end, value in (("low", low), ("high", high))
+            },
         ),
     }
 
@@ -62,7 +98,11 @@ def sentence(fact: dict[str, Any]) -> dict[str, str]:
         text = _("“%(a)s” and “%(b)s” share one scene, too few to tell them apart.", a=a, b=b)
     else:
         text = _("“%(a)s” and “%(b)s” share one seed, too few to tell them apart.", a=a, b=b)
-    numbers = f"{fact['difference']:+.3f} [{fact['difference_low']:+.3f}, {fact['difference_high']:+.3f}]"
+    middle, low, high = (
+        f"{value:+.3f}" if fact["figure"] == "accuracy" else f"{'+' if value > 0 else ''}{brief(value)}"
+        for value in (fact[f"difference{end}"] for end in ("", "_low", "_high"))
+    )
+    numbers = f"{middle} [{low}, {high}]"
     if fact["verdict"] != "untested":
         numbers += f", p {'≤' if fact['p_holm'] <= fact['p_floor'] else '='} {fact['p_holm']:.3f}"
     return {"verdict": fact["verdict"], "text": text, "numbers": numbers}

@@ -12,7 +12,7 @@ from flask import current_app
 from utils.conf import Conf, owner_name
 from utils.data.examples import Outline, TooFewError, of_sources
 from utils.data.split import FOLDS, split_of
-from utils.partition.degree import degree_of_non_iid
+from utils.partition.degree import degree_of
 from utils.partition.schemes import PartitionError, partition
 from utils.tasks import classes_of
 
@@ -32,9 +32,8 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
         raise TooFewError("", "no_training", set=conf.data, of=of_sources(missing))
     shared = [_shared_out(conf, every, fold) for fold in range(1 if conf.train_on else folds)]
     train, judged, fallen = shared[0]
-    counts = [
-        np.bincount(every.targets[train][part], minlength=len(classes_of(conf))).tolist() for part in fallen
-    ]
+    classes, targets = len(classes_of(conf)), [every.targets[train][part] for part in fallen]
+    counts = [np.bincount(own, minlength=classes).tolist() if classes else [] for own in targets]
     shares = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
     steps = max(math.ceil(examples / conf.batch_size) for examples in shares) * conf.local_epochs
     absent = [
@@ -46,10 +45,10 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
     return {
         "absent": absent,
         "owners": [
-            {"name": owner_name(number), "examples": sum(count), "counts": count}
+            {"name": owner_name(number), "examples": len(targets[number]), "counts": count}
             for number, count in enumerate(counts)
         ],
-        "degree": degree_of_non_iid(counts),
+        "degree": degree_of(targets, classes),
         "steps": steps * conf.global_epochs,
         "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
         "scenes": [len({every.scenes[index] for index in test}) for test in tests],

@@ -105,7 +105,7 @@ def run_model(name: str) -> Response:
 @blueprint.get("/runs/<name>/model.onnx")
 @answers(_BYTES, 401, 404, 422, 503)
 def run_onnx(name: str) -> Response:
-    """The model of a run as ONNX: its task's input to `logits` (n, outputs), in the order of its classes.
+    """The model of a run as ONNX: its task's input to `logits` (n, classes), or to `number` (n, 1).
 
     It is converted when somebody asks who is logged in; those of the forecast, a handful, when anybody does.
     """
@@ -128,7 +128,9 @@ def run_onnx(name: str) -> Response:
 @blueprint.arguments(PairSchema, location="query")
 @answers(ComparisonSchema, 404, 422, 429)
 def comparison(pair: dict[str, str]) -> dict[str, Any]:
-    """Accuracy of run `a` minus run `b` on the same examples and seeds, with interval and p-value of this one test."""
+    """Accuracy (or RMSE) of run `a` minus run `b` on the same examples and seeds, with interval and p-value of this one
+    test.
+    """
     for name in (pair["a"], pair["b"]):
         found(name)
     said = library().pair(pair["a"], pair["b"])

@@ -16,15 +16,30 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from app.api.busy import Lock, place, wait_for
 from app.api.documents import as_json
 from app.runs.names import Titles, called, language
-from utils.comparison import RESAMPLES, Comparison, Estimate, absent, answers, compare, estimated, sources
+from utils.comparison import (
+    RESAMPLES,
+    Answers,
+    Comparison,
+    Estimate,
+    absent,
+    answers,
+    compare,
+    estimated,
+    figures_of,
+    is_number,
+    sources,
+)
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
-from utils.results import ResultError, is_result_name, read_classes, result_path, total
+from utils.results import ResultError, is_result_name, read_result, result_path, total
 from utils.studies import Study, StudyRun, colour, conf_name, first, short, study_runs, title
 
+FEW = 10
 _OPEN_RESULTS, _BODIES, _BODY_BYTES = 32, 200, 100_000_000
 Stamp = tuple[int, int, int]
 
@@ -108,7 +123,7 @@ class Library:
             if (name, stamp) in self._open:
                 self._open.move_to_end((name, stamp))
                 return self._open[name, stamp]
-        result = read_classes(result_path(self.folder, name))
+        result = read_result(result_path(self.folder, name))
         with self._lock:
             self._open[name, stamp] = result
             while len(self._open) > _OPEN_RESULTS:
@@ -204,9 +219,7 @@ class Library:
         heads = [study.by_role(role) for role in study.headlines]
         return {
             "marks": [
-                {"role": one.role, "run": one.run, "colour": one.colour, "colour_dark": one.dark,
-                 "examples": len((given := answers(whole[one.run])).ids), **estimate("accuracy", estimated(given, "accuracy"))}
-                for one in heads if one.run in whole
+                mark(one, whole[one.run]) for one in heads if one.run in whole
             ],
             "first": facts(study.story),
             "facts": facts(study.questions),
@@ -239,7 +252,7 @@ class Library:
         entry = self._entries.get(name)
         if entry is None or entry.stamp != stamp:
             try:
-                summary = summarised(name, read_classes(result_path(self.folder, name)))
+                summary = summarised(name, read_result(result_path(self.folder, name)))
                 json.dumps(summary, allow_nan=False)  # ValueError where a figure is none
             except Exception as error:  # one odd file must not take the list down
                 reason = str(error).replace(str(self.folder), "cache")
@@ -259,7 +272,8 @@ def citation(name: str, result: Mapping[str, Any]) -> str:
         notes.append(f"model SHA-256 {model['sha256']}")
     notes += [f"{package} {version}" for package, version in result["versions"].items() if package == "torch"]
     key = "".join(letter if letter.isalnum() else "-" for letter in name)
-    told = f"SkyFed run {short(name)}: {' or '.join(result['classes'])}, {_how(result['conf'])}"
+    what = f"a number in {result['unit']}" if is_number(result) else " or ".join(result["classes"])
+    told = f"SkyFed run {short(name)}: {what}, {_how(result['conf'])}"
     return (
         f"@misc{{skyfed-{key},\n  title = {{{told}}},\n"
         f"  year = {{{finished[:4]}}},\n  note = {{finished {finished[:10]}; {'; '.join(notes)}}}\n}}"
@@ -281,18 +295,38 @@ def estimate(name: str, value: Estimate) -> dict[str, float]:
     return {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
 
 
+def figures(result: Mapping[str, Any], given: Answers, resamples: int = RESAMPLES) -> dict[str, float]:
+    """The figures of a result with their intervals, by the names that the API has for them."""
+    found: dict[str, float] = {}
+    for one in figures_of(result):
+        called_ = "balanced" if one == "balanced_accuracy" else one
+        found |= estimate(called_, estimated(given, one, resamples))
+    return found
+
+
+def mark(run: StudyRun, result: Mapping[str, Any]) -> dict[str, Any]:
+    """A run that stands at the head of a story, with its first figure, and R² where that is RMSE."""
+    given = answers(result)
+    shown = {
+        key: value for key, value in figures(result, given).items() if not key.startswith(("balanced", "mae"))
+    }
+    return {
+        "role": run.role, "run": run.run, "colour": run.colour, "colour_dark": run.dark, "examples": len(given.ids),
+        **shown, **({"unit": result["unit"]} if is_number(result) else {}),
+    }  # fmt: skip
+
+
 def fact(one: Comparison, a: str, b: str) -> dict[str, Any]:
-    """A paired comparison, turned so that it says accuracy of `a` minus that of `b`."""
-    difference = one.difference
-    if (one.a, one.b) != (a, b):
-        difference = Estimate(-difference.value, -difference.high, -difference.low)
+    """A paired comparison, turned so that it says the figure of `a` minus that of `b`."""
+    turned = (one.a, one.b) != (a, b)
+    difference = one.difference.turned if turned else one.difference
     verdict = "none" if one.is_tested else "untested"
     if one.is_tested and one.p_holm < 0.05:
-        verdict = "better" if difference.value > 0 else "worse"
+        verdict = "better" if one.is_better != turned else "worse"
     return {
         "a": a, "b": b, "seeds": one.seeds, "scenes": one.scenes,
         "p": one.p, "p_holm": one.p_holm, "p_floor": one.floor,
-        "verdict": verdict, **estimate("difference", difference),
+        "verdict": verdict, "figure": one.figure, **estimate("difference", difference),
     }  # fmt: skip
 
 
@@ -311,16 +345,16 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
     )  # what figures and README quote; of 500 runs a hasty reading
     return {
         **_looks(name),
-        **estimate("accuracy", estimated(given, "accuracy", resamples=resamples)),
-        **estimate("balanced", estimated(given, "balanced_accuracy", resamples=resamples)),
-        "loss": result["loss"][-1],
-        "classes": result["classes"],
+        **figures(result, given, resamples),
+        **({} if is_number(result) else {"loss": result["loss"][-1]}),
+        **({"unit": result["unit"]} if is_number(result) else {}),
+        "classes": result["classes"] or [],
         "rounds": rounds_of(result),
         "repeats": len(repeats),
         "examples": len(given.ids),
         "bytes": sum(total(r, "bytes_up", "bytes_down") for r in repeats) / len(repeats),
         "seconds": sum(total(r, "seconds") for r in repeats) / len(repeats),
-        "jensen_shannon": result["degree"]["jensen_shannon"],
+        **{key: value for key, value in result["degree"].items() if key == "jensen_shannon"},
         "finished": str(result.get("finished", "")),
         "fingerprint": str(result["data"].get("fingerprint", "")),
         "conf": result["conf"],
@@ -336,7 +370,7 @@ def details(
     name: str, result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What the page of a run shows beyond its summary and curves; `left_out` as `utils.tasks` has it."""
-    repeats, head, classes = result["repeats"], result["repeats"][0], range(len(result["classes"]))
+    repeats, head, classes = result["repeats"], result["repeats"][0], range(len(result["classes"] or ()))
     return {
         **summarised(name, result),
         "owners": [{"name": owner_name(i), **owner} for i, owner in enumerate(head["owners"])],
@@ -346,8 +380,9 @@ def details(
         ],
         "by_source": [by_source(result, source) for source in sources(result)],
         "confusion": [[sum(r["confusion"][t][s] for r in repeats) for s in classes] for t in classes],
-        "misjudged": misjudged(result),
-        "misjudged_ever": len(_ever_misjudged(result)),
+        "misjudged": [] if is_number(result) else misjudged(result),
+        "misjudged_ever": 0 if is_number(result) else len(_ever_misjudged(result)),
+        "foretold": foretold(result) if is_number(result) else [],
         "absent": absent(result),
         "citation": citation(name, result),
         "task": _told_by_the_task(name, result, left_out),
@@ -376,14 +411,40 @@ def own_keys(conf: Mapping[str, Any]) -> list[str]:
 
 
 def by_source(result: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """How a run did on the test examples of one source, pooled over folds and seeds."""
+    """How a run did on the test examples of one source, pooled over folds and seeds.
+
+    Balanced accuracy only where each class has FEW scenes or more: else one or two of them would be half of it.
+    """
     given = answers(result, source=source)
+    found = figures(result, given, resamples=1000)
+    if not is_number(result):
+        found["log_loss"] = _log_loss(result, source)
+        scenes = [len(np.unique(given.scenes[given.truth == one])) for one in range(len(result["classes"]))]
+        if min(scenes) < FEW:
+            found = {key: value for key, value in found.items() if not key.startswith("balanced")}
     return {
-        "source": source, "examples": len(given.ids),
-        **estimate("accuracy", estimated(given, "accuracy", resamples=1000)),
-        **estimate("balanced", estimated(given, "balanced_accuracy", resamples=1000)),
-        "scenes": int(given.scenes.max()) + 1,
+        "source": source, "examples": len(given.ids), **found, "scenes": int(given.scenes.max()) + 1,
     }  # fmt: skip
+
+
+def _log_loss(result: Mapping[str, Any], source: str) -> float:
+    """Mean cross-entropy in nats of all answers to a source's test examples."""
+    tests = [repeat["test"] for repeat in result["repeats"]]
+    given = [
+        p
+        for test in tests
+        for p, of in zip(test["probability_of_truth"], test["source"], strict=True)
+        if of == source
+    ]
+    return float(-np.log(np.maximum(given, 1e-12)).mean())
+
+
+def foretold(result: Mapping[str, Any], most: int = 2000) -> list[dict[str, Any]]:
+    """The truth of every test example and the mean of what was said of it, those farthest off first."""
+    given = answers(result)
+    said = given.truth + np.nanmean(given.outcome, axis=(0, 1))
+    order = np.argsort(-np.abs(said - given.truth), kind="stable")[:most]
+    return [{"id": given.ids[i], "truth": float(given.truth[i]), "said": float(said[i])} for i in order]
 
 
 def new_camera(run: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any]) -> dict[str, Any]:
@@ -395,7 +456,8 @@ def new_camera(run: StudyRun, alone: Mapping[str, Any], both: Mapping[str, Any])
     return {
         "run": run.run, "of": run.of,
         "trained_on": trained, "judged_on": judged, "scenes": int(given.scenes.max()) + 1,
-        **estimate("alone", estimated(given, "balanced_accuracy")), **estimate("both", estimated(same, "balanced_accuracy")),
+        **estimate("alone", estimated(given, "balanced_accuracy")),
+        **estimate("both", estimated(same, "balanced_accuracy")),
     }  # fmt: skip
 
 

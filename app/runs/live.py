@@ -41,7 +41,7 @@ class Live:
         return {name: {**run, "title": called(name, titles, reader)} for name, run in at_work.items()}
 
     def unfinished(self) -> dict[str, dict[str, Any]]:
-        """By name: rounds and repeats planned, and for each repeat begun accuracy and loss after each round."""
+        """By name: rounds and repeats planned, and for each repeat begun what `peek` tells of it."""
         found: dict[str, dict[str, Any]] = {}
         with self._lock:
             present = set()
@@ -85,13 +85,13 @@ def news(snapshot: Mapping[str, Mapping[str, Any]], seen: Seen) -> list[dict[str
     found: list[dict[str, Any]] = []
     for name, run in snapshot.items():
         for repeat, record in run["begun"].items():
-            known = seen.get((name, repeat), 0)
-            if len(record["acc"]) > known or (name, repeat) not in seen:
+            known, rounds = seen.get((name, repeat), 0), max(map(len, record.values()))
+            if rounds > known or (name, repeat) not in seen:
                 found.append(
                     {"run": name, "title": run["title"], "repeat": repeat, "from": known, "rounds": run["rounds"],
-                     "repeats": run["repeats"], "acc": record["acc"][known:], "loss": record["loss"][known:]}
+                     "repeats": run["repeats"], **{key: line[known:] for key, line in record.items()}}
                 )  # fmt: skip
-                seen[name, repeat] = len(record["acc"])
+                seen[name, repeat] = rounds
     for name in {name for name, _ in seen} - set(snapshot):
         found.append({"run": name, "ended": True})
         for key in [key for key in seen if key[0] == name]:

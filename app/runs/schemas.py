@@ -39,11 +39,17 @@ class RunSchema(Schema):
     accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
     balanced, balanced_low, balanced_high = fields.Float(), fields.Float(), fields.Float()
     loss = fields.Float(metadata={"description": "cross-entropy in nats, mean over repeats"})
-    classes = fields.List(fields.String())
+    classes = fields.List(
+        fields.String(), metadata={"description": "what is told apart; none: a number is foretold"}
+    )
+    unit = fields.String(metadata={"description": "of that number, its RMSE and its mean absolute error"})
+    rmse, rmse_low, rmse_high = fields.Float(), fields.Float(), fields.Float()
+    mae, mae_low, mae_high = fields.Float(), fields.Float(), fields.Float()
+    r2, r2_low, r2_high = fields.Float(), fields.Float(), fields.Float()
     rounds, repeats, examples = fields.Integer(), fields.Integer(), fields.Integer()
     bytes = fields.Float(metadata={"description": "sent in one repeat, both ways"})
     seconds = fields.Float(metadata={"description": "of one repeat"})
-    jensen_shannon = fields.Float(metadata={"description": "degree of non-IID, bits"})
+    jensen_shannon = fields.Float(metadata={"description": "degree of non-IID, bits; of classes only"})
     finished, fingerprint = fields.String(), fields.String()
     conf = fields.Dict(keys=fields.String())
 
@@ -63,12 +69,25 @@ class MisjudgedSchema(Schema):
 
 
 class SourceSchema(Schema):
-    """How a run did on the test examples of one source, with 95 % intervals over scenes."""
+    """How a run did on the test examples of one source, with 95 % intervals over scenes: of classes accuracy, log loss
+    in nats, and balanced accuracy where each class has enough scenes; of numbers RMSE, mean absolute error and R².
+    """
 
     source = _text()
     examples, scenes = (fields.Integer(required=True) for _ in range(2))
-    accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
-    balanced, balanced_low, balanced_high = _number(), _number(), _number()
+    accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
+    balanced, balanced_low, balanced_high = fields.Float(), fields.Float(), fields.Float()
+    log_loss = fields.Float()
+    rmse, rmse_low, rmse_high = fields.Float(), fields.Float(), fields.Float()
+    mae, mae_low, mae_high = fields.Float(), fields.Float(), fields.Float()
+    r2, r2_low, r2_high = fields.Float(), fields.Float(), fields.Float()
+
+
+class ForetoldSchema(Schema):
+    """An example whose number was foretold: the truth, and the mean of what was said."""
+
+    id = _text()
+    truth, said = _number(), _number()
 
 
 class AbsentSchema(Schema):
@@ -90,7 +109,16 @@ class DetailsSchema(RunSchema):
     confusion = fields.List(
         fields.List(fields.Integer()),
         required=True,
-        metadata={"description": "[true][said], in the order of the classes"},
+        metadata={
+            "description": "[true][said], in the order of the classes; empty where numbers are foretold"
+        },
+    )
+    foretold = fields.List(
+        fields.Nested(ForetoldSchema),
+        required=True,
+        metadata={
+            "description": "at most 2,000, those farthest off first; empty where classes are told apart"
+        },
     )
     misjudged = fields.List(fields.Nested(MisjudgedSchema), required=True)
     misjudged_ever = fields.Integer(
@@ -133,13 +161,16 @@ class CurvesSchema(Schema):
 
 
 class DifferenceSchema(Schema):
-    """Accuracy of `a` minus that of `b`: 95 % interval, p-value alone and Holm-corrected, and what may be said."""
+    """Accuracy (or RMSE: `figure`) of `a` minus that of `b`: 95 % interval, p-value alone and Holm-corrected, and what
+    may be said.
+    """
 
     a, b = _text(), _text()
     seeds, scenes = (fields.Integer(required=True) for _ in range(2))
     p, p_holm, p_floor = _number(), _number(), _number()
     difference, difference_low, difference_high = _number(), _number(), _number()
     verdict = _text(validate=validate.OneOf(("better", "worse", "none", "untested")))
+    figure = _text(validate=validate.OneOf(("accuracy", "rmse")))
 
 
 class ComparisonSchema(Schema):
@@ -149,10 +180,14 @@ class ComparisonSchema(Schema):
 
 
 class MarkSchema(Schema):
-    """A run of the story, with its accuracy."""
+    """A run of the story, with its accuracy, or its RMSE in `unit` and R²."""
 
     role, run, title, colour, colour_dark = (_text() for _ in range(5))
-    accuracy, accuracy_low, accuracy_high = _number(), _number(), _number()
+    examples = fields.Integer(required=True)
+    accuracy, accuracy_low, accuracy_high = fields.Float(), fields.Float(), fields.Float()
+    rmse, rmse_low, rmse_high = fields.Float(), fields.Float(), fields.Float()
+    r2, r2_low, r2_high = fields.Float(), fields.Float(), fields.Float()
+    unit = fields.String()
 
 
 class NewCameraSchema(Schema):
@@ -177,9 +212,9 @@ class StorySchema(Schema):
 
 
 class ProgressSchema(Schema):
-    """A repeat so far."""
+    """A repeat so far: accuracy and loss after each round, or RMSE and R²; the others are empty."""
 
-    acc, loss = _numbers(), _numbers()
+    acc, loss, rmse, r2 = _numbers(), _numbers(), _numbers(), _numbers()
 
 
 class TrainingSchema(Schema):

@@ -35,7 +35,7 @@ def of_sources(names: Sequence[str]) -> Said | str:
 class Outline:
     """What is known of a set of n examples without opening them: `targets` and `decks` (n,), `sources`, `scenes`."""
 
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     decks: NDArray[np.int64]
     sources: list[str]
     scenes: list[str]
@@ -49,7 +49,7 @@ class Examples:
     ----------
     name : of the set. store : the file that holds the inputs, from which every process reads them (`inputs`).
     ids, scenes, sources : of each example; what belongs together shares a scene, and with it fold and deck.
-    targets : (n,) class numbers. sizes : (n,) bytes of each example's file.
+    targets : (n,) class numbers (int64), or numbers to foretell (float64). sizes : (n,) bytes of each example's file.
     usable : (n,) False for what stands in the set and cannot be read (`unreadable` names the files): it keeps its
         place, so that the others fall to the same folds and owners, but nothing may be trained or judged on it.
     taught : (n,) False for what is judged and never trained on, because its truth is doubtful.
@@ -60,7 +60,7 @@ class Examples:
     name: str
     store: Path
     ids: tuple[str, ...]
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     scenes: tuple[str, ...]
     sources: tuple[str, ...]
     decks: NDArray[np.int64]

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """n examples of one source in the order of that source: `inputs` (n, ...) float32, `targets` (n,) class numbers.
+    """n examples of one source in the order of that source: `inputs` (n, ...) float32, `targets` (n,) class numbers
+    (int64), or numbers to foretell (float64).
 
     What is alike in every input is one scene, however often the source has it.
     """
@@ -37,7 +38,7 @@ class Rows:
     source: str
     licence: str
     inputs: NDArray[np.float32]
-    targets: NDArray[np.int64]
+    targets: NDArray[np.int64] | NDArray[np.float64]
 
 
 def open_rows(name: str, parts: Sequence[Rows], store_folder: Path) -> Examples:
@@ -125,8 +126,19 @@ class Brought:
         return [_read(self)]
 
 
-def scikit(name: str, file: str, header: int, shape: tuple[int, ...], scale: float = 1.0) -> Brought:
-    """What scikit-learn brings as `file`: the set `name`, each row of `shape` and divided by `scale`, CC BY 4.0."""
+def scikit(
+    name: str,
+    file: str,
+    header: int,
+    shape: tuple[int, ...],
+    *,
+    scale: float = 1.0,
+    licence: str = "CC BY 4.0",
+    targets: str = "",
+) -> Brought:
+    """What scikit-learn brings as `file`: the set `name`, each row of `shape`, divided by `scale`. The last column is
+    the class, unless `targets` names a file of numbers to foretell.
+    """
 
     def read() -> Rows:
         import numpy as np
@@ -134,8 +146,9 @@ def scikit(name: str, file: str, header: int, shape: tuple[int, ...], scale: flo
         from utils.data.scikit import table
 
         found = table(file, header)
-        inputs = (found[:, :-1].reshape(-1, *shape) / scale).astype(np.float32)
-        return Rows("scikit-learn", "CC BY 4.0", inputs, found[:, -1].astype(np.int64))
+        wanted = table(targets, 0)[:, 0] if targets else found[:, -1].astype(np.int64)
+        inputs = found if targets else found[:, :-1]
+        return Rows("scikit-learn", licence, (inputs.reshape(-1, *shape) / scale).astype(np.float32), wanted)
 
     return Brought(name, read, shape)
 
@@ -167,11 +180,12 @@ def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -
     return {}
 
 
-def card_of(inputs: str, classes: Sequence[str], limits: str) -> dict[str, Any]:
-    """See `utils.tasks.card`."""
+def card_of(inputs: str, outputs: Sequence[str] | str, limits: str) -> dict[str, Any]:
+    """See `utils.tasks.card`: `outputs` are the classes, or what the number is."""
+    number = isinstance(outputs, str)
     return {
         "input": inputs,
-        "output": f"{len(classes)} logits: {', '.join(classes)}.",
+        "output": f"{outputs}." if number else f"{len(outputs)} logits: {', '.join(outputs)}.",
         "limits": limits,
         "sections": {},
     }
@@ -194,7 +208,9 @@ def _squares(asked: Asked) -> bytes:
 def _flat(asked: Asked) -> NDArray[np.float64]:
     import numpy as np
 
-    return np.asarray(asked.inputs, dtype=np.float64).reshape(len(asked.inputs), -1)
+    """Features (n, ...) that are scaled: the inputs, and what is foretold where that is a number."""
+    rows = np.asarray(asked.inputs, dtype=np.float64).reshape(len(asked.inputs), -1)
+    return np.column_stack([rows, asked.targets]) if asked.targets.dtype.kind == "f" else rows
 
 
 ANSWERS: dict[str, Callable[[Any], bytes]] = {"sums": _sums, "squares": _squares}

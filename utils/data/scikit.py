@@ -13,7 +13,7 @@ from utils.data.examples import DataError
 
 
 def table(file: str, header: int) -> NDArray[np.float64]:
-    """Rows and columns of `sklearn/datasets/data/<file>` after `header` lines, the target last.
+    """Rows and columns of `sklearn/datasets/data/<file>` after `header` lines.
 
     Raises DataError, one line, where the package is not there or has it no more.
     """
@@ -23,7 +23,7 @@ def table(file: str, header: int) -> NDArray[np.float64]:
     try:
         raw = path.read_bytes()
         lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()[header:]
-        return np.array([[float(cell) for cell in line.split(",")] for line in lines])
+        return np.array([[float(cell) for cell in line.replace(",", " ").split()] for line in lines])
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: cannot be read ({type(error).__name__}); requirements.txt names scikit-learn"

@@ -24,7 +24,7 @@ from utils.nets import JUDGE_BATCH
 from utils.nets.build import build, shape_of
 from utils.nets.layout import Layout, Vector, read_weights
 from utils.partition.schemes import partition
-from utils.tasks import outputs_of
+from utils.tasks import classes_of
 
 Indices = NDArray[np.int64]
 
@@ -209,32 +209,44 @@ class Bench:
         return found
 
     def judge(self, share: str, weights: Vector) -> NDArray[np.float64]:
-        """Probabilities (n, classes) of the examples of a share.
+        """Probabilities (n, classes) of the examples of a share, or what is foretold of them (n,).
 
         Raises RunError when the model's outputs are not finite.
         """
-        count = len(self.work.shares[share])
+        count, classes = len(self.work.shares[share]), len(classes_of(self.conf))
         if not count:
-            return np.zeros((0, outputs_of(self.conf)))
+            return np.zeros((0, classes) if classes else 0)
         pieces = math.ceil(count / JUDGE_BATCH)
         jobs = [JudgeJob(share, piece, pieces, ("weights",)) for piece in range(pieces)]
         buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}
-        logits = np.concatenate(self.engine.judge(self.work, jobs, buffers)).astype(np.float64)
-        if not np.isfinite(logits).all():
+        outputs = np.concatenate(self.engine.judge(self.work, jobs, buffers)).astype(np.float64)
+        if not np.isfinite(outputs).all():
             raise RunError("the model's outputs are not finite: training diverged, a smaller lr may help")
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        if not classes:
+            return outputs[:, 0]
+        exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
-    def targets(self, share: str) -> Indices:
-        """Class numbers (n,) of the examples of a share."""
+    def targets(self, share: str) -> NDArray[Any]:
+        """Class numbers (n,), or numbers to foretell, of the examples of a share."""
         return self.examples.targets[self.work.shares[share]]
 
 
-def scores(probabilities: NDArray[np.float64], targets: Indices) -> dict[str, float]:
-    """Accuracy, balanced accuracy (mean recall of the classes present) and mean cross-entropy in nats.
+def scores(judged: NDArray[np.float64], targets: NDArray[Any]) -> dict[str, float]:
+    """How far answers are right, n > 0 of them, by the names of the series.
 
-    `probabilities` (n, classes), `targets` (n,), n > 0.
+    Of probabilities (n, classes) accuracy, balanced accuracy (mean recall of the classes present) and mean
+    cross-entropy in nats. Of numbers (n,) RMSE, mean absolute error and R², which is 0 where the truth nowhere differs.
     """
+    if judged.ndim == 1:
+        errors, around = judged - targets, targets - targets.mean()
+        spread = float((around**2).sum())
+        return {
+            "rmse": float(np.sqrt((errors**2).mean())),
+            "mae": float(np.abs(errors).mean()),
+            "r2": 1 - float((errors**2).sum()) / spread if spread else 0.0,
+        }
+    probabilities = judged
     right = probabilities.argmax(axis=1) == targets
     recalls = [right[targets == label].mean() for label in np.unique(targets)]
     chosen = np.maximum(probabilities[np.arange(len(targets)), targets], 1e-12)

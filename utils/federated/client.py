@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from utils.conf import Conf
+from utils.data.scaling import Scaled
 from utils.federated.links import Way
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
 from utils.nets import JUDGE_BATCH
@@ -61,15 +62,15 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             net.train(len(batch) > 1)
             inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
             wanted = torch.from_numpy(targets[batch]).to(device)
-            logits = _forward(net, inputs, device)
-            loss = F.cross_entropy(logits, wanted)
+            outputs = _forward(net, inputs, device)
+            loss = _loss(net, outputs, wanted)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             local.gradients(net)
             optimizer.step()
             steps += 1
             loss_sum += loss.item() * len(batch)
-            correct += int((logits.argmax(1) == wanted).sum())
+            correct += int((outputs.argmax(1) == wanted).sum())
         if not math.isfinite(loss_sum):
             raise FloatingPointError(f"training loss is not finite at learning rate {job.lr:g}")
     seen = conf.local_epochs * len(mine)
@@ -87,7 +88,9 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
 
 
 def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:
-    """Logits (n, outputs) of a piece of a share, deterministic: the mean over what the task shows of an example."""
+    """Logits (n, classes) or numbers (n, 1) of a piece of a share, deterministic: the mean over what the task shows of
+    each example.
+    """
     conf = work.conf
     inputs_of, net = _inputs(work.store), _net(conf, str(device))
     write_weights(net, vector(buffers[job.reads[0]]))
@@ -126,7 +129,7 @@ class Asked:
         self.inputs, self.targets, self.device = inputs, targets, device
 
     def logits(self, weights: Bytes) -> NDArray[np.float32]:
-        """Logits (n, outputs) of the client's examples by the network with these weights."""
+        """Outputs (n, outputs) of the client's examples by the network with these weights."""
         job = JudgeJob(share_of(self.question.client), 0, 1, ("weights",))
         return judge(job, self.work, {"weights": weights}, self.device)
 
@@ -136,12 +139,22 @@ def vector(buffer: Bytes) -> Vector:
     return np.frombuffer(buffer, np.float32)
 
 
+def _loss(net: nn.Module, outputs: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in nats of logits (n, classes); of numbers (n, 1) the mean squared error, in shares of their
+    variance where the owners agreed on that.
+    """
+    if not wanted.is_floating_point():
+        return F.cross_entropy(outputs, wanted)
+    spread = net.target_spread if isinstance(net, Scaled) else 1.0
+    return F.mse_loss(outputs[:, 0] / spread, wanted.float() / spread)
+
+
 def _forward(net: nn.Module, inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
     on_gpu = device.type == "cuda"
     inputs = inputs.to(device, memory_format=torch.channels_last) if inputs.dim() == 4 else inputs.to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=on_gpu):
-        logits: torch.Tensor = net(inputs)
-    return logits.float()
+        outputs: torch.Tensor = net(inputs)
+    return outputs.float()
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,15 @@ Buffers = Mapping[str, Bytes]
 class Work:
     """What everybody at work on a repeat knows: its conf and seed, where the inputs lie, and whose examples are which.
 
-    `targets` (n,) are those of all examples of the store; `shares` has indices by name: `client/0` and so on, `held`
-    (what all clients have), `test`, `val`.
+    `targets` (n,) are those of all examples of the store, class numbers or numbers to foretell; `shares` has indices by
+    name: `client/0` and so on, `held` (what all clients have), `test`, `val`.
     """
 
     id: str
     conf: Conf
     seed: int
     store: str
-    targets: NDArray[np.int64]
+    targets: NDArray[Any]
     shares: Mapping[str, NDArray[np.int64]]
 
 

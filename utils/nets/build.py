@@ -10,7 +10,7 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
-from utils.tasks import inputs_of, is_scaled, outputs_of
+from utils.tasks import inputs_of, is_scaled, outputs_of, unit_of
 
 _GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
 
@@ -24,7 +24,7 @@ def build(conf: Conf, seed: int) -> nn.Module:
     with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net: nn.Module = conf.network.module.build(conf.network.keys, inputs_of(conf), outputs_of(conf))
-        return Scaled(net, inputs_of(conf).shape) if is_scaled(conf) else net
+        return Scaled(net, inputs_of(conf).shape, unit_of(conf) is not None) if is_scaled(conf) else net
 
 
 def shape_of(conf: Conf) -> nn.Module:

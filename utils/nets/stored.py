@@ -69,21 +69,24 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
 
 
 def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
-    """`net` as its task judges with it, as an ONNX model, from the task's input to `logits` (n, outputs)."""
-    task = conf.task.module
+    """`net` as its task judges with it, as an ONNX model, from the task's input to `logits` (n, classes), or to
+    `number` (n, 1).
+    """
+    task, classes = conf.task.module, classes_of(conf)
     kind = torch.int64 if inputs_of(conf).tokens else torch.float32
     shown = torch.zeros(2, *task.judged_shape(conf), dtype=kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
             task.as_judged(net, conf).eval(), (shown,), dynamo=True, verbose=False,
-            input_names=[task.INPUT], output_names=["logits"], opset_version=OPSET,
+            input_names=[task.INPUT], output_names=["logits" if classes else "number"], opset_version=OPSET,
             dynamic_shapes=({0: torch.export.Dim("examples")},),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
     model.producer_name, model.doc_string = "SkyFed", f"{name}: {task.ABOUT[0]}"
-    for key, value in (("run", name), ("classes", ",".join(classes_of(conf))), ("input", task.INPUT_SAYS)):
+    told = ("classes", ",".join(classes)) if classes else ("unit", task.UNIT)
+    for key, value in (("run", name), told, ("input", task.INPUT_SAYS)):
         model.metadata_props.add(key=key, value=value)
     written = io.BytesIO()
     written.write(model.SerializeToString(deterministic=True))

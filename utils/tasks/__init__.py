@@ -1,8 +1,9 @@
 """Tasks: what is learnt, one file each.
 
-A task's file says in `CLASSES` what is told apart, in `Keys` which flat keys a conf of it may have, in `NETWORK` what
-is trained where a conf names no network: a mapping of keys that name one (`{"network": "mlp"}`), or a family of
-networks (`"resnet"`) of which a conf then has to name one. It offers
+A task's file says in `CLASSES` what is told apart, or in `UNIT` what the number is counted in that is foretold, in
+`Keys` which flat keys a conf of it may have, in `NETWORK` what is trained where a conf names no network: a mapping of
+keys that name one (`{"network": "mlp"}`), or a family of networks (`"resnet"`) of which a conf then has to name one. It
+offers
 
 - `open_examples(conf, data) -> Examples`: the set `conf.data` in the folder `data`; DataError where there is none,
 - `outline(conf, data) -> Outline`: the same set in the same order, without its inputs,
@@ -12,10 +13,10 @@ networks (`"resnet"`) of which a conf then has to name one. It offers
   (n,); a picture, (channels, height, width); a sequence, (steps,) or (steps, numbers),
 - `input_tokens(conf) -> int`, where inputs are ids (int64) and no numbers (float32): how many different ones there are,
 - `SCALED = True`, where inputs are features of different units: owners then agree on means and spreads before round 1
-  (`utils.data.scaling`),
+  (`utils.data.scaling`), of what is foretold as well where that is a number,
 - `DATA`, where a package brings the examples: what this set is called, which is then the default of the key `data`,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
-  they are) to logits: the same judging in one piece, for ONNX,
+  they are) to logits, or to numbers (n, 1): the same judging in one piece, for ONNX,
 - `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,
 - `told(result, left_out)`: what else the page of a run shows, as plain JSON by topic. `left_out` is the result of the
   run that judged the same recipe on a source left out of its training, None where there is none.
@@ -40,8 +41,13 @@ class OfTask(Protocol):
 
 
 def classes_of(conf: OfTask) -> tuple[str, ...]:
-    """The names of what the task of `conf` tells apart, in the order of their numbers."""
-    return tuple(conf.task.module.CLASSES)
+    """The names of what the task of `conf` tells apart, in the order of their numbers; none where it foretells one."""
+    return tuple(getattr(conf.task.module, "CLASSES", ()))
+
+
+def unit_of(conf: OfTask) -> str | None:
+    """What the number is counted in that the task of `conf` foretells; None where it tells classes apart."""
+    return None if classes_of(conf) else str(conf.task.module.UNIT)
 
 
 def inputs_of(conf: OfTask) -> Signal:
@@ -57,5 +63,5 @@ def is_scaled(conf: OfTask) -> bool:
 
 
 def outputs_of(conf: OfTask) -> int:
-    """How many numbers a network of the task gives an example."""
-    return len(classes_of(conf))
+    """How many numbers a network of the task gives an example: one logit a class, or what is foretold."""
+    return len(classes_of(conf)) or 1

@@ -1,4 +1,5 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import type { SoFar } from "./live";
 import { Refused, unreachable } from "./refused";
 import { ready, token } from "./session";
 import { t } from "./texts";
@@ -16,6 +17,13 @@ export interface Run {
   accuracy_high: number;
   balanced: number;
   loss: number;
+  unit?: string; // of the number that is foretold; then there are no classes, and nothing above
+  rmse?: number;
+  rmse_low?: number;
+  rmse_high?: number;
+  r2?: number;
+  r2_low?: number;
+  r2_high?: number;
   classes: string[];
   rounds: number;
   repeats: number;
@@ -54,6 +62,7 @@ export interface Comparison {
   difference: number;
   difference_low: number;
   difference_high: number;
+  figure: "accuracy" | "rmse";
 }
 
 export interface Owner {
@@ -80,17 +89,29 @@ export interface BySource {
   source: string;
   examples: number;
   scenes: number;
-  accuracy: number;
-  accuracy_low: number;
-  accuracy_high: number;
-  balanced: number;
+  accuracy?: number;
+  accuracy_low?: number;
+  accuracy_high?: number;
+  balanced?: number;
+  log_loss?: number;
+  rmse?: number;
+  rmse_low?: number;
+  rmse_high?: number;
+  r2?: number;
+}
+
+export interface Foretold {
+  id: string;
+  truth: number;
+  said: number;
 }
 
 export interface Details extends Run {
   by_source: BySource[];
   owners: Owner[];
-  clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy: number | null }[];
+  clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy?: number | null; rmse?: number | null }[];
   confusion: number[][];
+  foretold: Foretold[];
   absent: { where: "training" | "test"; what: string; folds: number[] }[];
   misjudged: { id: string; truth: number; judged: number; wrong: number; probability: number }[];
   misjudged_ever: number;
@@ -289,7 +310,7 @@ export interface Work {
 export interface JobDetails extends Job {
   conf: Record<string, Value>;
   at_work: { repeat: string; round: number; rounds: number; clients: Work[] }[];
-  curves: Record<string, { acc: number[]; loss: number[] }>;
+  curves: Record<string, SoFar>;
   rounds: number;
   repeats: number;
 }

@@ -1,11 +1,14 @@
 // Runs in training: kept up to date by server-sent events, by asking now and then where those do not come through.
+/** What is told of a repeat so far: accuracy and loss, or RMSE and R² where numbers are foretold. */
+export const TOLD = ["acc", "loss", "rmse", "r2"] as const;
+export type SoFar = Partial<Record<(typeof TOLD)[number], number[]>>;
 export interface LiveRun {
   title?: string; // as people call it
   rounds: number;
   repeats: number;
-  begun: Record<string, { acc: number[]; loss: number[] }>;
+  begun: Record<string, SoFar>;
 }
-export interface News {
+export interface News extends SoFar {
   run: string;
   title?: string;
   ended?: boolean;
@@ -13,8 +16,6 @@ export interface News {
   from: number;
   rounds: number;
   repeats: number;
-  acc: number[];
-  loss: number[];
 }
 
 /** Put one event into `runs`; true when a run has ended. */
@@ -24,26 +25,30 @@ export function apply(runs: Record<string, LiveRun>, news: News): boolean {
     return true;
   }
   const run = (runs[news.run] ??= { title: news.title, rounds: news.rounds, repeats: news.repeats, begun: {} });
-  const repeat = (run.begun[news.repeat] ??= { acc: [], loss: [] });
-  repeat.acc.splice(news.from, Infinity, ...news.acc);
-  repeat.loss.splice(news.from, Infinity, ...news.loss);
+  const repeat = (run.begun[news.repeat] ??= {});
+  for (const key of TOLD) (repeat[key] ??= []).splice(news.from, Infinity, ...(news[key] ?? []));
   return false;
 }
 
-/** Share of all rounds of all repeats that is done, and the mean of the latest accuracies. */
-export function progress(run: LiveRun): { done: number; accuracy: number } {
-  const begun = Object.values(run.begun).filter((repeat) => repeat.acc.length);
-  const rounds = begun.reduce((sum, repeat) => sum + repeat.acc.length, 0);
-  const latest = begun.map((repeat) => repeat.acc.at(-1) ?? 0);
-  return {
-    done: rounds / Math.max(1, run.rounds * run.repeats),
-    accuracy: latest.reduce((sum, value) => sum + value, 0) / Math.max(1, latest.length),
+/** Rounds that a repeat has done. */
+export const roundsOf = (repeat: SoFar): number => Math.max(0, ...TOLD.map((key) => repeat[key]?.length ?? 0));
+
+/** Whether the run foretells numbers, as far as that can be seen. */
+export const isNumber = (run: LiveRun): boolean => Object.values(run.begun).some((repeat) => repeat.rmse?.length);
+
+/** Share of all rounds of all repeats that is done, and the mean of the latest accuracies, or RMSEs. */
+export function progress(run: LiveRun): { done: number; accuracy: number; rmse?: number } {
+  const rounds = Object.values(run.begun).reduce((sum, repeat) => sum + roundsOf(repeat), 0);
+  const latest = (key: "acc" | "rmse"): number => {
+    const found = Object.values(run.begun).flatMap((repeat) => repeat[key]?.slice(-1) ?? []);
+    return found.reduce((sum, value) => sum + value, 0) / Math.max(1, found.length);
   };
+  return { done: rounds / Math.max(1, run.rounds * run.repeats), accuracy: latest("acc"), ...(isNumber(run) ? { rmse: latest("rmse") } : {}) };
 }
 
-/** Mean accuracy after each round over the repeats that have got so far. */
+/** Mean accuracy after each round, or R² as far as it is above 0, over the repeats that have got so far. */
 export function meanCurve(run: LiveRun): number[] {
-  const curves = Object.values(run.begun).map((repeat) => repeat.acc);
+  const curves = Object.values(run.begun).map((repeat) => repeat.acc?.length ? repeat.acc : (repeat.r2 ?? []).map((value) => Math.max(0, value)));
   return Array.from({ length: Math.max(0, ...curves.map((curve) => curve.length)) }, (_, round) => {
     const there = curves.filter((curve) => curve.length > round).map((curve) => curve[round] ?? 0);
     return there.reduce((sum, value) => sum + value, 0) / there.length;

@@ -53,15 +53,26 @@ export const axisTitle = (axis: View["axis"]): string =>
     bytes: t("bytes sent"),
   })[axis];
 
+/** The series in place of those of classes where no drawn run has such. */
+const OF_NUMBERS: Record<string, string> = { accuracy: "rmse", loss: "r2", validation_loss: "validation_rmse" };
+export function inPlace(metric: string, series: { name: string }[]): string {
+  const has = (name?: string): boolean => series.some((one) => one.name === name);
+  return !has(metric) && has(OF_NUMBERS[metric]) ? OF_NUMBERS[metric]! : metric;
+}
+
 /** A series as people call it; one that a part brought goes by its own name. */
 export const seriesTitle = (name: string, unit = ""): string =>
   ({
     accuracy: t("Accuracy on test examples"),
     balanced_accuracy: t("Balanced accuracy on test examples"),
     loss: t("Loss (cross-entropy, nats)"),
+    rmse: t("Root mean squared error on test examples, {unit}", { unit: t(unit) }),
+    mae: t("Mean absolute error on test examples, {unit}", { unit: t(unit) }),
+    r2: t("R² on test examples"),
+    validation_rmse: t("Root mean squared error on validation examples, {unit}", { unit: t(unit) }),
     validation_accuracy: t("Accuracy on validation examples"),
     validation_loss: t("Loss on validation examples (nats)"),
-    training_loss: t("Loss in training (nats)"),
+    training_loss: unit === "nats" ? t("Loss in training (nats)") : t("Squared error in training, share of the variance"),
     seconds: t("Seconds a round"),
     training_seconds: t("Seconds of training a round"),
     bytes_up: t("Bytes sent to the server, a round"),

@@ -18,6 +18,12 @@ export const day = (at: string): string => (at ? DAY.format(new Date(at)) : "");
 export const moment = (at: string): string => MOMENT.format(new Date(at));
 
 /** The text in the page's language; `{name}` stands for a value. */
+/** A figure with three digits that count. */
+export const brief = (value: number): string => value.toFixed(value ? Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))) : 0);
+
 export function t(text: string, values: Record<string, string | number> = {}): string {
   return (catalogue[text] ?? text).replace(/\{(\w+)\}/g, (_, key: string) => String(values[key] ?? ""));
 }
+
+/** Bytes as people count them. */
+export const size = (bytes: number): string => (bytes < 1e5 ? `${brief(bytes / 1e3)} kB` : `${brief(bytes / 1e6)} MB`);

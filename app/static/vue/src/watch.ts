@@ -1,5 +1,6 @@
 // Trainings while one watches: asked for again and again, told when they end.
-import type { Curves, Job, JobState } from "./api";
+import type { Curves, Job, JobState, Series } from "./api";
+import { roundsOf, TOLD, type SoFar } from "./live";
 import { t } from "./texts";
 
 /** Call `ask` now and then until the returned function is called; at once when the page comes back into sight. */
@@ -54,21 +55,25 @@ export function duration(seconds: number): string {
   return t("{count} h", { count: (seconds / 3600).toFixed(1) });
 }
 
+const SERIES = {
+  acc: { name: "accuracy", unit: "fraction", better: "higher" },
+  loss: { name: "loss", unit: "nats", better: "lower" },
+  rmse: { name: "rmse", unit: "", better: "lower" },
+  r2: { name: "r2", unit: "", better: "higher" },
+} as const;
+
 /** Mean and spread over the repeats that have got so far, on the axis of rounds. */
-export function soFar(curves: Record<string, { acc: number[]; loss: number[] }>): Curves {
+export function soFar(curves: Record<string, SoFar>): Curves {
   const all = Object.values(curves);
-  const rounds = Math.max(0, ...all.map((curve) => curve.acc.length));
+  const rounds = Math.max(0, ...all.map(roundsOf));
   const numbers = Array.from({ length: rounds }, (_, round) => round + 1);
-  const at = (key: "acc" | "loss", round: number): number[] => all.map((curve) => curve[key][round - 1]).filter((value) => value !== undefined);
+  const at = (key: keyof SoFar, round: number): number[] => all.map((curve) => curve[key]?.[round - 1]).filter((value) => value !== undefined);
   const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const drawn = (how: (values: number[]) => number, key: "acc" | "loss"): number[] => numbers.map((round) => how(at(key, round)));
+  const drawn = (how: (values: number[]) => number, key: keyof SoFar): number[] => numbers.map((round) => how(at(key, round)));
   const low = (values: number[]): number => Math.min(...values);
   const high = (values: number[]): number => Math.max(...values);
   return {
     costs: { round: numbers, passes: numbers, steps: numbers, examples: numbers, seconds: numbers, bytes: numbers },
-    series: [
-      { name: "accuracy", unit: "fraction", better: "higher", mean: drawn(mean, "acc"), p10: drawn(low, "acc"), p90: drawn(high, "acc") },
-      { name: "loss", unit: "nats", better: "lower", mean: drawn(mean, "loss"), p10: drawn(low, "loss"), p90: drawn(high, "loss") },
-    ],
+    series: TOLD.filter((key) => all.some((curve) => curve[key]?.length)).map((key): Series => ({ ...SERIES[key], mean: drawn(mean, key), p10: drawn(low, key), p90: drawn(high, key) })),
   };
 }
