@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
 PROGRAM = "i0down_training_resource.py"
+_FILES = {"heart": "hospitals", "dialogue": "speeches"}
+"""Which module of `utils.data` knows the files of a task."""
 _KINDS = {"simulate": "simulated"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
 
@@ -38,8 +41,8 @@ def _begin(options: argparse.Namespace) -> int:
 
 
 def _gather(options: argparse.Namespace) -> int:
-    if options.source == "heart":
-        return _gather_heart(options)
+    if options.source in _FILES:
+        return _gather_files(options)
     from utils.data.examples import DataError
     from utils.photos.dataset import build, locked
     from utils.photos.report import summary, write_report
@@ -76,40 +79,35 @@ def _gather(options: argparse.Namespace) -> int:
     return 0
 
 
-def _gather_heart(options: argparse.Namespace) -> int:
-    from utils.data import hospitals
+def _gather_files(options: argparse.Namespace) -> int:
+    """What is no photo: the files of a task, laid into its set by the module that knows them."""
     from utils.data.examples import DataError
     from utils.photos.cleaning import Refused
     from utils.photos.dataset import FETCHED, locked
     from utils.photos.sources import archive, fetch
-    from utils.photos.sources.folder import files_in_folder
 
-    folder = options.data / (options.set or "heart")
+    files = import_module(f"utils.data.{_FILES[options.source]}")
+    folder = options.data / (options.set or options.source)
     try:
         with ExitStack() as stack:
             stack.enter_context(locked(folder))
             path = options.path
             if path is None:
-                path, url = folder / FETCHED / "heart.zip", options.url or hospitals.URL
+                path, url = folder / FETCHED / files.FETCHED, options.url or files.URL
                 try:
-                    fetch.Web(contact=options.contact).download(url, path, hospitals.MAX_DOWNLOAD)
+                    fetch.Web(contact=options.contact).download(url, path, files.MAX_DOWNLOAD)
                 except fetch.FetchError as error:
-                    by_hand = f"download it by hand from {hospitals.PAGE} and give the file to the sub-command heart"
-                    raise fetch.FetchError(f"{error}; or {by_hand}") from error
-            if path.is_dir():
-                files = files_in_folder(path)
-            else:
-                files = archive.files_in_zip(stack.enter_context(archive.open_zip(path)))
-            counts = hospitals.gather(files, folder, str(path))
+                    by_hand = f"download it by hand from {files.PAGE} and give the file to the sub-command"
+                    raise fetch.FetchError(f"{error}; or {by_hand} {options.source}") from error
+            counts = files.gather(archive.files_at(path, stack), folder, str(path))
     except (DataError, Refused) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except (fetch.FetchError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
-    print(
-        f"{folder}: patients without a gap: {', '.join(f'{name} {count}' for name, count in counts.items())}"
-    )
+    told = ", ".join(f"{name} {count}" for name, count in counts.items())
+    print(f"{folder}: {files.COUNTED}: {told}")
     return 0
 
 
@@ -190,13 +188,17 @@ def _parser() -> argparse.ArgumentParser:
         )
         published.add_argument("--url", help="where its zip lies; the default address is unverified")
 
-    heart = _source(
-        sources, "heart", "records of four hospitals (UCI heart disease, CC BY 4.0), for the task heart"
-    )
-    heart.add_argument(
-        "path", type=Path, nargs="?", help="a folder or zip of its tables; else it is downloaded"
-    )
-    heart.add_argument("--url", help="where its zip lies; the default address is unverified")
+    files = [
+        _source(
+            sources, "heart", "records of four hospitals (UCI heart disease, CC BY 4.0), for the task heart"
+        ),
+        _source(sources, "dialogue", "Shakespeare's dialogue (public domain), for the task dialogue"),
+    ]
+    for given in files:
+        given.add_argument(
+            "path", type=Path, nargs="?", help="a file, folder, zip or tar of it; else it is downloaded"
+        )
+        given.add_argument("--url", help="where it lies; the default address is unverified")
 
     commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
     chosen = commons.add_mutually_exclusive_group(required=True)
@@ -207,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "--count", type=_positive, default=200, metavar="N", help="at most N photos (default %(default)s)"
     )
     commons.add_argument("--api", help="another MediaWiki's api.php")
-    for network in (mwd, opensky, heart, commons):
+    for network in (mwd, opensky, *files, commons):
         network.add_argument(
             "--contact",
             type=_contact,

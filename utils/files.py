@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAFTS = ".*.draft"
 """Glob pattern of what a killed process leaves half written."""
+Files = Sequence[tuple[PurePosixPath, Callable[[], bytes]]]
+"""Files of a folder or an archive, each with what reads it."""
 
 
 def place(name: str, environ: Mapping[str, str] = os.environ) -> Path:

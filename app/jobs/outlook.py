@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from flask import current_app
+from numpy.typing import NDArray
 
 from utils.conf import Conf, owner_name
 from utils.data.examples import Outline, TooFewError, of_sources
-from utils.data.split import FOLDS, split_of
+from utils.data.split import DECKS, FOLDS, split_of
 from utils.partition.degree import degree_of
 from utils.partition.schemes import PartitionError, partition
 from utils.tasks import classes_of
@@ -55,36 +55,33 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
-Indices = Sequence[int]
+Indices = NDArray[np.int64]
 
 
 def _split(conf: Conf, every: Outline, fold: int) -> tuple[Indices, Indices, Indices]:
-    """Training, validation and test examples, as `utils.federated.bench.split` has them."""
-    parts = [split_of(int(deck), fold) for deck in every.decks]
-    if not conf.train_on:
-        train, val, test = (
-            [index for index, part in enumerate(parts) if part == wanted]
-            for wanted in ("train", "val", "test")
-        )
-        return train, val, test
-    trained = [index for index, source in enumerate(every.sources) if source in conf.train_on]
+    """Training, validation and test examples, as `utils.federated.bench.share_out` has them."""
+    parts = np.array([split_of(deck, fold) for deck in range(DECKS)])[every.decks]
+    sources = np.array(every.sources)
+    trained = np.isin(sources, conf.train_on) if conf.train_on else np.ones(len(parts), dtype=bool)
+    tests = np.isin(sources, conf.judge_on) if conf.train_on else parts == "test"
+    taught = parts != "val" if conf.train_on else parts == "train"
     return (
-        [index for index in trained if parts[index] != "val"],
-        [index for index in trained if parts[index] == "val"],
-        [index for index, source in enumerate(every.sources) if source in conf.judge_on],
+        np.flatnonzero(trained & taught),
+        np.flatnonzero(trained & every.judged & (parts == "val")),
+        np.flatnonzero(tests & every.judged),
     )
 
 
 def _shared_out(conf: Conf, every: Outline, fold: int) -> tuple[Indices, Indices, list[Any]]:
     """Training and test examples of a fold, and which of the former falls to whom; TooFewError as `share_out`."""
     train, val, test = _split(conf, every, fold)
-    if not train:
+    if not len(train):
         raise TooFewError("", "no_training", set=conf.data, of=of_sources(conf.train_on))
     fallen = partition(
         every.targets[train], conf, conf.partition_seed, [every.sources[index] for index in train]
     )
-    if not test:
+    if not len(test):
         raise TooFewError("", "no_test", set=conf.data, fold=fold, of=of_sources(conf.judge_on))
-    if conf.early_stop and not val:
+    if conf.early_stop and not len(val):
         raise TooFewError("", "no_validation", set=conf.data, fold=fold)
     return train, test, fallen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations
@@ -34,12 +35,12 @@ def sets() -> list[dict[str, Any]]:
     brought = {getattr(parts.load("task", task), "DATA", "") for task in parts.usable("task")} - {""}
     for name in sorted(here) + sorted(brought - here):
         for conf, every in _read(name):
-            labels = every.targets.tolist()
+            labels, sources = Counter(every.targets.tolist()), Counter(every.sources)
             found.append({
                 "name": name, "type": conf.task.name, "brought": name in brought,
-                "examples": len(labels), "scenes": len(set(every.scenes)),
-                "classes": {what: labels.count(number) for number, what in enumerate(classes_of(conf))},
-                "sources": {source: every.sources.count(source) for source in sorted(set(every.sources))},
+                "examples": len(every.targets), "scenes": len(set(every.scenes)),
+                "classes": {what: labels[number] for number, what in enumerate(classes_of(conf))},
+                "sources": dict(sorted(sources.items())),
                 "disagreement": _disagreement(name),
             })  # fmt: skip
     return found

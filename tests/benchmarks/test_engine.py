@@ -137,7 +137,7 @@ conf = replace(conf, task=replace(conf.task, keys=replace(conf.task.keys, image_
 ids = tuple(f"{i:064x}" for i in range(2000))
 photos = Examples("many", folder / "many.npy", ids, np.arange(2000) % 2, ids, ("drawn",) * 2000,
                   np.arange(2000) // 2 % 10, np.ones(2000, np.int64),
-                  np.load(folder / "many.npy", mmap_mode="r"), np.ones(2000, bool), np.ones(2000, bool), "", (), {})
+                  np.load(folder / "many.npy", mmap_mode="r"), *[np.ones(2000, bool)] * 3, "", (), {})
 
 class Counted(Workers):
     seen = 0

@@ -160,7 +160,7 @@ def _refusal(described, **changes):
 CONV = {"conv2d": 8}
 BROKEN = {
     "a number": (3, "network: expected a name, or an object with layers, found a number"),
-    "an unknown name": ("vgg", "network: expected one of char_gru, iris, lenet5, logistic, mlp, photo_cnn, "),
+    "an unknown name": ("vgg", "network: expected one of char_gru, char_mlp, iris, lenet5, logistic, mlp, photo_cnn, "),
     "a name that climbs": ("../../cache/x", "network: expected one of"),
     "no layers": ({}, "network: expected a name, or an object with layers, found {}"),
     "a stranger": ({"layers": [], "loss": 1}, 'unknown key "network.loss"'),
@@ -238,12 +238,14 @@ def test_a_name_stands_for_its_description_from_then_on():
 
 
 PICTURES = {"small_cnn": (1, 8, 8), "lenet5": (1, 28, 28), "photo_cnn": (3, 64, 64)}
+TEXTS = {"char_gru": 80, "char_mlp": 6}
 COUNTS = {  # by hand: inputs x outputs + outputs, layer by layer
     "iris": 4 * 3 + 3 + 3 * 3 + 3,
     "logistic": 4 * 3 + 3,
     "mlp": 4 * 128 + 128 + 128 * 64 + 64 + 64 * 3 + 3,
     "small_cnn": 9 * 16 + 16 + 9 * 16 * 32 + 32 + 512 * 64 + 64 + 64 * 3 + 3,
     "lenet5": 25 * 6 + 6 + 25 * 6 * 16 + 16 + 400 * 120 + 120 + 120 * 84 + 84 + 84 * 3 + 3,
+    "char_mlp": 65 * 16 + 6 * 16 * 256 + 256 + 256 * 3 + 3,
     "char_gru": 65 * 16 + 3 * 128 * (16 + 128 + 2) + 128 * 3 + 3,
 }
 
@@ -253,7 +255,7 @@ def test_every_template_says_what_it_is_and_fits_what_it_is_for(name):
     raw = json.loads((ROOT / "utils" / "networks" / f"{name}.json").read_text(encoding="utf-8"))
     english, chinese = raw["about"]
     assert english and any(ord(letter) > 0x2E80 for letter in chinese)
-    inputs = Signal((80,), 65) if name == "char_gru" else Signal(PICTURES.get(name, (4,)))
+    inputs = Signal((TEXTS[name],), 65) if name in TEXTS else Signal(PICTURES.get(name, (4,)))
     rows = outline(checked_description(name, "x", "network"), inputs, 3)
     assert parameters_of(rows) == COUNTS.get(name, parameters_of(rows)) < 100_000
     assert _built(inputs, name, 3)(_examples(inputs, 2)).shape == (2, 3)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.data.split import split_of
+from utils.data.split import DECKS, split_of
 from utils.refusal import Refusal, Said, said
 
 
@@ -33,12 +33,13 @@ def of_sources(names: Sequence[str]) -> Said | str:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is known of a set of n examples without opening them: `targets` and `decks` (n,), `sources`, `scenes`."""
+    """What is known of a set of n examples without opening them, see `Examples`: targets, decks and judged (n,)."""
 
     targets: NDArray[Any]
     decks: NDArray[np.int64]
     sources: list[str]
     scenes: list[str]
+    judged: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Examples:
     usable : (n,) False for what stands in the set and cannot be read (`unreadable` names the files): it keeps its
         place, so that the others fall to the same folds and owners, but nothing may be trained or judged on it.
     taught : (n,) False for what is judged and never trained on, because its truth is doubtful.
+    judged : (n,) False for what is trained on and never judged, because there is plenty of its like.
     fingerprint : of ids, targets, decks and doubts of what is usable.
     licences : of each source, as far as they are known.
     """
@@ -68,10 +70,11 @@ class Examples:
     inputs: NDArray[Any]
     usable: NDArray[np.bool_]
     taught: NDArray[np.bool_]
+    judged: NDArray[np.bool_]
     fingerprint: str
     unreadable: tuple[str, ...]
     licences: dict[str, str]
 
     def split(self, fold: int, part: str) -> NDArray[np.int64]:
         """Indices of all examples in `part` ("train", "val" or "test") while `fold` is held out."""
-        return np.flatnonzero([split_of(int(deck), fold) == part for deck in self.decks])
+        return np.flatnonzero(np.isin(self.decks, [d for d in range(DECKS) if split_of(d, fold) == part]))

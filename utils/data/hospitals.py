@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.examples import DataError
-from utils.files import atomic_write
+from utils.files import Files, atomic_write
 
 HOSPITALS = ("cleveland", "hungarian", "switzerland", "va")
 COLUMNS = (
@@ -30,7 +29,8 @@ URL = "https://archive.ics.uci.edu/static/public/45/heart+disease.zip"
 """Unverified: it follows the form of the repository's other data sets and could not be tried where this was written."""
 PAGE = "https://archive.ics.uci.edu/dataset/45/heart+disease"
 MAX_DOWNLOAD = 50_000_000
-Files = Iterable[tuple[PurePosixPath, Callable[[], bytes]]]
+FETCHED = "heart.zip"
+COUNTED = "patients without a gap"
 
 
 def table(raw: bytes, where: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

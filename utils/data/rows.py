@@ -7,7 +7,6 @@ A task of rows that a package brings makes a `Brought` of them and offers what t
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """n examples of one source in the order of that source: `inputs` (n, ...) float32, `targets` (n,) class numbers
+    """n examples of one source in the order of that source: `inputs` (n, ...) as stored, `targets` (n,) class numbers
     (int64), or numbers to foretell (float64).
 
     What is alike in every input is one scene, however often the source has it.
@@ -37,7 +36,7 @@ class Rows:
 
     source: str
     licence: str
-    inputs: NDArray[np.float32]
+    inputs: NDArray[Any]
     targets: NDArray[np.int64] | NDArray[np.float64]
 
 
@@ -45,27 +44,63 @@ def open_rows(name: str, parts: Sequence[Rows], store_folder: Path) -> Examples:
     """The set `name` of these rows, its inputs in a store that all processes read. Raises OSError naming that file."""
     import numpy as np
 
+    ids, scenes, sources, order = _told(parts)
+    inputs = np.concatenate([one.inputs for one in parts])[order]
+    targets = np.concatenate([one.targets for one in parts])[order]
+    licences = {one.source: one.licence for one in parts}
+    every = np.ones(len(ids), dtype=bool)
+    return kept(name, store_folder, ids, scenes, sources, inputs, targets, every, licences)
+
+
+def kept(
+    name: str,
+    store_folder: Path,
+    ids: Sequence[str],
+    scenes: Sequence[str],
+    sources: Sequence[str],
+    inputs: NDArray[Any],
+    targets: NDArray[np.int64],
+    judged: NDArray[np.bool_],
+    licences: dict[str, str],
+) -> Examples:
+    """The set `name` of examples in the order of their ids. Raises OSError naming the store that cannot be written."""
+    import numpy as np
+
     from utils.data.examples import Examples
     from utils.files import atomic_write
 
-    ids, scenes, sources, order = _told(parts)
-    inputs = np.ascontiguousarray(np.concatenate([one.inputs for one in parts])[order], dtype=np.float32)
-    targets = np.concatenate([one.targets for one in parts])[order]
-    decks = np.array([deck_of(scene) for scene in scenes], dtype=np.int64)
+    decks, inputs = decks_of(scenes), np.ascontiguousarray(inputs)
     lines = "".join(f"{one} {target} {deck}\n" for one, target, deck in zip(ids, targets, decks, strict=True))
     fingerprint = hashlib.sha256(lines.encode()).hexdigest()
-    path = store_folder / f"{name}-{fingerprint[:16]}.npy"
-    packed = io.BytesIO()
-    np.save(packed, inputs)
-    if not path.is_file() or path.read_bytes() != packed.getvalue():
+    shape = "x".join(map(str, inputs.shape[1:]))
+    path = store_folder / f"{name}-{shape}-{fingerprint[:16]}.npy"
+    if not _holds(path, inputs):
         with atomic_write(path) as file:
-            file.write(packed.getvalue())
+            np.save(file, inputs)
     count = len(ids)
     return Examples(
-        name, path, ids, targets, scenes, sources, decks, np.full(count, inputs[0].nbytes, dtype=np.int64),
-        np.load(path, mmap_mode="r"), np.ones(count, dtype=bool), np.ones(count, dtype=bool), fingerprint, (),
-        {one.source: one.licence for one in parts},
+        name, path, tuple(ids), targets, tuple(scenes), tuple(sources), decks,
+        np.full(count, inputs[0].nbytes, dtype=np.int64), np.load(path, mmap_mode="r"), np.ones(count, dtype=bool),
+        np.ones(count, dtype=bool), judged, fingerprint, (), licences,
     )  # fmt: skip
+
+
+def _holds(path: Path, inputs: NDArray[Any]) -> bool:
+    import numpy as np
+
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return (found.dtype, found.shape) == (inputs.dtype, inputs.shape) and np.array_equal(found, inputs)
+
+
+def decks_of(scenes: Sequence[str]) -> NDArray[np.int64]:
+    """The deck of each scene (n,)."""
+    import numpy as np
+
+    known = {scene: deck_of(scene) for scene in set(scenes)}
+    return np.array([known[scene] for scene in scenes], dtype=np.int64)
 
 
 def outline_of(parts: Sequence[Rows]) -> Outline:
@@ -76,9 +111,7 @@ def outline_of(parts: Sequence[Rows]) -> Outline:
 
     _, scenes, sources, order = _told(parts)
     targets = np.concatenate([one.targets for one in parts])[order]
-    return Outline(
-        targets, np.array([deck_of(one) for one in scenes], dtype=np.int64), list(sources), list(scenes)
-    )
+    return Outline(targets, decks_of(scenes), list(sources), list(scenes), np.ones(len(targets), dtype=bool))
 
 
 def _told(

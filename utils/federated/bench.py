@@ -100,7 +100,7 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     # Only now unreadable and doubtful examples drop out: their owner goes on without, the others keep what they have.
     owners = [_usable(examples, train[part]) for part in parts]
     owners = [mine[examples.taught[mine]] for mine in owners]
-    val, test = _usable(examples, val), _usable(examples, test)
+    val, test = (_usable(examples, part[examples.judged[part]]) for part in (val, test))
     if not len(test):
         of = of_sources(conf.judge_on)
         raise TooFewError("", "no_test", set=examples.name, fold=repeat.fold, of=of)

@@ -62,6 +62,7 @@ def open_photos(folder: Path, side: int, store_folder: Path) -> Examples:
         pixels,
         readable,
         np.array([not row.doubtful for row in rows]),
+        np.ones(len(rows), dtype=bool),
         _fingerprint([row for row, good in zip(rows, readable, strict=True) if good]),
         tuple(row.file for row, good in zip(rows, readable, strict=True) if not good),
         {

@@ -83,7 +83,8 @@ def outline(conf: Conf, data: Path) -> Outline:
     rows = [row for row in read_manifest(data / conf.data) if row.file]
     targets = np.array([CLASSES.index(row.label) for row in rows], dtype=np.int64)
     decks = np.array([row.deck for row in rows], dtype=np.int64)
-    return Outline(targets, decks, [row.source for row in rows], [row.scene for row in rows])
+    sources, scenes = [row.source for row in rows], [row.scene for row in rows]
+    return Outline(targets, decks, sources, scenes, np.ones(len(rows), dtype=bool))
 
 
 def for_training(inputs: NDArray[np.uint8], conf: Conf, rng: np.random.Generator) -> torch.Tensor:

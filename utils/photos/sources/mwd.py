@@ -7,11 +7,10 @@ used, the files named `cloudy…` and `shine…`; rain and sunrise are left out.
 import re
 import shutil
 import zipfile
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from utils.data.examples import DataError
-from utils.files import atomic_write
+from utils.files import Files, atomic_write
 from utils.photos.sources import Candidate, candidate, printable
 from utils.photos.sources.archive import DAMAGED, files_in_zip, open_zip
 from utils.photos.sources.fetch import FetchError, Web
@@ -75,7 +74,7 @@ def from_mwd(archive: zipfile.ZipFile) -> list[Candidate]:
     return _skies(files_in_zip(archive))
 
 
-def _skies(files: list[tuple[PurePosixPath, Callable[[], bytes]]]) -> list[Candidate]:
+def _skies(files: Files) -> list[Candidate]:
     return [candidate(path, read) for path, read in files if _SKY.fullmatch(path.stem)]
 
 
