@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
 PROGRAM = "i0down_training_resource.py"
-_FILES = {"heart": "hospitals", "dialogue": "speeches"}
+_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx"}
 """Which module of `utils.data` knows the files of a task."""
 _KINDS = {"simulate": "simulated"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
@@ -193,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
             sources, "heart", "records of four hospitals (UCI heart disease, CC BY 4.0), for the task heart"
         ),
         _source(sources, "dialogue", "Shakespeare's dialogue (public domain), for the task dialogue"),
+        _source(sources, "mnist", "70,000 handwritten digits (MNIST), for the task mnist"),
     ]
     for given in files:
         given.add_argument(

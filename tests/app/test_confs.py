@@ -51,7 +51,9 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
         "weather": "resnet",
         "digits": "layers",
         "iris": "layers",
+        "dialogue": "layers",
         "heart": "layers",
+        "mnist": "layers",
         "breast_cancer": "layers",
     }
     for path in (ROOT / "utils").glob("conf_*.json"):
