@@ -49,16 +49,15 @@ def _array(raw: bytes | NDArray[np.uint8], where: Path | str) -> NDArray[np.uint
     """What an IDX file of the kind that its name says holds: (n, 28, 28) or (n,)."""
     magic, shape = KINDS["images" if "images" in str(where).rpartition("/")[2] else "labels"]
     values = np.frombuffer(raw, dtype=np.uint8) if isinstance(raw, bytes) else raw
-    header = np.frombuffer(
-        values[: len(values[: 8 + 4 * len(shape)]) // 4 * 4].tobytes(), dtype=">u4"
-    ).tolist()
-    if header[:1] != [magic]:
-        raise DataError(f"{where}: begins with {header[:1] or 'nothing'}, expected the magic number {magic}")
-    if len(header) < 2 + len(shape):
+    size = 8 + 4 * len(shape)
+    if len(values) < size:
         raise DataError(f"{where}: {len(values)} bytes, less than a header")
+    header = np.frombuffer(values[:size].tobytes(), dtype=">u4").tolist()
+    if header[0] != magic:
+        raise DataError(f"{where}: begins with {header[0]}, expected the magic number {magic}")
     if tuple(header[2:]) != shape:
         raise DataError(f"{where}: of {' x '.join(map(str, header[2:]))} pixels, expected 28 x 28")
-    body, expected = values[4 * len(header) :], header[1] * prod(shape)
+    body, expected = values[size:], header[1] * prod(shape)
     if len(body) != expected:
         raise DataError(f"{where}: {len(body)} bytes after its header, expected {expected}")
     if not shape and len(body) and body.max() >= DIGITS:
