@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
 PROGRAM = "i0down_training_resource.py"
-_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx"}
+_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx", "house": "houses"}
 """Which module of `utils.data` knows the files of a task."""
-_KINDS = {"simulate": "simulated"}
+_KINDS = {"simulate": "simulated", "house": "house_prices"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
 
 
@@ -87,7 +87,7 @@ def _gather_files(options: argparse.Namespace) -> int:
     from utils.photos.sources import archive, fetch
 
     files = import_module(f"utils.data.{_FILES[options.source]}")
-    folder = options.data / (options.set or options.source)
+    folder = options.data / (options.set or _default_set(options))
     try:
         with ExitStack() as stack:
             stack.enter_context(locked(folder))
@@ -200,6 +200,13 @@ def _parser() -> argparse.ArgumentParser:
             "path", type=Path, nargs="?", help="a file, folder, zip or tar of it; else it is downloaded"
         )
         given.add_argument("--url", help="where it lies; the default address is unverified")
+
+    house = _source(
+        sources, "house", "Boston's house prices of 1970 from a file you have, for the task house_prices"
+    )
+    house.add_argument(
+        "path", type=Path, help="the file, or a folder, zip or tar of it; column B is left out"
+    )
 
     commons = _source(sources, "commons", "freely licensed photos from Wikimedia Commons")
     chosen = commons.add_mutually_exclusive_group(required=True)

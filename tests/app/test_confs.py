@@ -55,6 +55,8 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
         "heart": "layers",
         "mnist": "layers",
         "breast_cancer": "layers",
+        "diabetes": "layers",
+        "house_prices": "layers",
     }
     for path in (ROOT / "utils").glob("conf_*.json"):
         assert told["confs"][path.stem] == load_conf(path).as_json()

@@ -122,7 +122,7 @@ def test_owners_may_differ_in_their_numbers_and_how_far_is_told_in_their_unit(tm
         assert record["owners"][0]["counts"] == [] and record["clients"][0]["rmse"] > 0
     assert set(degrees["equal"]) == {"wasserstein", "gini"}
     assert degrees["shards"]["wasserstein"] > 2 * degrees["equal"]["wasserstein"] > 0
-    with pytest.raises(ConfError, match="^test: type: diabetes does not go with partition dirichlet$"):
+    with pytest.raises(ConfError, match=r"^test: type: diabetes does not go with partition dirichlet$"):
         make_conf({**CONF, "partition": "dirichlet"}, "test")
 
 

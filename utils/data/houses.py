@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.data.examples import DataError
-from utils.files import atomic_write
+from utils.files import Files, atomic_write
 
 FILE = "houses.csv"
 COLUMNS = (
     "crim", "zn", "indus", "chas", "nox", "rm", "age", "dis", "rad", "tax", "ptratio", "b", "lstat", "medv",
 )  # fmt: skip
 KEPT = tuple(name for name in COLUMNS if name != "b")
-MAX_BYTES = 10_000_000
+COUNTED = "without column B, which is made from race, and without rows that have a gap"
 _GAPS = ("", "na", "nan", "?")
 
 
@@ -105,11 +105,17 @@ def _is_gap(cell: str, number: int, where: str) -> bool:
     return False
 
 
-def gather(raw: bytes, folder: Path, where: str) -> int:
-    """Lay the table in `raw` into `folder`, without rows that have a gap; how many are left. Raises DataError."""
-    rows = table(raw, where)
+def gather(files: Files, folder: Path, where: str) -> dict[str, int]:
+    """Lay the one table among `files` into `folder`, without rows that have a gap; how many are left. Raises DataError,
+    one line, before anything is written.
+    """
+    tables = {path: read for path, read in files if path.suffix.casefold() in (".csv", ".txt", ".data", "")}
+    if len(tables) != 1:
+        raise DataError(f"{where}: {len(tables)} tables in it, expected one (.csv, .txt or .data)")
+    path, read = tables.popitem()
+    rows = table(read(), where if PurePosixPath(where).name == path.name else f"{where}: {path}")
     folder.mkdir(parents=True, exist_ok=True)
     lines = [",".join(KEPT), *(",".join(f"{value:g}" for value in row) for row in rows)]
     with atomic_write(folder / FILE) as file:
         file.write(("\n".join(lines) + "\n").encode())
-    return len(rows)
+    return {"districts": len(rows)}

@@ -74,6 +74,6 @@ export function soFar(curves: Record<string, SoFar>): Curves {
   const high = (values: number[]): number => Math.max(...values);
   return {
     costs: { round: numbers, passes: numbers, steps: numbers, examples: numbers, seconds: numbers, bytes: numbers },
-    series: TOLD.filter((key) => all.some((curve) => curve[key]?.length)).map((key): Series => ({ ...SERIES[key], mean: drawn(mean, key), p10: drawn(low, key), p90: drawn(high, key) })),
+    series: (numbers.length ? TOLD.filter((key) => all.some((curve) => curve[key]?.length)) : TOLD.slice(0, 2)).map((key): Series => ({ ...SERIES[key], mean: drawn(mean, key), p10: drawn(low, key), p90: drawn(high, key) })),
   };
 }

@@ -25,6 +25,13 @@ describe("runs in training", () => {
     expect(apply(runs, news({ ended: true }))).toBe(true);
     expect(runs).toEqual({});
   });
+  it("may foretell numbers, of which RMSE and R² are told", () => {
+    const runs: Record<string, LiveRun> = {};
+    apply(runs, news({ rmse: [60, 55], r2: [-0.1, 0.4] }));
+    apply(runs, news({ repeat: "fold1", rmse: [57], r2: [0.3] }));
+    expect(progress(runs.conf_t!)).toEqual({ done: 3 / 8, accuracy: 0, rmse: 56 });
+    expect(meanCurve(runs.conf_t!)).toEqual([0.15, 0.4]);
+  });
   it("have no accuracy to speak of before the first round", () => {
     expect(progress({ rounds: 3, repeats: 1, begun: {} })).toEqual({ done: 0, accuracy: 0 });
   });

@@ -17,6 +17,7 @@ describe("trainings while one watches", () => {
     expect(accuracy?.mean.map((value) => value.toFixed(2))).toEqual(["0.60", "0.70"]);
     expect([loss?.p10, loss?.p90]).toEqual([[1, 0.5], [2, 0.5]]);
     expect(soFar({}).series[0]?.mean).toEqual([]);
+    expect(soFar({ a: { rmse: [60, 55], r2: [0.1, 0.4] } }).series.map((one) => [one.name, one.mean])).toEqual([["rmse", [60, 55]], ["r2", [0.1, 0.4]]]);
   });
   it("say how long it takes as people do", () => {
     expect([12.4, 600, 7200].map(duration)).toEqual(["12 s", "10 min", "2.0 h"]);
