@@ -106,7 +106,8 @@ def init_app(app: Flask) -> None:
         if isinstance(error, SecurityError):  # a foreign host: there is no site to draw a page of
             return current_app.response_class(text, code, mimetype="text/plain"), code
         if request.path.startswith("/api/"):
-            answer = jsonify(error={"code": code, "message": text, "detail": g.get("detail", "")})
+            why = {"code": code, "message": text, "detail": g.get("detail", "")}
+            answer = jsonify(error=why, **g.get("beside", {}))
         else:
             answer = current_app.make_response(render_template("error.html", code=code, text=text))
         if isinstance(error, ServiceUnavailable) and error.retry_after:

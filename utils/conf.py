@@ -366,8 +366,8 @@ def make_conf(values: Any, where: str) -> Conf:
         raise ConfError(where, "missing", name="type", doc=kind.metadata["doc"])
     task = parts.checked(values["type"], kind, where, "type")
     network, values = _network_of(task, values, where)
-    if brought := getattr(parts.load("task", task), "DATA", ""):
-        values = {"data": brought} | values
+    if "data" in (usual := brought(task)):
+        values = {"data": usual["data"]} | values  # whichever network there is
     own = {json_name(field): field for field in parts.declared("task", task)}
     nets = {json_name(field): field for field in parts.declared("network", network)}
     for name in set(own) | set(nets):
@@ -409,10 +409,15 @@ def _check_fits(conf: Conf, where: str) -> None:
 
 def network_family(task: str) -> str:
     """The family of networks of the task's own network. Raises ConfError."""
-    brought = parts.load("task", task).NETWORK
-    if isinstance(brought, str):
-        return brought
-    return next(iter(_named_networks(brought).values()), "")
+    own = parts.load("task", task).NETWORK
+    return own if isinstance(own, str) else next(iter(_named_networks(own).values()), "")
+
+
+def brought(task: str) -> dict[str, Any]:
+    """What keys are for the task where a conf does not name them: its network's, and `data` if a package brings it."""
+    module = parts.load("task", task)
+    data = {"data": module.DATA} if hasattr(module, "DATA") else {}
+    return data | (dict(module.NETWORK) if isinstance(module.NETWORK, Mapping) else {})
 
 
 def _named_networks(values: Mapping[str, Any]) -> dict[str, str]:
@@ -428,7 +433,7 @@ def _named_networks(values: Mapping[str, Any]) -> dict[str, str]:
 def _network_of(task: str, values: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
     """The family of networks of a conf, and its values with those that the task brings where they name no network."""
     try:
-        family, brought = network_family(task), parts.load("task", task).NETWORK
+        family = network_family(task)
         parts.load("network", family)
     except ConfError as error:
         raise ConfError(where, error.said.code, **error.said.values) from None
@@ -438,7 +443,7 @@ def _network_of(task: str, values: dict[str, Any], where: str) -> tuple[str, dic
         raise ConfError(where, "two_networks", key=first, other=second)
     if named:
         return next(iter(named.values())), values
-    return family, {**(brought if isinstance(brought, Mapping) else {}), **values}
+    return family, brought(task) | values
 
 
 def _each(

@@ -13,8 +13,12 @@ from app.api.schemas import RefusalSchema
 _described = ResponseMixin()
 
 
-def answers(what: type[Schema] | str, *refusals: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Tell the OpenAPI document what a success looks like, JSON or another type, and which refusals there are."""
+def answers(
+    what: type[Schema] | str, *refusals: int, told: type[Schema] = RefusalSchema
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Tell the OpenAPI document what a success looks like, JSON or another type, and which refusals there are; `told`
+    is what one of 422 tells.
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(what, str):
@@ -28,7 +32,7 @@ def answers(what: type[Schema] | str, *refusals: int) -> Callable[[Callable[...,
                     204, description="No place for one more; ask /live now and then"
                 )(view)
             else:
-                view = _described.alt_response(code, schema=RefusalSchema)(view)
+                view = _described.alt_response(code, schema=told if code == 422 else RefusalSchema)(view)
         return view
 
     return decorate

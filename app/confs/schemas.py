@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from app.api.schemas import NetworkSchema, RefusalSchema
+
 
 class PartSchema(Schema):
     """A part that a key may name: what it is, and the keys it has."""
@@ -28,11 +30,24 @@ class KeySchema(Schema):
     above_low, below_high = fields.Boolean(), fields.Boolean()
 
 
+class TemplateSchema(Schema):
+    """A network that confs may name: what it is in the reader's language, and its description as in its file and as
+    confs are told, with every option.
+    """
+
+    name, about = (fields.String(required=True) for _ in range(2))
+    description, whole = (fields.Dict(keys=fields.String(), required=True) for _ in range(2))
+
+
 class ConfsSchema(Schema):
-    """All keys in the order of a conf file, the shipped confs by name, and the network of each task."""
+    """All keys in the order of a conf file, the shipped confs by name, the family of networks of each task, what each
+    task has for keys that a conf does not name, and the networks that can be named.
+    """
 
     keys = fields.List(fields.Nested(KeySchema), required=True)
     tasks = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
+    brought = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String()), required=True)
+    networks = fields.List(fields.Nested(TemplateSchema), required=True)
     confs = fields.Dict(keys=fields.String(), values=fields.Dict(keys=fields.String()), required=True)
 
 
@@ -50,8 +65,15 @@ class MissingSchema(Schema):
     where, what = fields.String(required=True), fields.String(required=True)
 
 
+class MisfitSchema(RefusalSchema):
+    """Why a conf was refused; `network` are the layers that fit, where it was for one that does not."""
+
+    network = fields.Nested(NetworkSchema)
+
+
 class PreviewSchema(Schema):
-    """The conf with every key; how its training examples fall in fold 0 with the first seed, and what a repeat takes.
+    """The conf with every key; its network; how its training examples fall in fold 0 with the first seed, and what a
+    repeat takes.
 
     `absent`, `owners`, `degree`, `steps` (one after the other), `examples` (trained on, every pass counted) and
     `scenes` (that each fold judges) are null where the set is not on this machine or cannot be shared out so; `reason`
@@ -69,4 +91,5 @@ class PreviewSchema(Schema):
     measured_by = fields.Integer(required=True, allow_none=True)
     likened_to = fields.String(required=True, allow_none=True)
     scenes = fields.List(fields.Integer(), required=True, allow_none=True)
+    network = fields.Nested(NetworkSchema, required=True)
     reason = fields.String(required=True)

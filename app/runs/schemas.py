@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from app.api.schemas import NetworkSchema
 from app.names import Note, Tag
 from utils.figures import COSTS
 from utils.results import BETTER, RESULT_NAME
@@ -135,6 +136,9 @@ class DetailsSchema(RunSchema):
     failures = fields.Integer(required=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
+    network = fields.Nested(
+        NetworkSchema, allow_none=True, required=True, metadata={"description": "of a described one"}
+    )
     parameters = fields.Integer(allow_none=True, required=True)
     versions = fields.Dict(keys=fields.String(), required=True)
     data = fields.Dict(keys=fields.String(), required=True)

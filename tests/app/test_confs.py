@@ -19,7 +19,7 @@ from utils import parts
 from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
 from utils.data.examples import Outline
 from utils.federated.bench import Repeat, share_out
-from utils.nets.outline import templates
+from utils.nets.outline import checked_description, templates
 from utils.results import result_path, write_result
 from utils.tasks import weather
 
@@ -58,8 +58,49 @@ def test_every_key_and_every_shipped_conf_is_told(browse):
         "diabetes": "layers",
         "house_prices": "layers",
     }
+    assert told["brought"]["digits"] == {"data": "digits", "network": "small_cnn"}
+    assert told["brought"]["weather"] == {}
     for path in (ROOT / "utils").glob("conf_*.json"):
         assert told["confs"][path.stem] == load_conf(path).as_json()
+
+
+def test_the_networks_that_can_be_named_are_told_in_ones_language(browse):
+    browser = browse()
+    told = browser.get("/api/v1/confs").json["networks"]
+    assert [one["name"] for one in told] == list(templates())
+    told = {one["name"]: one for one in told}
+    assert told["mlp"]["about"] == "two hidden layers, 128 and 64 units"
+    for name, one in told.items():
+        for said in (name, one["description"], one["whole"]):
+            assert checked_description(said, "x", "network").as_json() == one["whole"]
+        assert list(one["description"]) == ["layers"]
+    chinese = browser.get("/api/v1/confs", headers={"Accept-Language": "zh"}).json["networks"]
+    assert {one["name"]: one["about"] for one in chinese}["mlp"] == "两个隐藏层，128 与 64 个单元"
+
+
+def test_a_preview_tells_of_the_network_and_of_one_that_does_not_fit_as_far_as_it_does(browse):
+    browser = browse("researcher")
+    digits = {key: value for key, value in FREE.items() if key not in ("data", "image_size")} | {
+        "type": "digits"
+    }
+    said = _ask(browser, json.dumps(digits)).json["network"]
+    assert [one["kind"] for one in said["layers"]] == [
+        "conv2d",
+        "conv2d",
+        "pooling",
+        "flatten",
+        "dense",
+        "dense",
+    ]
+    assert (said["input"], said["layers"][2]["shape"], said["parameters"]) == ([1, 8, 8], [32, 4, 4], 38_282)
+    assert said["bytes_of_update"] == 4 * said["parameters"] and said["bytes_of_training"] > 0
+    resnet = _ask(browser, json.dumps({**TINY, "width": 16})).json["network"]
+    assert (resnet["layers"], resnet["parameters"]) == (None, 702_354)
+    broken = {"layers": [{"conv2d": 4}, {"dense": 3}]}
+    answer = _ask(browser, json.dumps({**digits, "network": broken}))
+    assert answer.status_code == 422 and "network.layers[1]" in answer.json["error"]["message"]
+    assert [one["shape"] for one in answer.json["network"]["layers"]] == [[4, 6, 6]]
+    assert "network" not in _ask(browser, json.dumps({**digits, "lr": -1})).json
 
 
 def test_a_preview_is_what_training_does(browse, site, data, photos):
@@ -272,6 +313,10 @@ def test_a_run_of_a_described_network_is_told_like_any_other(browse, cache, site
     told = browser.get("/api/v1/runs/conf_own").json
     assert told["conf"] == conf.as_json() and "model_name" not in told["conf"]
     assert browser.get("/runs/conf_own").status_code == 200
+    layers = told["network"]["layers"]
+    assert len(layers) == 2 + 2 * 7 + 3 and layers[2]["place"] == "network.layers[2].residual[0]"
+    assert layers[8]["kind"] == "residual" and layers[8]["options"] == {"activation": "relu"}
+    assert browser.get("/api/v1/runs/conf_a").json["network"] is None, "a ResNet has its list of layers"
     assert _ask(browser, json.dumps(told["conf"])).json["likened_to"] is not None, "a run of the same network"
     other = json.dumps({**FREE, "network": "small_cnn"})
     assert _ask(browser, other).json["likened_to"] is None

@@ -25,9 +25,11 @@ from utils.nets.kinds import KINDS, Signal
 from utils.nets.layout import Layout, read_weights, write_weights
 from utils.nets.modules import network
 from utils.nets.outline import (
+    MisfitError,
     bytes_of_training,
     bytes_of_update,
     checked_description,
+    foretold,
     outline,
     parameters_of,
     templates,
@@ -210,6 +212,33 @@ BROKEN = {
 @pytest.mark.parametrize(("described", "says"), BROKEN.values(), ids=BROKEN)
 def test_a_network_that_cannot_be_is_refused_with_layer_and_shapes(described, says):
     assert says in _refusal(described)
+
+
+@pytest.mark.parametrize("task", parts.names("task"))
+def test_what_is_foretold_of_a_conf_is_what_travels(task):
+    conf = {key: value for key, value in FREE.items() if key not in ("data", "image_size")}
+    conf = make_conf({**conf, "type": task, "network": "mlp"}, "x")
+    told, net = foretold(conf), build(conf, 0)
+    assert told["parameters"] == sum(p.numel() for p in net.parameters())
+    assert told["bytes_of_update"] == 4 * Layout.of(net).size, "with the scaling that owners agree on"
+    assert [one["kind"] for one in told["layers"]] == ["flatten", "dense", "dense", "dense"]
+    assert told["layers"][1]["options"] == {"dense": 128, "activation": "relu"}
+    assert [one["shape"] for one in told["layers"]][1:] == [[128], [64], [len(conf.task.module.CLASSES)]]
+
+
+def test_of_a_network_that_does_not_fit_the_layers_before_are_told():
+    inner = {"residual": [CONV, {"dense": 1}]}
+    for layers, fit in (
+        ([CONV, {"dense": 3}], ["layers[0]"]), ([{"dense": 3}], []), ([CONV], ["layers[0]"]),
+        ([CONV, inner], ["layers[0]", "layers[1].residual[0]"]),
+        ([{"residual": [CONV]}], ["layers[0].residual[0]"]),
+        ([{"flatten": True}, {"dense": 100_000}], ["layers[0]", "layers[1]", "output"]),
+    ):  # fmt: skip
+        with pytest.raises(MisfitError) as error:
+            make_conf({**FREE, "network": {"layers": layers}}, "x")
+        known = error.value.known
+        assert [one["place"] for one in known["layers"]] == [f"network.{place}" for place in fit]
+        assert known["input"] == [3, 32, 32] and known["parameters"] is None
 
 
 def test_tokens_are_not_taken_for_numbers():

@@ -12,6 +12,7 @@ from utils.conf import ConfError
 from utils.nets.build import build
 from utils.nets.layout import Layout, read_weights, write_weights
 from utils.nets.networks.resnet import MODELS
+from utils.nets.outline import foretold
 from utils.nets.vision import torchvision_models
 
 
@@ -36,6 +37,18 @@ def test_every_model_answers_two_logits(tiny, name):
     net = build(tiny(model_name=name, width=8 if "resnext" not in name else 64), seed=0).eval()
     with torch.inference_mode():
         assert net(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_its_numbers_are_foretold_without_torch(tiny, name):
+    for width, norm in ((16, "group"), (28, "batch"), (64, "batch")):
+        conf = tiny(model_name=name, width=width, norm=norm)
+        with torch.device("meta"):
+            net = build(conf, seed=0)
+        told = foretold(conf)
+        assert told["parameters"] == sum(p.numel() for p in net.parameters())
+        assert told["bytes_of_update"] == 4 * Layout.of(net).size
+        assert told["layers"] is told["bytes_of_training"] is None and told["input"] == [3, 32, 32]
 
 
 @pytest.mark.parametrize("width", range(4, 256, 28))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from utils.nets.kinds import KINDS, Signal
-from utils.nets.outline import Description, check, checked_description
+from utils.nets.outline import Description, check, checked_description, outline
+from utils.nets.outline import told as told_of
 from utils.parts import fields_of, key
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def build(keys: Keys, inputs: Signal, outputs: int) -> nn.Module:
 def fits(keys: Keys, inputs: Signal, outputs: int, batch: int, where: str) -> None:
     """See `utils.nets.networks`."""
     check(keys.network, inputs, outputs, batch, where)
+
+
+def foretold(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
+    """See `utils.nets.networks`."""
+    return told_of(inputs, outline(keys.network, inputs, outputs), batch)
 
 
 def told(keys: Keys) -> tuple[str, str]:

@@ -82,6 +82,37 @@ def fits(keys: Keys, inputs: Signal, outputs: int, batch: int, where: str) -> No
         )
 
 
+def foretold(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
+    """See `utils.nets.networks`: how many numbers there are (He et al. 2016, tables 1 and 8), and how many travel."""
+    blocks, deep, more = _LAYERS[_depth(keys)], not _is_basic(keys), _GROUPS.get(keys.model_name, {})
+    groups, expansion = more.get("groups", 1), 4 if deep else 1
+    weights, normed, before = 7 * 7 * 3 * keys.width, keys.width, keys.width
+    for stage, count in enumerate(blocks):
+        planes = (64 << stage) * keys.width // 64
+        inner = int(planes * more.get("width_per_group", 64) / 64) * groups if deep else planes
+        after = planes * expansion
+        for block in range(count):
+            if deep:
+                weights += before * inner + 9 * inner * inner // groups + inner * after
+            else:
+                weights += 9 * before * inner + 9 * inner * after
+            normed += (2 * inner if deep else inner) + after
+            if not block and (stage or before != after):
+                weights, normed = weights + before * after, normed + after
+            before = after
+    parameters = weights + 2 * normed + (before + 1) * outputs
+    measured = 2 * normed if keys.norm == "batch" else 0
+    return {"parameters": parameters, "bytes_of_update": 4 * (parameters + measured)}
+
+
+def _depth(keys: Keys) -> str:
+    return keys.model_name.removeprefix("wide_").removeprefix("resnext").removeprefix("resnet").split("_")[0]
+
+
+def _is_basic(keys: Keys) -> bool:
+    return _depth(keys) in ("18", "34")
+
+
 def told(keys: Keys) -> tuple[str, str]:
     """See `utils.nets.networks`."""
     return f"{keys.model_name} of width {keys.width}", f"{keys.norm} norm, "
@@ -95,21 +126,21 @@ def build(keys: Keys, inputs: Signal, outputs: int) -> nn.Module:
     """
     if keys.pretrained:
         return _pretrained(keys.model_name, outputs)
-    return _resnet(keys.model_name, keys.width, keys.norm, outputs)
+    return _resnet(keys, outputs)
 
 
-def _resnet(name: str, width: int, norm: str, outputs: int) -> nn.Module:
+def _resnet(keys: Keys, outputs: int) -> nn.Module:
     from torch import nn
 
     from utils.nets.vision import torchvision_models
 
     models = torchvision_models()
-    depth = name.removeprefix("wide_").removeprefix("resnext").removeprefix("resnet").split("_")[0]
-    block = models.resnet.BasicBlock if depth in ("18", "34") else models.resnet.Bottleneck
-    norm_layer = nn.BatchNorm2d if norm == "batch" else _group_norm
-    net: nn.Module = _narrow(models.resnet.ResNet, width)(
-        block, _LAYERS[depth], num_classes=outputs, norm_layer=norm_layer, **_GROUPS.get(name, {})
-    )
+    block = models.resnet.BasicBlock if _is_basic(keys) else models.resnet.Bottleneck
+    norm_layer = nn.BatchNorm2d if keys.norm == "batch" else _group_norm
+    net: nn.Module = _narrow(models.resnet.ResNet, keys.width)(
+        block, _LAYERS[_depth(keys)], num_classes=outputs, norm_layer=norm_layer,
+        **_GROUPS.get(keys.model_name, {}),
+    )  # fmt: skip
     return net
 
 
