@@ -120,6 +120,7 @@ export interface Details extends Run {
   failures: number;
   degree: Record<string, number>;
   layers: [string, number[]][];
+  network: Network | null; // of a described one
   parameters: number;
   versions: Record<string, string>;
   data: Record<string, unknown>;
@@ -142,9 +143,9 @@ async function ask<T>(path: string, settings: RequestInit): Promise<T> {
   const answer = await patiently(`/api/v1${path}`, settings).catch(() => {
     throw unreachable();
   });
-  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string; detail?: string } } | undefined;
+  const said = (await answer.json().catch(() => undefined)) as { error?: { message?: string; detail?: string }; network?: Network } | undefined;
   if (answer.ok && said) return said as T;
-  throw new Refused(answer.status, said?.error?.message ?? t("The site answers with the error {status}. Try again in a moment.", { status: answer.status }), said?.error?.detail);
+  throw new Refused(answer.status, said?.error?.message ?? t("The site answers with the error {status}. Try again in a moment.", { status: answer.status }), said?.error?.detail, said?.network);
 }
 
 export const get = <T>(path: string): Promise<T> => ask(path, { headers: { Accept: "application/json" } });
@@ -213,8 +214,30 @@ export interface Key {
   multiple?: number;
 }
 
+/** A layer of a network: where it stands in the conf, its options that have not their default, what it makes. */
+export interface Layer {
+  place: string;
+  kind: string;
+  about: string;
+  options: Record<string, Value>;
+  shape: number[];
+  parameters: number;
+}
+
+/** What is known of a network without building it; null: not known. */
+export interface Network {
+  input: number[];
+  tokens: number;
+  scaled?: boolean;
+  layers: Layer[] | null; // those of a residual before it, the output last
+  parameters: number | null;
+  bytes_of_update: number | null;
+  bytes_of_training: number | null;
+}
+
 export interface Preview {
   conf: Record<string, Value>;
+  network: Network;
   classes: string[];
   owners: Owner[] | null;
   degree: Record<string, number> | null;
@@ -251,8 +274,18 @@ export interface ExampleSet {
 export const getSets = async (): Promise<ExampleSet[]> => (await get<{ sets: ExampleSet[] }>("/sets")).sets;
 export const drawSet = async (asked: { count: number; name: string }): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", "/sets", asked)).jobs;
 
+/** A network that confs may name: its description as in its file, and as confs are told, with every option. */
+export interface Template {
+  name: string;
+  about: string;
+  description: Value;
+  whole: Value;
+}
+
 export interface Confs {
   keys: Key[];
+  brought: Record<string, Record<string, Value>>; // by task, what keys are that a conf of it does not name
+  networks: Template[];
   confs: Record<string, Record<string, Value>>;
   tasks: Record<string, string>; // the network of each task
 }

@@ -1,4 +1,5 @@
 // What goes wrong between the page and the site.
+import type { Network } from "./api";
 import { t } from "./texts";
 
 /** What was asked for and is not there or not done: the message is a sentence for people, 0 the status of no answer. */
@@ -7,6 +8,7 @@ export class Refused extends Error {
     readonly status: number,
     message: string,
     readonly detail = "",
+    readonly network?: Network, // of a conf that was refused: its layers that fit
   ) {
     super(message);
   }
