@@ -5,7 +5,9 @@ import re
 
 from playwright.sync_api import expect
 
-from utils.conf import load_conf
+from tests.e2e.conftest import PHONE, violations
+from utils.conf import load_conf, make_conf
+from utils.results import read_result, result_path, write_result
 
 expect.set_options(timeout=60_000)
 
@@ -96,6 +98,57 @@ def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     page.locator("#key-k").fill("10")
     expect(page.get_by_role("alert")).to_have_count(0)
     context.close()
+
+
+def test_a_network_is_chosen_changed_and_seen_layer_by_layer(open_page):
+    page = open_page(**PHONE)  # the browser logs the refusals itself
+    _researcher(page)
+    page.goto("/confs/new?from=conf_digits_f10")
+    rows, field = page.locator(".network-table tbody tr"), page.locator("#key-network")
+    expect(rows).to_have_text([
+        re.compile(said) for said in
+        (r"input.*1 × 8 × 8", r"conv2d.*16, padding 1, relu.*16 × 8 × 8.*160", "conv2d.*4,640", "pooling max",
+         "flatten.*512", "dense.*32,832", "output.*650")
+    ])  # fmt: skip
+    expect(page.locator(".network-total")).to_contain_text("38,282")
+    expect(field).to_have_value("")
+    page.get_by_label("Which network").select_option("mlp")
+    expect(field).to_have_value("mlp")
+    expect(rows).to_have_count(5)
+    expect(page.locator("pre").first).to_contain_text('"network": "mlp"')
+    page.get_by_role("button", name="Edit its layers").click()
+    layers = json.loads(field.input_value())["layers"]
+    assert layers[1] == {"dense": 128, "activation": "relu"}
+    field.fill(json.dumps({"layers": [{"conv2d": 4}, {"dense": 3}]}))
+    refusal = "network.layers[1]: dense takes numbers in one row (flatten makes one), found 4 x 6 x 6"
+    expect(page.get_by_role("alert")).to_have_text(refusal)
+    expect(rows).to_have_text([re.compile("input"), re.compile("4 × 6 × 6"), refusal])
+    field.fill('{"layers": [\n  {"flatten": true},\n  {"dense": 3,}\n]}')
+    expect(page.get_by_role("alert")).to_have_text("Not valid JSON: line 3, column 15.")
+    expect(page.get_by_role("button", name="Start the training")).to_be_disabled()
+    assert violations(page) == []
+    field.fill('{"layers": [\n  {"flatten": true},\n  {"dense": 3}\n]}')
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(rows).to_have_count(4)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+
+
+def test_the_network_of_a_run_is_a_picture_with_both_ways_of_a_residual(page_of, cache):
+    result = read_result(result_path(cache, "conf_digits_f10"))
+    network = {"layers": [{"conv2d": 4}, {"residual": [{"conv2d": 4, "padding": 1}]}, {"flatten": True}]}
+    conf = make_conf({**result["conf"], "network": network}, "x").as_json()
+    write_result(result_path(cache, "conf_drawn_net"), {**result, "name": "conf_drawn_net", "conf": conf})
+    for settings in ({}, PHONE):
+        page = page_of(color_scheme="dark", **settings)
+        page.goto("/runs/conf_drawn_net")
+        picture = page.get_by_role("figure").filter(has_text="residual")
+        expect(picture.locator(".net-forked .net-way").first).to_contain_text("conv2d 4, padding 1")
+        expect(picture.locator(".net-forked")).to_contain_text("shortcut: as it came")
+        expect(picture.locator(".net-forked + li")).to_contain_text("flatten")
+        expect(picture.locator("> ol > li").last).to_contain_text(re.compile("output.*10.*1,450 parameters"))
+        assert violations(page) == []
+        assert picture.evaluate("one => one.scrollWidth <= one.clientWidth")
+    result_path(cache, "conf_drawn_net").unlink()
 
 
 def test_another_task_is_chosen_with_its_set_and_its_network_and_trains(page_of):
