@@ -3,28 +3,22 @@
 import dataclasses
 import json
 import re
-from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as some
 
 from tests.app.conftest import whole_result
 from tests.conftest import ROOT, TINY
 from tests.nets.test_layers import BROKEN as BROKEN_NETWORKS
 from tests.nets.test_layers import FREE
 from tests.test_conf import BROKEN
-from utils import parts
-from utils.conf import ConfError, all_keys, json_name, load_conf, make_conf
-from utils.data.examples import Outline
+from utils.conf import all_keys, load_conf, make_conf
 from utils.federated.bench import Repeat, share_out
 from utils.nets.outline import checked_description, templates
 from utils.results import result_path, write_result
 from utils.tasks import weather
 
 FIELDS = {one.name: one.field for one in all_keys()}
-OF = {one.name: one.part for one in all_keys()}
 
 
 def _ask(browser, raw):
@@ -154,129 +148,6 @@ def test_what_cannot_be_shared_out_says_why(browse, site, data):
 def test_only_researchers_learn_how_photos_fall(browse):
     for role, code in ((None, 401), ("user", 403)):
         assert _ask(browse(role), json.dumps(TINY)).status_code == code
-
-
-def _value(field):
-    """Mostly values a key may have, now and then one it may not."""
-    limits = field.metadata
-    wrong = some.sampled_from([None, "", "x", -1, 1.5, 10**9, 1e308, [], {}, [[0], [0]], True, {"name": "x"}])
-    if family := limits.get("part"):
-        right = _parts(family)
-        if field.default == ():
-            right = some.lists(right, max_size=2)
-        elif field.default is None:
-            right = some.none() | right
-    elif choices := parts.choices_of(field):
-        right = some.sampled_from(choices)
-    elif field.type == "bool":
-        right = some.booleans()
-    elif field.type == "int":
-        step = limits.get("multiple", 1)
-        right = some.integers(
-            -(-limits["low"] // step), min(parts.highest(field), limits["low"] + 300) // step
-        ).map(lambda n: n * step)
-    elif field.type == "float":
-        right = some.floats(limits["low"], min(parts.highest(field), 1.0), exclude_min=True, exclude_max=True)
-    elif field.name == "network":
-        right = some.sampled_from([*templates(), {"layers": [{"flatten": True}, {"dense": 4}]}])
-    elif field.type == "str":
-        right = some.sampled_from(["mwd", "drawn", "my-set_2"])
-    else:
-        right = some.just([])
-    right = {
-        "owners": some.sampled_from([0, 400]),
-        "min_clients": some.just(1),
-        "rotations": some.just(1),
-    }.get(field.name, right)
-    return some.integers(0, 9).flatmap(lambda throw: wrong if throw == 9 else right)
-
-
-def _parts(family):
-    """Parts of a family, by name or with some of their keys; now and then with a key they do not have."""
-    if not parts.names(family):
-        return some.nothing() if family != "link" else some.just("none")
-
-    @some.composite
-    def one(draw):
-        name = draw(some.sampled_from(parts.names(family)))
-        keys = {
-            json_name(field): draw(_value(field))
-            for field in parts.declared(family, name)
-            if draw(some.booleans())
-        }
-        if draw(some.integers(0, 9)) == 9:
-            keys["no_such_key"] = 1
-        return {"name": name, **keys} if keys or draw(some.booleans()) else name
-
-    return one()
-
-
-BASE = {
-    "model_name": "resnet18", "no_models": 301, "type": "weather", "global_epochs": 320, "local_epochs": 1, "k": 1,
-    "batch_size": 8, "lr": 0.1, "momentum": 0.9,
-}  # fmt: skip
-
-
-def _queue(browser, conf, headers):
-    return browser.client.post("/api/v1/jobs", json={"conf": conf, "name": "x"}, headers=headers)
-
-
-@some.composite
-def _confs(draw, key):
-    base = {**BASE}
-    chosen = {key, *draw(some.lists(some.sampled_from(sorted(FIELDS)), max_size=2))}
-    for key in sorted(chosen):
-        base[key] = draw(_value(FIELDS[key]))
-    if "network" in base and draw(some.integers(0, 9)):  # a conf has one network
-        base = {key: value for key, value in base.items() if OF[key] != "resnet"}
-    if draw(some.integers(0, 19)) == 19:
-        base[draw(some.sampled_from(["", "lamda", "batchsize", "no_models "]))] = 1
-    return base, chosen
-
-
-def test_site_and_command_line_accept_and_refuse_the_same(browse, tmp_path, monkeypatch):
-    browser, touched, accepted, lacking = browse("researcher"), Counter(), Counter(), Counter()
-    outline, rng = weather.outline, np.random.default_rng(1)
-    many = Outline(
-        rng.integers(0, 2, 600), np.arange(600) % 10, ["phone", "web"] * 300, [str(n) for n in range(600)]
-    )
-    monkeypatch.setattr(
-        weather, "outline", lambda conf, at: many if conf.data == "mwd" else outline(conf, at)
-    )
-    path, headers = tmp_path / "conf.json", {"X-CSRFToken": browser.token()}
-
-    def same(drawn):
-        values, chosen = drawn
-        raw = json.dumps(values)
-        path.write_text(raw)
-        try:
-            expected = load_conf(path).as_json()
-        except ConfError as error:
-            expected = str(error).removeprefix(f"{path}: ")
-        answer = _ask(browser, raw)
-        if isinstance(expected, str):
-            assert (answer.status_code, answer.json["error"]["message"]) == (422, expected)
-        else:
-            assert (answer.status_code, answer.json["conf"]) == (200, expected)
-        queued = _queue(browser, values, headers)
-        why = expected if isinstance(expected, str) else answer.json["reason"]
-        if why:
-            assert (queued.status_code, queued.json["error"]["message"]) == (422, why)
-            lacking[why == answer.json.get("reason")] += 1
-        else:
-            assert queued.status_code == 200
-            number = queued.json["jobs"][0]["id"]
-            assert browser.get(f"/api/v1/jobs/{number}").json["conf"] == expected
-            browser.client.delete(f"/api/v1/jobs/{number}", headers=headers)
-        touched.update(chosen)
-        accepted[isinstance(expected, dict)] += 1
-
-    few = settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    for key in FIELDS:
-        few(given(_confs(key))(same))()
-    assert set(touched) == set(FIELDS), set(FIELDS) - set(touched)
-    assert lacking[True] >= 10, "confs for which the set does not suffice"
-    assert accepted[True] >= 0.3 * accepted.total() and accepted[False] >= 0.1 * accepted.total(), accepted
 
 
 def test_what_is_no_conf_at_all_is_refused_alike(browse):

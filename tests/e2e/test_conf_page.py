@@ -1,12 +1,14 @@
 """A researcher puts a conf together in a real browser, and the file trains."""
 
 import json
+import random
 import re
 
 from playwright.sync_api import expect
 
+from tests.drawn_confs import WRONG
 from tests.e2e.conftest import PHONE, violations
-from utils.conf import load_conf, make_conf
+from utils.conf import ConfError, load_conf, make_conf, parse_conf
 from utils.results import read_result, result_path, write_result
 
 expect.set_options(timeout=60_000)
@@ -98,6 +100,38 @@ def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     page.locator("#key-k").fill("10")
     expect(page.get_by_role("alert")).to_have_count(0)
     context.close()
+
+
+def test_what_is_typed_is_refused_as_a_file_that_says_it_is(open_page):
+    page = open_page()  # the browser logs the refusals itself
+    _researcher(page)
+    page.goto("/confs/new?from=conf_f10")
+    expect(page.locator(".conf-outcome .card-plain h2").first).to_be_visible()
+    rng, seen = random.Random(5), set()
+    broken = [
+        value if isinstance(value, str) else json.dumps(value) for value in WRONG if value not in (None, "")
+    ]
+    fields = page.locator("input[type=text], input:not([type]), textarea").and_(page.locator("[id^=key-]"))
+    names = fields.evaluate_all("all => all.map(one => one.id.slice('key-'.length))")
+    assert len(names) > 20
+    for name in rng.sample(names, 9):
+        field = page.locator(f"#key-{name}")
+        before = field.input_value()
+        for what in rng.sample(broken, 2):
+            field.fill(what)
+            said = json.loads(page.locator("pre").first.inner_text())
+            found = said.get(name, what)
+            assert what in (found, json.dumps(found)), "the file says what was typed"
+            try:
+                parse_conf(json.dumps(said).encode(), "")
+            except ConfError as error:
+                expect(page.get_by_role("alert")).to_have_text(str(error))
+                seen.add(error.said.values.get("key"))
+            else:
+                expect(page.get_by_role("alert")).to_have_count(0)
+        field.fill(before)
+        expect(page.get_by_role("alert")).to_have_count(0)
+    assert len(seen) >= 5, seen
 
 
 def test_a_network_is_chosen_changed_and_seen_layer_by_layer(open_page):
