@@ -20,7 +20,7 @@ from app.jobs.service import measured_speed, speed_elsewhere
 from utils import parts
 from utils.conf import ConfError, Part, all_keys, brought, json_name, load_conf, network_family, parse_conf
 from utils.data.examples import DataError
-from utils.nets.outline import MisfitError, checked_description, foretold, template, templates
+from utils.nets.outline import MisfitError, checked_description, known_of, template, templates
 from utils.partition.schemes import PartitionError
 from utils.tasks import classes_of
 
@@ -63,7 +63,7 @@ def preview() -> dict[str, Any]:
     told = {
         "conf": conf.as_json(), "classes": list(classes_of(conf)), "measured_by": number,
         "examples_per_second": likened[0] if likened else speed, "likened_to": likened[1] if likened else None,
-        "network": foretold(conf),
+        "network": known_of(conf),
     }  # fmt: skip
     try:
         return {**told, **outcome(conf), "reason": ""}

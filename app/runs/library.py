@@ -36,7 +36,7 @@ from utils.comparison import (
 )
 from utils.conf import ConfError, all_keys, make_conf, owner_name
 from utils.figures import COSTS, costs, rounds_of, series
-from utils.nets.outline import foretold
+from utils.nets.outline import known_of
 from utils.results import ResultError, is_result_name, read_result, result_path, total
 from utils.studies import Study, StudyRun, colour, conf_name, first, short, study_runs, title
 
@@ -405,7 +405,7 @@ def details(
 def network(name: str, conf: Mapping[str, Any]) -> dict[str, Any] | None:
     """The layers of a described network and what each makes of an example; None where the conf describes none."""
     try:
-        known = foretold(make_conf(conf, name))
+        known = known_of(make_conf(conf, name))
     except ConfError:  # of a time when confs were otherwise
         return None
     return known if known["layers"] else None

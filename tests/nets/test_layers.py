@@ -19,7 +19,7 @@ from hypothesis import Phase, given, settings
 from tests.conftest import ROOT, TINY
 from tests.nets.described import INPUTS, mostly_invalid, valid
 from utils import parts
-from utils.conf import ConfError, make_conf
+from utils.conf import ConfError, brought, make_conf
 from utils.nets.build import build
 from utils.nets.kinds import KINDS, Signal
 from utils.nets.layout import Layout, read_weights, write_weights
@@ -29,7 +29,7 @@ from utils.nets.outline import (
     bytes_of_training,
     bytes_of_update,
     checked_description,
-    foretold,
+    known_of,
     outline,
     parameters_of,
     templates,
@@ -37,6 +37,7 @@ from utils.nets.outline import (
 from utils.nets.stored import as_onnx, load_model
 from utils.refusal import Refusal
 from utils.results import read_result
+from utils.tasks import inputs_of, outputs_of
 
 FREE = {key: value for key, value in TINY.items() if key not in ("model_name", "width", "norm")}
 DROPPING = {
@@ -215,15 +216,13 @@ def test_a_network_that_cannot_be_is_refused_with_layer_and_shapes(described, sa
 
 
 @pytest.mark.parametrize("task", parts.names("task"))
-def test_what_is_foretold_of_a_conf_is_what_travels(task):
+def test_what_is_known_of_the_network_of_a_conf_is_what_travels(task):
     conf = {key: value for key, value in FREE.items() if key not in ("data", "image_size")}
-    conf = make_conf({**conf, "type": task, "network": "mlp"}, "x")
-    told, net = foretold(conf), build(conf, 0)
+    conf = make_conf({"network": "mlp", **conf, **brought(task), "type": task}, "x")
+    told, net = known_of(conf), build(conf, 0)
     assert told["parameters"] == sum(p.numel() for p in net.parameters())
     assert told["bytes_of_update"] == 4 * Layout.of(net).size, "with the scaling that owners agree on"
-    assert [one["kind"] for one in told["layers"]] == ["flatten", "dense", "dense", "dense"]
-    assert told["layers"][1]["options"] == {"dense": 128, "activation": "relu"}
-    assert [one["shape"] for one in told["layers"]][1:] == [[128], [64], [len(conf.task.module.CLASSES)]]
+    assert told["layers"][-1]["shape"] == [outputs_of(conf)] and told["input"] == list(inputs_of(conf).shape)
 
 
 def test_of_a_network_that_does_not_fit_the_layers_before_are_told():

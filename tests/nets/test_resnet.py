@@ -12,7 +12,7 @@ from utils.conf import ConfError
 from utils.nets.build import build
 from utils.nets.layout import Layout, read_weights, write_weights
 from utils.nets.networks.resnet import MODELS
-from utils.nets.outline import foretold
+from utils.nets.outline import known_of
 from utils.nets.vision import torchvision_models
 
 
@@ -40,12 +40,12 @@ def test_every_model_answers_two_logits(tiny, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_its_numbers_are_foretold_without_torch(tiny, name):
+def test_its_numbers_are_known_without_torch(tiny, name):
     for width, norm in ((16, "group"), (28, "batch"), (64, "batch")):
         conf = tiny(model_name=name, width=width, norm=norm)
         with torch.device("meta"):
             net = build(conf, seed=0)
-        told = foretold(conf)
+        told = known_of(conf)
         assert told["parameters"] == sum(p.numel() for p in net.parameters())
         assert told["bytes_of_update"] == 4 * Layout.of(net).size
         assert told["layers"] is told["bytes_of_training"] is None and told["input"] == [3, 32, 32]

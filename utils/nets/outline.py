@@ -18,7 +18,7 @@ from utils.nets import JUDGE_BATCH
 from utils.nets.kinds import MAX_LAYERS, Dense, Layer, Residual, Shapes, Signal, UnfitError, checked_layers
 from utils.parts import ConfError, fields_of, json_name, kind_of, plain, shown
 from utils.refusal import said
-from utils.tasks import inputs_of, is_scaled, outputs_of
+from utils.tasks import inputs_of, is_scaled, outputs_of, unit_of
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -220,7 +220,7 @@ def told(inputs: Signal, rows: list[Row], batch: int = 0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def foretold(conf: Conf) -> dict[str, Any]:
+def known_of(conf: Conf) -> dict[str, Any]:
     """What is known of the network of `conf` before it is built, as `told`: what its family does not say is None."""
     inputs = inputs_of(conf)
     known: dict[str, Any] = {
@@ -229,10 +229,13 @@ def foretold(conf: Conf) -> dict[str, Any]:
         "tokens": inputs.tokens,
         "scaled": is_scaled(conf),
     }
-    if say := getattr(conf.network.module, "foretold", None):
+    if say := getattr(conf.network.module, "known", None):
         known |= say(conf.network.keys, inputs, outputs_of(conf), conf.batch_size)
     if known["scaled"] and known["bytes_of_update"]:
-        known["bytes_of_update"] += 4 * 2 * inputs.size  # means and spreads travel with the weights
+        number = unit_of(conf) is not None
+        known["bytes_of_update"] += (
+            4 * 2 * (inputs.size + number)
+        )  # means and spreads travel with the weights
     return known
 
 

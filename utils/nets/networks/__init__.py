@@ -5,8 +5,8 @@
 - `told(keys)`: for model cards, what it is, and what else stands before the number of its parameters,
 - `fits(keys, inputs, outputs, batch, where)`, if it cannot take everything: raises ConfError, one line, before anything
   is built,
-- `foretold(keys, inputs, outputs, batch)`, if anything is known without torch: a part of what
-  `utils.nets.outline.foretold` tells.
+- `known(keys, inputs, outputs, batch)`, if anything is known without torch: a part of what
+  `utils.nets.outline.known_of` tells.
 
 A conf uses the family of which it names a key without default, else what its task brings (`NETWORK`).
 """

@@ -44,7 +44,7 @@ def fits(keys: Keys, inputs: Signal, outputs: int, batch: int, where: str) -> No
     check(keys.network, inputs, outputs, batch, where)
 
 
-def foretold(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
+def known(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
     """See `utils.nets.networks`."""
     return told_of(inputs, outline(keys.network, inputs, outputs), batch)
 

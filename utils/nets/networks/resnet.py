@@ -82,7 +82,7 @@ def fits(keys: Keys, inputs: Signal, outputs: int, batch: int, where: str) -> No
         )
 
 
-def foretold(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
+def known(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any]:
     """See `utils.nets.networks`: how many numbers there are (He et al. 2016, tables 1 and 8), and how many travel."""
     blocks, deep, more = _LAYERS[_depth(keys)], not _is_basic(keys), _GROUPS.get(keys.model_name, {})
     groups, expansion = more.get("groups", 1), 4 if deep else 1
