@@ -107,6 +107,23 @@ def test_a_preview_is_what_training_does(browse, site, data, photos):
         assert said["examples"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
 
 
+def test_a_preview_counts_the_scenes_of_what_is_judged(browse, site, tmp_path):
+    site.config["DATA"] = tmp_path
+    (tmp_path / "plays").mkdir()
+    said = [f"Speak, {name}, or be silent in this matter!" for name in dir(json) + dir(dataclasses) + dir(re)]
+    said = [re.sub("[^ A-Za-z,!]", "", text) for text in said] * 2
+    (tmp_path / "plays" / "input.txt").write_text("\n\n".join(f"KING:\n{text}" for text in said))
+    alone = {"type": "dialogue", "data": "plays", "no_models": 1, "k": 1, "judge_every": 60, "stride": 1}
+    changes = {**alone, "network": "char_gru"}
+    told = {**{key: TINY[key] for key in TINY if key in FIELDS and OF[key] == ""}, **changes}
+    preview = _ask(browse("researcher"), json.dumps(told)).json
+    conf = make_conf(told, "x")
+    examples = conf.task.module.open_examples(conf, tmp_path)
+    tests = [share_out(conf, Repeat(fold, 0, 0), examples).test for fold in range(5)]
+    assert preview["scenes"] == [len({examples.scenes[index] for index in test}) for test in tests]
+    assert 0 < sum(preview["scenes"]) < len(set(examples.scenes))
+
+
 @pytest.mark.parametrize("only", [0, 1])
 def test_a_set_of_one_class_is_said(browse, site, data, monkeypatch, only):
     site.config["DATA"] = data

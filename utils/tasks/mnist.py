@@ -5,6 +5,7 @@ LeCun, Bottou, Bengio and Haffner (1998), doi 10.1109/5.726791: both parts in on
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,14 @@ NETWORK = {"network": "lenet5"}
 INPUT, INPUT_SAYS = "pixels", "grey in 0..1, ink is 1, 28 x 28"
 
 
-def _rows(conf: Conf, data: Path) -> list[Rows]:
+def _rows(folder: Path) -> list[Rows]:
     import numpy as np
 
     from utils.data.examples import NoSetError
     from utils.data.idx import PARTS, images_and_labels
 
     try:
-        found = [images_and_labels(data / conf.data, part) for part in PARTS]
+        found = [images_and_labels(folder, part) for part in PARTS]
     except OSError as error:
         raise NoSetError("", "no_set", file=error.filename) from None
     images, labels = (np.concatenate(both) for both in zip(*found, strict=True))
@@ -43,12 +44,21 @@ def _rows(conf: Conf, data: Path) -> list[Rows]:
 
 def open_examples(conf: Conf, data: Path) -> Examples:
     """See `utils.tasks`."""
-    return open_rows(conf.data, _rows(conf, data), data / ".store")
+    return open_rows(conf.data, _rows(data / conf.data), data / ".store")
 
 
 def outline(conf: Conf, data: Path) -> Outline:
-    """See `utils.tasks`."""
-    return outline_of(_rows(conf, data))
+    """See `utils.tasks`; made once of files that stay as they are, since it takes a second or two."""
+    from utils.data.idx import NAMES
+
+    files = [data / conf.data / name for name in NAMES]
+    found = [file.stat() for file in files if file.is_file()]
+    return _outline(data / conf.data, *[(one.st_mtime_ns, one.st_size, one.st_ino) for one in found])
+
+
+@lru_cache(maxsize=1)
+def _outline(folder: Path, *as_they_are: tuple[int, ...]) -> Outline:
+    return outline_of(_rows(folder))
 
 
 def for_training(inputs: NDArray[np.uint8], conf: Conf, rng: np.random.Generator) -> torch.Tensor:
