@@ -22,7 +22,7 @@ from utils.conf import ConfError, Part, all_keys, brought, json_name, load_conf,
 from utils.data.examples import DataError
 from utils.nets.outline import MisfitError, checked_description, known_of, template, templates
 from utils.partition.schemes import PartitionError
-from utils.tasks import classes_of
+from utils.tasks import classes_of, unit_of
 
 blueprint = Blueprint("confs_api", __name__, url_prefix="/api/v1", description="Confs")
 _KINDS = {"bool": "switch", "int": "whole", "float": "number", "str": "text"}
@@ -61,7 +61,7 @@ def preview() -> dict[str, Any]:
     speed, number = measured_speed(conf) or (None, None)
     likened = speed_elsewhere(conf) if speed is None else None
     told = {
-        "conf": conf.as_json(), "classes": list(classes_of(conf)), "measured_by": number,
+        "conf": conf.as_json(), "classes": list(classes_of(conf)), "unit": unit_of(conf), "measured_by": number,
         "examples_per_second": likened[0] if likened else speed, "likened_to": likened[1] if likened else None,
         "network": known_of(conf),
     }  # fmt: skip

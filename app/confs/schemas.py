@@ -83,6 +83,7 @@ class PreviewSchema(Schema):
 
     conf = fields.Dict(keys=fields.String(), required=True)
     classes = fields.List(fields.String(), required=True)
+    unit = fields.String(required=True, allow_none=True)
     owners = fields.List(fields.Nested(ShareSchema), required=True, allow_none=True)
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True, allow_none=True)
     absent = fields.List(fields.Nested(MissingSchema), required=True, allow_none=True)

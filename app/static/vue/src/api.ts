@@ -239,6 +239,7 @@ export interface Preview {
   conf: Record<string, Value>;
   network: Network;
   classes: string[];
+  unit: string | null;
   owners: Owner[] | null;
   degree: Record<string, number> | null;
   absent: { where: "training" | "test"; what: string }[] | null;
