@@ -11,7 +11,7 @@ import torch
 from tests.conftest import ROOT
 from utils.comparison import answers, estimated
 from utils.conf import load_conf, make_conf
-from utils.data.split import deck_of, split_of
+from utils.data.split import deck_of, fold_of, split_of
 from utils.model_card import model_card
 from utils.nets.stored import load_model
 from utils.partition.schemes import partition
@@ -23,7 +23,8 @@ CACHE = ROOT / "cache"
 CONFS = {path.stem: load_conf(path) for path in sorted((ROOT / "utils").glob("conf_*.json"))}
 OF_PHOTOS = [name for name, conf in CONFS.items() if conf.task.name == "weather"]
 BROUGHT = [name for name, conf in CONFS.items() if hasattr(conf.task.module, "DATA")]
-OF_HOSPITALS = [name for name in CONFS if name not in (*OF_PHOTOS, *BROUGHT)]
+OF_HOSPITALS = [name for name, conf in CONFS.items() if conf.task.name == "heart"]
+OF_SPEAKERS = [name for name, conf in CONFS.items() if conf.task.name == "dialogue"]
 SERVED = ("conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone", "conf_f10_full")
 
 
@@ -79,6 +80,29 @@ def test_every_shipped_conf_of_the_hospitals_has_its_result_and_model(name):
         assert values(repeat, "accuracy")[-1] == pytest.approx(right)
     card = (CACHE / f"{name}.json.md").read_text()
     assert card == model_card(result) and "Not a medical device" in card
+
+
+@pytest.mark.parametrize("name", OF_SPEAKERS)
+def test_every_shipped_conf_of_the_speakers_has_its_result_and_model(name):
+    result, conf, _ = load_model(CACHE, name)
+    assert conf == CONFS[name] and conf.as_json() == result["conf"]
+    assert len(result["repeats"]) == FOLDS * SEEDS * conf.rotations
+    assert len(result["data"]["sources"]) == 64 and result_path(CACHE, name).stat().st_size < 4_000_000
+    speakers = sorted(one["name"] for one in result["data"]["sources"])
+    judged: dict[int, dict[str, int]] = {}
+    for repeat in result["repeats"]:
+        test = repeat["test"]
+        judged.setdefault(repeat["seed"], {}).update(zip(test["id"], test["truth"], strict=True))
+        assert all(fold_of(deck_of(scene)) == repeat["fold"] for scene in set(test["scene"]))
+        right = np.mean(np.array(test["truth"]) == test["said"])
+        assert values(repeat, "accuracy")[-1] == pytest.approx(right)
+        if conf.partition == "source":
+            assert [list(owner["sources"]) for owner in repeat["owners"]] == [[one] for one in speakers]
+    assert len(judged) == SEEDS and judged[0] == judged[1] == judged[2] and len(judged[0]) == 8047
+    first_of_all = read_result(result_path(CACHE, OF_SPEAKERS[0]))
+    assert result["data"]["fingerprint"] == first_of_all["data"]["fingerprint"]
+    card = (CACHE / f"{name}.json.md").read_text()
+    assert card == model_card(result) and "public domain" in card
 
 
 @pytest.mark.parametrize("name", OF_PHOTOS)
