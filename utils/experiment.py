@@ -126,12 +126,12 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
 
 def _counts(bench: Bench, indices: NDArray[np.int64]) -> dict[str, Any]:
     """How many examples, of which classes (none where numbers are foretold), from which sources."""
-    classes, sources = len(classes_of(bench.conf)), np.array(bench.examples.sources)
-    names, counts = np.unique(sources[indices], return_counts=True)
+    classes = len(classes_of(bench.conf))
+    counts = np.bincount(bench.sources[indices], minlength=len(bench.source_names)).tolist()
     return {
         "examples": len(indices),
         "counts": np.bincount(bench.examples.targets[indices], minlength=classes).tolist() if classes else [],
-        "sources": {str(name): int(count) for name, count in zip(names, counts, strict=True)},
+        "sources": {name: count for name, count in zip(bench.source_names, counts, strict=True) if count},
     }
 
 

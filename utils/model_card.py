@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from utils.comparison import CALLED, answers, estimated, figures_of, is_number
 from utils.conf import make_conf
 from utils.studies import about_set
+
+_FEW = 12  # names that can be read one after the other
+
+
+def _counted(result: Mapping[str, Any]) -> list[str]:
+    """How many examples there are of each class; of many classes from how many to how many."""
+    classes, counts = result["classes"] or [], result["data"].get("counts", [])
+    if len(classes) > _FEW and counts:
+        return [f"{len(classes)} classes of {min(counts):,} to {max(counts):,}"]
+    return [f"{n} {name}" for name, n in zip(classes, counts, strict=False)]
+
+
+def _from(sources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many examples are from which source, and their licence; of many sources how many there are."""
+    if len(sources) > _FEW:
+        counts, licences = (
+            [one["examples"] for one in sources],
+            sorted({one["licence"] for one in sources} - {""}),
+        )
+        told = f"{len(sources)} sources of {min(counts):,} to {max(counts):,}"
+        return [f"{told}, {', '.join(licences)}" if licences else told]
+    each = [(f"{one['examples']} from {one['name']}", one["licence"]) for one in sources]
+    return [f"{text} ({licence})" if licence else text for text, licence in each]
 
 
 def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> str:
@@ -23,11 +46,9 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     about, task = about_set(data["set"]), known.task.module
     told = task.card(result, left_out)
     network, layers = known.network.module.told(known.network.keys)
-    parts = [f"{n} {name}" for name, n in zip(result["classes"] or (), data.get("counts", []), strict=False)]
-    for one in data.get("sources", []):
-        licence = f" ({one['licence']})" if one["licence"] else ""
-        parts.append(f"{one['examples']} from {one['name']}{licence}")
-    of_them = f" ({', '.join(parts)})" if parts else ""
+    of_them = (
+        f" ({', '.join(parts)})" if (parts := [*_counted(result), *_from(data.get("sources", []))]) else ""
+    )
     sections = "\n\n".join(f"## {title}\n\n{text}" for title, text in told["sections"].items())
     repeats = len(result["repeats"])
     rotations = len({repeat["rotation"] for repeat in result["repeats"]})

@@ -20,6 +20,7 @@ PAGES = (
     Page("run", "/runs/conf_f10", ".chart", log_in=False),
     Page("number", "/runs/conf_diabetes_f10", ".foretold", log_in=False),
     Page("digits", "/runs/conf_digits_f10", ".confusion", log_in=False),
+    Page("characters", "/runs/conf_dialogue_speakers", ".confusion-map", log_in=False),
     Page("forecast", "/forecast", ".samples img", log_in=False),
     Page("why", "/why", ".round", log_in=False),
     Page("login", "/login", "main form", log_in=False),

@@ -37,7 +37,7 @@ def test_a_model_as_onnx_answers_as_the_network_does(cache):
         assert np.abs(session.run(None, {"pixels": pixels})[0] - expected[:count]).max() < 1e-4
     assert np.ptp(expected) > 0.01  # not the same for everything
     told = session.get_modelmeta().custom_metadata_map
-    assert told["classes"] == "cloudy,sunny" and told["run"] == "conf_f10"
+    assert told["classes"] == '["cloudy", "sunny"]' and told["run"] == "conf_f10"
 
 
 def test_the_command_writes_it_whole_and_the_same_every_time(cache, tmp_path):

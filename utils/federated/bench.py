@@ -135,6 +135,9 @@ class Bench:
         self.shares = share_out(conf, repeat, examples)
         named = self.shares.named()
         self.work = Work(uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named)
+        self.source_names = sorted(set(examples.sources))
+        numbers = {name: number for number, name in enumerate(self.source_names)}
+        self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
         layout = Layout.of(shape_of(conf))
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
         self.rounds = conf.rounds.module.Rounds()

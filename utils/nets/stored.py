@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import io
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -85,7 +86,7 @@ def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
     assert program is not None
     model = program.model_proto
     model.producer_name, model.doc_string = "SkyFed", f"{name}: {task.ABOUT[0]}"
-    told = ("classes", ",".join(classes)) if classes else ("unit", task.UNIT)
+    told = ("classes", json.dumps(classes, ensure_ascii=False)) if classes else ("unit", task.UNIT)
     for key, value in (("run", name), told, ("input", task.INPUT_SAYS)):
         model.metadata_props.add(key=key, value=value)
     written = io.BytesIO()
