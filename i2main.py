@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from utils.files import place
 from utils.interrupt import end_with_standard_input, until_interrupted
@@ -165,12 +166,8 @@ def _train(given: argparse.Namespace) -> int:
             failed = True
             print(f"{name}: {result}", file=sys.stderr)
         else:
-            for one in absent(result):
-                print(
-                    f"{name}: no {one['where']} example is {one['what']} (fold {', '.join(map(str, one['folds']))}): "
-                    "its figures say nothing of that",
-                    file=sys.stderr,
-                )
+            for line in _absent(absent(result)):
+                print(f"{name}: {line}", file=sys.stderr)
             known = answers(result)
             failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
             figures = ", ".join(f"{CALLED[one]} {estimated(known, one)}" for one in figures_of(result))
@@ -182,6 +179,23 @@ def _train(given: argparse.Namespace) -> int:
                 f"{given.cache / (name + '.json.pkl')}",
             )
     return 1 if failed else 0
+
+
+def _absent(found: list[dict[str, Any]]) -> list[str]:
+    """What was not there to learn from or to judge, a line each; of many classes a line for all."""
+    if len(found) < 5:
+        return [
+            f"no {one['where']} example is {one['what']} (fold {', '.join(map(str, one['folds']))}): "
+            "its figures say nothing of that"
+            for one in found
+        ]
+    classes: dict[str, list[str]] = {}
+    for one in found:
+        classes.setdefault(one["where"], []).append(one["what"])
+    return [
+        f"in some folds no {where} example is one of {' '.join(those)}: their figures say nothing of these"
+        for where, those in classes.items()
+    ]
 
 
 def _conf_name(path: Path) -> str:
