@@ -175,7 +175,7 @@ def _record_judging(state: State, bench: Bench) -> NDArray[np.float64]:
         append(state.record, name, value, unit)
     if len(bench.shares.val):
         found = scores(bench.judge("val", state.weights), bench.targets("val"))
-        for name in found.keys() & {"accuracy", "loss", "rmse"}:
+        for name in [name for name in ("accuracy", "loss", "rmse") if name in found]:
             append(state.record, f"validation_{name}", found[name], unit)
     return judged
 
