@@ -99,12 +99,14 @@ def _train(given: argparse.Namespace) -> int:
     except ConfError as error:
         return _refuse(error)
 
-    # Only now: torch takes seconds to import.
+    # Only now: torch takes seconds to import, here and where workers come from at the same time.
+    from utils.engines.workers import Workers, prepare_workers, usable_workers
+
+    prepare_workers()
     import torch
 
     from utils.comparison import CALLED, absent, answers, estimated, figures_of
     from utils.data.examples import DataError
-    from utils.engines.workers import Workers, usable_workers
     from utils.federated.bench import Repeat, State
     from utils.nets.build import build
     from utils.partition.schemes import PartitionError

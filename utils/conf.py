@@ -229,6 +229,18 @@ class Conf:
     task: Part = dataclasses.field(kw_only=True)
     network: Part = dataclasses.field(kw_only=True)
 
+    def __hash__(self) -> int:
+        """Worked out once: clients ask for it in every job, and it takes longer than a small one's training."""
+        known: int | None = self.__dict__.get("_hash")
+        if known is None:
+            known = hash(tuple(getattr(self, field.name) for field in dataclasses.fields(self)))
+            object.__setattr__(self, "_hash", known)
+        return known
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the hash, which is another one in another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
+
     @property
     def pool(self) -> int:
         """Number of owners the examples fall to."""

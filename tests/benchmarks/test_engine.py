@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.benchmarks.bare import BareProcesses, ancestor_round
 from tests.conftest import ROOT, draw_set
-from utils.conf import load_conf
+from utils.conf import load_conf, make_conf
 from utils.engines.workers import Workers
 from utils.federated.bench import Bench, Repeat, State, share_out
 from utils.nets.build import build
@@ -124,7 +124,7 @@ import json, resource, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
-from utils.conf import load_conf
+from utils.conf import load_conf, make_conf
 from utils.engines.workers import Workers
 from utils.data.examples import Examples
 from utils.experiment import run_repeat
@@ -178,3 +178,37 @@ def test_the_servers_memory_does_not_grow_with_the_number_of_clients(tmp_path):
         f"\nserver memory: {more:+.1f} MB for 1000 updates ({found[1000]['bytes'] / 1e9:.1f} GB) against 10"
     )
     assert more < 100
+
+
+@pytest.mark.parametrize(
+    ("layers", "copies"),
+    [([80, 10], None), ([512, 512, 256], 40), ([1600, 3200, 1600, 512], 12)],
+    ids=["6 thousand weights", "0.4 million", "11 million"],
+)
+def test_what_a_client_costs_beside_its_training_is_a_few_copies_of_its_weights(tmp_path, layers, copies):
+    dense = [{"dense": units, "activation": "relu"} for units in layers]
+    conf = make_conf(
+        {
+            "type": "digits", "network": {"layers": [{"flatten": True}, *dense]}, "no_models": 10, "k": 10,
+            "global_epochs": 1, "local_epochs": 1, "batch_size": 16, "lr": 0.1, "momentum": 0.9,
+        },
+        "x",
+    )  # fmt: skip
+    examples = conf.task.module.open_examples(conf, tmp_path)
+    overheads, copied, ratios = [], [], []
+    with Workers(2) as engine:
+        _rounds(conf, examples, engine, 2)
+        for _ in range(PAIRS):
+            _, overhead, _, state = _rounds(conf, examples, engine, ROUNDS)
+            place = np.empty_like(state.weights)
+            started = time.perf_counter()
+            for _ in range(10):
+                np.copyto(place, state.weights)
+            copied.append(100 * (time.perf_counter() - started))
+            overheads.append(overhead)
+            ratios.append(overhead / copied[-1])
+    print(
+        f"\n{len(place):,} weights: {statistics.median(overheads):.2f} ms per client and round beside its training, "
+        f"{statistics.median(ratios):.1f} plain copies of {statistics.median(copied):.3f} ms"
+    )
+    assert copies is None or statistics.median(ratios) < copies

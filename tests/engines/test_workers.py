@@ -72,7 +72,7 @@ def test_more_repeats_than_a_worker_remembers_are_handed_over_again(tiny, photos
             assert isinstance(outcome, Reply), outcome
 
 
-def test_a_repeat_is_handed_over_once_and_jobs_are_small(tiny, photos):
+def test_a_repeat_is_handed_over_once_jobs_are_small_and_weights_do_not_travel(tiny, photos):
     conf, sizes = tiny(), []
     with Workers(1) as engine:
         list(engine.train(_work(conf, photos), _jobs([0]), _buffers(conf)))
@@ -81,7 +81,7 @@ def test_a_repeat_is_handed_over_once_and_jobs_are_small(tiny, photos):
         list(engine.train(_work(conf, photos), _jobs([1, 2]), _buffers(conf)))
     small = [size for kind, size in sizes if kind == "send"]
     assert len(small) == 2 and max(small) < 400
-    assert [size for kind, size in sizes if kind == "send_bytes"] == [len(_buffers(conf)["weights"])] * 2
+    assert not [size for kind, size in sizes if kind == "send_bytes"]
 
 
 class _Measured:
@@ -187,11 +187,11 @@ def test_ctrl_c_at_a_starting_worker_says_nothing():
         "import os, signal, time\n"
         "from utils.engines.workers import Workers\n"
         "from utils.federated.update import Question, Work\n"
-        "asked = Work('w', None, 0, '', None, {}), Question('strategy', 'none', 'x', 0, 0), {}\n"
+        "asked = Work('w', None, 0, '', None, {}), [Question('strategy', 'none', 'x', 0, 0)], {}\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, lambda *_: None)\n"
         "    with Workers(1) as engine:\n"
-        "        future = engine._submit(*asked)\n"
+        "        (future,) = engine._submit(*asked)\n"
         "        while not engine.pids(): time.sleep(0.001)\n"
         "        for _ in range(300):\n"
         "            os.killpg(0, signal.SIGINT)\n"
@@ -209,7 +209,7 @@ def test_workers_end_when_the_parent_is_killed():
         "import time\n"
         "from utils.engines.workers import Workers\n"
         "from utils.federated.update import Question, Work\n"
-        "asked = Work('w', None, 0, '', None, {}), Question('strategy', 'none', 'x', 0, 0), {}\n"
+        "asked = Work('w', None, 0, '', None, {}), [Question('strategy', 'none', 'x', 0, 0)], {}\n"
         "if __name__ == '__main__':\n"
         "    engine = Workers(2)\n"
         "    [engine._submit(*asked) for _ in range(2)]\n"

@@ -1,23 +1,26 @@
 """Clients in worker processes on this machine, one thread each (more threads only slow torch down here).
 
+What jobs read and what they write lies in memory that server and workers share; through the pipes go names and numbers.
 A worker that dies is replaced and its job tried once more; if that kills the new one too, the job is a
 Failure. Workers end when their parent does, however it ends.
 """
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
 import os
 import queue
 import signal
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, reduction, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -25,6 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.engines import EngineError
+from utils.engines.begin import begin
+from utils.engines.memory import Lease, Memory
 from utils.federated.update import (
     Answer,
     Buffers,
@@ -39,9 +44,13 @@ from utils.federated.update import (
 
 Job = TrainJob | JudgeJob | Question
 
-_SPAWN = multiprocessing.get_context("spawn")
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
+_CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _TRIES = 2
 _KNOWN = 8  # repeats a worker remembers; the oldest is forgotten and handed over again when it is needed
+_MAPPED = 32  # blocks of shared memory that it keeps mapped, likewise
+_MESSAGE_SECONDS, _MOST_JOBS, _MOST_BYTES = 0.005, 32, 2**20
+"""How long the jobs of one message should take at least, unless they are as many, or write as much."""
 
 
 def usable_workers() -> int:
@@ -50,39 +59,93 @@ def usable_workers() -> int:
     return max(1, cores)
 
 
+def prepare_workers() -> None:
+    """Begin to import torch where workers will be forked from, if that has not begun; it takes seconds.
+
+    Ctrl-C reaches neither that nor those forked from it. The resource tracker goes first: up to Python 3.11 its start
+    lets the signal through again.
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        if _FORKS:
+            _CONTEXT.set_forkserver_preload(["numpy", "torch"])
+            forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass(frozen=True)
-class _Task:
+class _Handful:
+    """Jobs of one repeat for one worker, one after the other, and who waits for what comes of each.
+
+    `reads` is the memory of what they read, by name; each writes into a place of its own of `writes`.
+    """
+
     work: Work
-    job: Job
-    buffers: Buffers
-    future: Future[Any]
+    jobs: list[Job]
+    futures: list[Future[Any]]
+    reads: dict[str, Lease]
+    writes: Lease | None
+
+
+Where = tuple[int, int, int]
+"""A block's number and size, and how much of it counts."""
 
 
 class _Place:
-    """The process of one place, the pipe to it, and which repeats it knows."""
+    """The process of one place, the pipe to it, and which repeats and blocks of memory it knows."""
 
     def __init__(self, process: Any, connection: Connection) -> None:
         self.process, self.connection = process, connection
         self.knows: OrderedDict[str, None] = OrderedDict()
+        self.maps: OrderedDict[int, None] = OrderedDict()
 
-    def carry_out(self, task: _Task) -> Any:
-        """Hand the task over and wait for what comes of it. Buffers travel as they are, everything else is small."""
-        new = None if task.work.id in self.knows else task.work
-        _know(self.knows, task.work.id, None)
-        self.connection.send((task.job, task.work.id, new))
-        for name in task.job.reads:
-            self.connection.send_bytes(task.buffers[name])
-        result = self.connection.recv()
-        if isinstance(result, Reply | Answer):
-            return replace(result, payload=self.connection.recv_bytes())
-        return result
+    def carry_out(self, handful: _Handful, done: int) -> Iterator[Any]:
+        """Hand over all but the first `done` of the jobs, and give what comes of them, one by one."""
+        work, jobs = handful.work, handful.jobs[done:]
+        new = None if work.id in self.knows else work
+        _know(self.knows, work.id, None)
+        leases = [*handful.reads.values(), *([handful.writes] if handful.writes else [])]
+        fresh = {one.block.number: one.block for one in leases if one.block.number not in self.maps}
+        for lease in leases:
+            _know(self.maps, lease.block.number, None, _MAPPED)
+        reads = {name: _where(lease) for name, lease in handful.reads.items()}
+        writes = _where(handful.writes) if handful.writes else None
+        self.connection.send((jobs, work.id, new, reads, writes, done))
+        for block in fresh.values():
+            reduction.send_handle(self.connection, block.descriptor, self.process.pid)
+        for number in range(done, len(handful.jobs)):
+            result, length = self.connection.recv()
+            if isinstance(result, Reply | Answer):
+                if length is None:
+                    payload: Bytes = self.connection.recv_bytes()
+                else:
+                    assert handful.writes is not None
+                    payload = handful.writes.payload(number * handful.writes.each, length)
+                result = replace(result, payload=payload)
+            yield result
+            del result  # who takes it is to be the last who has it
 
 
-def _know(known: OrderedDict[str, Any], name: str, value: Any) -> None:
-    """Remember `name` as the latest of at most _KNOWN; both ends of a pipe do the same."""
+def _where(lease: Lease) -> Where:
+    return lease.block.number, lease.block.size, lease.each
+
+
+_TAKEN: Future[Any] = Future()
+"""Stands for a future whose result is somebody else's to keep."""
+
+
+def _fail(futures: list[Future[Any]], error: Exception) -> None:
+    for future in futures:
+        future.set_exception(error)
+
+
+def _know(known: OrderedDict[Any, Any], name: Any, value: Any, most: int = _KNOWN) -> None:
+    """Remember `name` as the latest of at most `most`; both ends of a pipe do the same."""
     known.setdefault(name, value)
     known.move_to_end(name)
-    while len(known) > _KNOWN:
+    while len(known) > most:
         known.popitem(last=False)
 
 
@@ -92,10 +155,11 @@ class Workers:
     def __init__(self, count: int, device: str = "cpu") -> None:
         self.count = count
         self._device = device
-        self._jobs: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Handful | None] = queue.SimpleQueue()
+        self._seconds: dict[type, float] = {}  # a job took of late
         self._closed = threading.Event()
         self._places: dict[int, _Place] = {}
-        self._lock = threading.Lock()
+        self._lock, self._memory = threading.Lock(), Memory()
         self._threads = [
             threading.Thread(target=self._serve, args=(place,), daemon=True) for place in range(count)
         ]
@@ -125,15 +189,36 @@ class Workers:
         return self._in_turn(work, questions, buffers)
 
     def _in_turn(self, work: Work, jobs: Sequence[Job], buffers: Buffers) -> Iterator[Any]:
-        """Outcomes in the order of the jobs. One job more than there are workers is out, so that none waits for the
-        server, and at most `count` outcomes wait to be taken.
+        """Outcomes in the order of the jobs. One message more than there are workers is out, so that none waits for the
+        server, and at most `count` messages' outcomes wait to be taken.
         """
-        coming = iter(jobs)
-        window = deque(self._submit(work, job, buffers) for job in islice(coming, self.count + 1))
-        while window:
-            outcome = window.popleft().result()
-            window.extend(self._submit(work, job, buffers) for job in islice(coming, 1))
-            yield outcome
+        coming, reads = iter(jobs), dict[str, Lease]()
+
+        def hand_out() -> list[Future[Any]]:
+            some = list(islice(coming, 1))
+            if not some:
+                return []
+            for name in some[0].reads:
+                if name not in reads:
+                    reads[name] = self._memory.copy_of(buffers[name])
+            each = reads[some[0].reads[0]].each if isinstance(some[0], TrainJob) else 0
+            most = min(_MOST_JOBS, _MOST_BYTES // each if each else _MOST_JOBS)
+            wanted = _MESSAGE_SECONDS / self._seconds.get(type(some[0]), _MESSAGE_SECONDS)
+            some += islice(coming, max(0, min(int(wanted), most) - 1))
+            writes = (
+                self._memory.lease(each, len(some)) if each else None
+            )  # without links as large as what it began from
+            return self._submit(work, some, {name: reads[name] for name in some[0].reads}, writes)
+
+        window = deque(hand_out() for _ in range(self.count + 1))
+        while window and (futures := window.popleft()):
+            for future in futures[:-1]:
+                yield future.result()
+            last = futures[-1].result()
+            del futures
+            window.append(hand_out())
+            yield last
+            del last  # its memory is wanted for the next
 
     def pids(self) -> list[int]:
         """Process ids of the live workers."""
@@ -153,56 +238,69 @@ class Workers:
         with suppress(queue.Empty):
             while True:
                 if item := self._jobs.get_nowait():
-                    item.future.set_exception(EngineError("the workers were closed"))
+                    _fail(item.futures, EngineError("the workers were closed"))
 
-    def _submit(self, work: Work, job: Job, buffers: Buffers) -> Future[Any]:
-        future: Future[Any] = Future()
+    def _submit(
+        self, work: Work, jobs: list[Any], reads: dict[str, Lease], writes: Lease | None = None
+    ) -> list[Future[Any]]:
+        futures: list[Future[Any]] = [Future() for _ in jobs]
         with self._lock:
             if self._closed.is_set():
                 raise EngineError("the workers were closed")
-            self._jobs.put(_Task(work, job, buffers, future))
-        return future
+            self._jobs.put(_Handful(work, jobs, list(futures), reads, writes))
+        return futures
 
     def _serve(self, number: int) -> None:
-        """Thread of one worker: hand it one job after the other, replace it when it dies."""
-        while (task := self._jobs.get()) is not None:
-            for attempt in range(1, _TRIES + 1):
-                try:
-                    result = self._place(number).carry_out(task)
-                except (EOFError, OSError):
-                    code = self._bury(number)
-                    if self._closed.is_set():
-                        task.future.set_exception(EngineError("the workers were closed"))
-                        break
-                    if attempt == _TRIES:
-                        client = getattr(task.job, "client", -1)
-                        reason = f"its worker died {_TRIES} times (exit status {code})"
-                        task.future.set_result(Failure(client, reason))
-                except Exception as error:
-                    self._bury(number)  # what is half sent would be taken for the next job
-                    task.future.set_exception(EngineError(f"a worker could not be used: {error}"))
-                    break
-                else:
-                    task.future.set_result(result)
-                    break
+        """Thread of one worker: hand it one handful of jobs after the other, replace it when it dies."""
+        while (handful := self._jobs.get()) is not None:
+            self._see_to(number, handful)
+            del handful
         self._bury(number)
+
+    def _see_to(self, number: int, handful: _Handful) -> None:
+        done, tries = 0, 0
+        while done < len(handful.jobs):
+            began = time.perf_counter()
+            try:
+                for result in self._place(number).carry_out(handful, done):
+                    handful.futures[done].set_result(result)
+                    del result
+                    handful.futures[done] = _TAKEN
+                    self._note(type(handful.jobs[done]), time.perf_counter() - began)
+                    done, tries, began = done + 1, 0, time.perf_counter()
+            except (EOFError, OSError):
+                code, tries = self._bury(number), tries + 1
+                if self._closed.is_set():
+                    return _fail(handful.futures[done:], EngineError("the workers were closed"))
+                if tries == _TRIES:
+                    client = getattr(handful.jobs[done], "client", -1)
+                    reason = f"its worker died {_TRIES} times (exit status {code})"
+                    handful.futures[done].set_result(Failure(client, reason))
+                    done, tries = done + 1, 0
+            except Exception as error:
+                self._bury(number)  # what is half sent would be taken for the next job
+                return _fail(handful.futures[done:], EngineError(f"a worker could not be used: {error}"))
+
+    def _note(self, kind: type, seconds: float) -> None:
+        """How long a job takes of late, so that those which take no time go several to a message."""
+        self._seconds[kind] = 0.8 * self._seconds.get(kind, seconds) + 0.2 * seconds
 
     def _place(self, number: int) -> _Place:
         """The worker of this place, started where there is none.
 
         Ctrl-C goes to every process of a terminal. The calling thread holds it back, and a process started from it
-        inherits that, so that none is interrupted while it is still importing. The resource tracker goes first: up to
-        Python 3.11 its start lets the signal through again.
+        inherits that, so that none is interrupted while it is still importing.
         """
         with self._lock:
             if self._closed.is_set():
                 raise EOFError
             if number not in self._places:
-                ours, theirs = _SPAWN.Pipe()
-                process = _SPAWN.Process(
-                    target=_work, args=(theirs, self._device), name=f"skyfed-worker-{number}", daemon=True
-                )
-                resource_tracker.ensure_running()
+                ours, theirs = _CONTEXT.Pipe()
+                process = _CONTEXT.Process(
+                    target=begin, args=(theirs, self._device, dict(os.environ)), name=f"skyfed-worker-{number}",
+                    daemon=True,
+                )  # fmt: skip
+                prepare_workers()
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 process.start()
                 theirs.close()
@@ -220,8 +318,8 @@ class Workers:
         return int(buried.process.exitcode)
 
 
-def _work(connection: Connection, device_name: str) -> None:
-    """Main function of a worker process."""
+def work(connection: Connection, device_name: str) -> None:
+    """What a worker process does until it is no longer wanted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
@@ -233,28 +331,58 @@ def _work(connection: Connection, device_name: str) -> None:
     device = torch.device(device_name)
     verbs: dict[type, Any] = {TrainJob: client.train, JudgeJob: client.judge, Question: client.answer}
     known: OrderedDict[str, Work] = OrderedDict()
+    maps: OrderedDict[int, mmap.mmap] = OrderedDict()
     while True:
         try:
-            job, work_id, new = connection.recv()
-            buffers: dict[str, Bytes] = {name: connection.recv_bytes() for name in job.reads}
+            jobs, work_id, new, reads, writes, first = connection.recv()
+            for number, size, _ in (*reads.values(), *([writes] if writes else [])):
+                _know(maps, number, maps.get(number) or _mapped(connection, size), _MAPPED)
         except (EOFError, OSError):
             return
         _know(known, work_id, new)
-        result: Any
-        payload: Bytes | None = None
-        try:
-            result = verbs[type(job)](job, known[work_id], buffers, device)
-            if isinstance(result, Reply | Answer):
-                payload, result = result.payload, replace(result, payload=b"")
-        except Exception as error:
-            text = " ".join(str(error).split())[:200]
-            result = Failure(getattr(job, "client", -1), f"{type(error).__name__}: {text}")
-        try:
-            connection.send(result)
-            if payload is not None:
-                connection.send_bytes(payload)
-        except OSError:
-            return
+        read = {name: memoryview(maps[number])[:length] for name, (number, _, length) in reads.items()}
+        for place, job in enumerate(jobs, first):
+            buffers = dict(read)
+            if writes:
+                number, _, each = writes
+                buffers[job.writes] = memoryview(maps[number])[place * each : (place + 1) * each]
+            result: Any
+            payload: Bytes | None = None
+            try:
+                result = verbs[type(job)](job, known[work_id], buffers, device)
+                if isinstance(result, Reply | Answer):
+                    payload, result = result.payload, replace(result, payload=b"")
+            except Exception as error:
+                text = " ".join(str(error).split())[:200]
+                result = Failure(getattr(job, "client", -1), f"{type(error).__name__}: {text}")
+            length = None if payload is None else _written(payload, buffers.get(getattr(job, "writes", "")))
+            try:
+                connection.send((result, length))
+                if payload is not None and length is None:
+                    connection.send_bytes(payload)
+            except OSError:
+                return
+            del buffers, payload, result
+        del read
+
+
+def _mapped(connection: Connection, size: int) -> mmap.mmap:
+    """The block whose descriptor comes next."""
+    descriptor = reduction.recv_handle(connection)
+    try:
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _written(payload: Bytes, place: memoryview | None) -> int | None:
+    """Have the payload in its place, where it fits there: its length, else None."""
+    length = memoryview(payload).nbytes
+    if place is None or length > place.nbytes:
+        return None
+    if payload is not place:
+        place[:length] = memoryview(payload).cast("B")
+    return length
 
 
 def _end_with_parent() -> None:

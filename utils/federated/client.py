@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +21,7 @@ from utils.federated.links import Way
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import shape_of
-from utils.nets.layout import Layout, Vector, read_weights, write_weights
+from utils.nets.layout import Layout, Vector, read_weights, tensors_of, write_weights
 from utils.parts import load
 from utils.tasks import classes_of
 
@@ -41,25 +43,26 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
         raise ValueError("it has no example to train on")
     rng = np.random.default_rng([CLIENT_STREAM, work.seed, job.round, job.client])
     drawing = np.random.SeedSequence([DRAWING_STREAM, work.seed, job.round, job.client])
-    torch.manual_seed(int(drawing.generate_state(1, np.uint64)[0]))
-    inputs_of, net = _inputs(work.store), _net(conf, str(device))
+    _seed(int(drawing.generate_state(1, np.uint64)[0]), device)
+    inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
+    net, optimizer = kept.net, kept.optimizer
     sent, targets = vector(buffers[job.reads[0]]), work.targets[mine]
     attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None
     if attack and not attack.is_hostile(job.client, conf):
         attack = None
     if attack:
         targets = attack.targets(targets, len(classes_of(conf)))
-    write_weights(net, sent)
+    write_weights(kept.tensors, sent)
     local = conf.local.module.Local(conf.local.keys, sent)
-    optimizer = torch.optim.SGD(
-        net.parameters(), lr=job.lr, momentum=conf.momentum, weight_decay=conf.weight_decay
-    )
+    optimizer.state.clear()
+    optimizer.param_groups[0]["lr"] = job.lr
     started = time.perf_counter()
-    steps, loss_sum, correct = 0, 0.0, 0
+    steps, loss_sum = 0, 0.0
     for _ in range(conf.local_epochs):
         order = rng.permutation(len(mine))
         for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
-            net.train(len(batch) > 1)
+            if net.training != (several := len(batch) > 1):
+                net.train(several)
             inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
             wanted = torch.from_numpy(targets[batch]).to(device)
             outputs = _forward(net, inputs, device)
@@ -70,21 +73,22 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             optimizer.step()
             steps += 1
             loss_sum += loss.item() * len(batch)
-            correct += int((outputs.argmax(1) == wanted).sum())
         if not math.isfinite(loss_sum):
             raise FloatingPointError(f"training loss is not finite at learning rate {job.lr:g}")
     seen = conf.local_epochs * len(mine)
-    weights = read_weights(net)
+    way, into = Way(conf, kept.layout), buffers.get(job.writes)
+    if into is None or way.links or attack or memoryview(into).nbytes != sent.nbytes:
+        into = None
+    weights = read_weights(kept.tensors, None if into is None else np.frombuffer(into, np.float32))
     if attack:
         weights = attack.weights(weights, sent, rng)
-    way = Way(conf, Layout.of(net))
+    payload = way.pack(weights, sent, len(mine), rng) if into is None else into
     metrics = {
         "loss": loss_sum / seen,
-        "acc": correct / seen,
         "steps": float(steps),
         "seconds": time.perf_counter() - started,
     }
-    return Reply(job.client, way.pack(weights, sent, len(mine), rng), len(mine), metrics)
+    return Reply(job.client, payload, len(mine), metrics)
 
 
 def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:
@@ -92,9 +96,9 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
     each example.
     """
     conf = work.conf
-    inputs_of, net = _inputs(work.store), _net(conf, str(device))
-    write_weights(net, vector(buffers[job.reads[0]]))
-    net.eval()
+    inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
+    write_weights(kept.tensors, vector(buffers[job.reads[0]]))
+    net = kept.net.eval()
     judged = np.array_split(work.shares[job.share], job.pieces)[job.piece]
     parts = []
     with torch.inference_mode():
@@ -135,8 +139,10 @@ class Asked:
 
 
 def vector(buffer: Bytes) -> Vector:
-    """A buffer of weights as a vector, not copied."""
-    return np.frombuffer(buffer, np.float32)
+    """A buffer of weights as a vector, not copied, and not to be changed: others read it too."""
+    found = np.frombuffer(buffer, np.float32)
+    found.flags.writeable = False
+    return found
 
 
 def _loss(net: nn.Module, outputs: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -157,10 +163,28 @@ def _forward(net: nn.Module, inputs: torch.Tensor, device: torch.device) -> torc
     return outputs.float()
 
 
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed torch's generator of this device: all others too, as `torch.manual_seed` does, takes longer than a step."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A network of some shape and its optimizer, used from job to job: every job first writes all that they hold."""
+
+    net: nn.Module
+    tensors: Sequence[torch.Tensor]
+    layout: Layout
+    optimizer: torch.optim.SGD
+
+
 @lru_cache(maxsize=4)
-def _net(conf: Conf, device: str) -> nn.Module:
-    """A network of this shape, reused from job to job; every job writes all of its weights first."""
-    return shape_of(conf).to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+def _kept(conf: Conf, device: str) -> _Kept:
+    net: nn.Module = shape_of(conf).to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    sgd = torch.optim.SGD(net.parameters(), conf.lr, conf.momentum, weight_decay=conf.weight_decay)
+    return _Kept(net, tensors_of(net), Layout.of(net), sgd)
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ integer batch counters do not (they are of no use with a fixed momentum, and a m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,20 +67,35 @@ class Layout:
         return np.concatenate([named[name].ravel() for name in self.names]).astype(np.float32)
 
 
-def read_weights(net: nn.Module) -> Vector:
-    """The weights of `net` as one new vector of shape (layout.size,)."""
-    return torch.cat([tensor.detach().reshape(-1) for tensor in _tensors(net)]).float().cpu().numpy()
-
-
-def write_weights(net: nn.Module, vector: Vector) -> None:
-    """Put `vector` (shape (layout.size,)) into `net`, in place."""
+def read_weights(net: nn.Module | Sequence[torch.Tensor], into: Vector | None = None) -> Vector:
+    """The weights of `net` (or its `tensors_of`) as a vector (layout.size,): `into`, if there is such, or a new one."""
+    tensors = [tensor.detach() for tensor in tensors_of(net)]
+    vector = np.empty(sum(tensor.numel() for tensor in tensors), np.float32) if into is None else into
     offset = 0
+    for tensor in tensors:
+        torch.from_numpy(vector[offset : offset + tensor.numel()]).view(tensor.shape).copy_(tensor)
+        offset += tensor.numel()
+    return vector
+
+
+def write_weights(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> None:
+    """Put `vector` (shape (layout.size,)) into `net` (or its `tensors_of`), in place."""
+    offset, whole = 0, vector.view()
+    try:
+        whole.flags.writeable = (
+            True  # torch knows no tensors of what must not be changed; this one is only read
+        )
+    except ValueError:
+        whole = vector.copy()
     with torch.no_grad():
-        for tensor in _tensors(net):
-            piece = torch.from_numpy(vector[offset : offset + tensor.numel()].copy())
+        for tensor in tensors_of(net):
+            piece = torch.from_numpy(whole[offset : offset + tensor.numel()])
             tensor.copy_(piece.view(tensor.shape))
             offset += tensor.numel()
 
 
-def _tensors(net: nn.Module) -> list[torch.Tensor]:
+def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    """The tensors of `net` in the order of the vector: who needs them again and again need not look for them again."""
+    if not isinstance(net, nn.Module):
+        return net
     return list(net.parameters()) + [buffer for buffer in net.buffers() if buffer.is_floating_point()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     from utils.conf import Conf
     from utils.nets.layout import Vector
 
+_BLOCK = 32_768
+
 ABOUT = ("the mean of the updates, weighted by their examples", "按样本数加权的更新均值")
+
+
+def _blocks(length: int) -> Iterator[slice]:
+    """A vector in pieces that fit the cache: what goes over them twice takes half the time."""
+    return (slice(start, start + _BLOCK) for start in range(0, length, _BLOCK))
 
 
 class Strategy:
@@ -25,16 +33,20 @@ class Strategy:
 
     def __init__(self, conf: Conf) -> None:
         self.server_lr = conf.lambda_
+        self._sum: NDArray[np.float64] = np.zeros(0)
 
     def begin(self, weights: Vector) -> None:
         """Start a round from `weights` (layout.size,)."""
-        self._old = weights
-        self._sum: NDArray[np.float64] = np.zeros(len(weights), dtype=np.float64)
-        self._samples = 0
+        self._old, self._samples = weights, 0
+        if len(self._sum) == len(weights):
+            self._sum.fill(0)  # memory that is new costs as much as a fold
+        else:
+            self._sum = np.zeros(len(weights))
 
     def fold(self, update: Update) -> None:
         """Add one update, weighted by its number of examples."""
-        self._sum += np.multiply(update.weights, update.samples, dtype=np.float64)
+        for block in _blocks(len(self._sum)):
+            self._sum[block] += np.multiply(update.weights[block], update.samples, dtype=np.float64)
         self._samples += update.samples
 
     def mean(self) -> NDArray[np.float64]:
@@ -43,10 +55,13 @@ class Strategy:
 
     def finish(self) -> Vector:
         """The new weights (layout.size,), float32."""
-        if self.server_lr == 1.0:
-            return self.mean().astype(np.float32)
-        mixed = (1 - self.server_lr) * self._old.astype(np.float64) + self.server_lr * self.mean()
-        return mixed.astype(np.float32)
+        new = np.empty(len(self._sum), np.float32)
+        for block in _blocks(len(new)):
+            mean = self._sum[block] / self._samples
+            if self.server_lr != 1.0:
+                mean = (1 - self.server_lr) * self._old[block].astype(np.float64) + self.server_lr * mean
+            new[block] = mean
+        return new
 
     def series(self) -> dict[str, tuple[float, str, str]]:
         """Nothing."""

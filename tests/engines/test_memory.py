@@ -1,0 +1,141 @@
+"""Memory that server and workers share: used again, never under somebody's hands, gone with the last process."""
+
+import gc
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+from utils.conf import make_conf
+from utils.engines import memory
+from utils.engines.memory import Block, Memory
+from utils.engines.workers import Workers
+from utils.federated.update import Failure, Reply, TrainJob, Work
+from utils.nets.build import build
+from utils.nets.layout import read_weights
+
+CLIENTS = 300
+
+
+@pytest.fixture
+def digits(tmp_path):
+    """Work of many clients of a few digits, of which one has none; its jobs; the weights they begin from."""
+    conf = make_conf(
+        {
+            "type": "digits", "network": "logistic", "no_models": CLIENTS, "global_epochs": 1, "local_epochs": 1,
+            "k": CLIENTS, "batch_size": 16, "lr": 0.1, "momentum": 0.9,
+        },
+        "x",
+    )  # fmt: skip
+    examples = conf.task.module.open_examples(conf, tmp_path)
+    shares = {f"client/{number}": np.arange(5 * number, 5 * number + 5) for number in range(CLIENTS)}
+    shares["client/7"] = np.arange(0)
+    work = Work("digits", conf, 0, str(examples.store), examples.targets, shares)
+    jobs = [TrainJob(0, client, 0.1, ("weights",), f"update/{client}") for client in range(CLIENTS)]
+    return work, jobs, {"weights": read_weights(build(conf, 0)).tobytes()}
+
+
+def _told(outcomes):
+    return [bytes(one.payload) if isinstance(one, Reply) else one.reason for one in outcomes]
+
+
+def test_a_block_is_used_again_when_nobody_holds_it_and_no_sooner():
+    shared = Memory()
+    first = shared.copy_of(np.arange(10, dtype=np.float32))
+    held, number = np.frombuffer(first.payload(0, 40), np.float32), first.block.number
+    del first
+    other = shared.lease(40)
+    assert other.block.number != number
+    other.payload(0, 40)[:] = bytes(40)
+    assert held.tolist() == list(range(10))
+    del held, other
+    gc.collect()
+    assert {shared.lease(30).block.number, shared.lease(39).block.number} <= {number, number + 1}
+    assert shared.lease(2**23).block.size == 2**23 < shared.lease(2**22, 3).block.size
+
+
+def test_where_there_is_no_memory_without_a_name_a_file_without_one_serves(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(
+        os, "memfd_create", lambda name: (_ for _ in ()).throw(OSError("forbidden")), raising=False
+    )
+    block = Block(100)
+    block.view(0, 3)[:] = b"abc"
+    assert os.pread(block.descriptor, 3, 0) == b"abc" and not list(tmp_path.iterdir())
+    descriptor = block.descriptor
+    del block
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_updates_that_are_kept_stay_what_they_were_and_memory_does_not_grow_with_clients(digits):
+    work, jobs, buffers = digits
+    with Workers(2) as engine:
+        kept = _told(engine.train(work, jobs, buffers))
+        held = list(engine.train(work, jobs, buffers))
+        assert _told(held) == kept and len(set(kept)) == CLIENTS and "no example" in kept[7]
+        assert sum(isinstance(one, Failure) for one in held) == 1
+        before = next(Block._numbers)
+        for outcome in engine.train(work, jobs, buffers):
+            assert outcome.client >= 0
+        assert next(Block._numbers) - before < 20
+    with Workers(1) as engine:
+        assert _told(engine.train(work, jobs, buffers)) == kept
+
+
+def test_workers_killed_at_any_moment_change_nothing(digits):
+    work, jobs, buffers = digits
+    with Workers(2) as engine:
+        expected = _told(engine.train(work, jobs, buffers))
+        stop, killed = threading.Event(), []
+
+        def kill():
+            chance = random.Random(0)
+            while not stop.wait(chance.uniform(0.1, 0.8)) and len(killed) < 4:
+                for pid in engine.pids()[:1]:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        killed.append(pid)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        found = [_told(engine.train(work, jobs, buffers)) for _ in range(8)]
+        while killer.is_alive():
+            found.append(_told(engine.train(work, jobs, buffers)))
+        stop.set()
+        killer.join()
+    assert len(killed) == 4 and all(one == expected for one in found)
+
+
+def test_a_server_that_is_killed_leaves_nothing_behind():
+    code = (
+        "import time\n"
+        "import numpy as np\n"
+        "from utils.engines.workers import Workers\n"
+        "from utils.federated.update import Question, Work\n"
+        "asked = Work('w', None, 0, '', None, {}), [Question('strategy', 'none', 'x', 0, 0, ('big',))]\n"
+        "if __name__ == '__main__':\n"
+        "    engine = Workers(1)\n"
+        "    outcome = list(engine.ask(*asked, {'big': np.ones(10**6)}))\n"
+        "    print(*engine.pids(), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    before = set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+    server = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    (worker,) = (int(pid) for pid in server.stdout.readline().split())
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+    deadline = time.monotonic() + 30
+    while os.path.exists(f"/proc/{worker}") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not os.path.exists(f"/proc/{worker}")
+    assert not (set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()) - before

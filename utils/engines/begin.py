@@ -1,0 +1,13 @@
+"""How a worker process begins. It imports nothing, so that the environment is set before anything looks at it."""
+
+import os
+from multiprocessing.connection import Connection
+
+
+def begin(connection: Connection, device: str, environment: dict[str, str]) -> None:
+    """Be a worker, in the environment of the process that wants one: it may be forked from one that began before."""
+    os.environ.clear()
+    os.environ.update(environment)
+    from utils.engines.workers import work
+
+    work(connection, device)

@@ -1,0 +1,100 @@
+"""Memory that a server and its workers share, so that weights need not travel.
+
+It has no name, so nobody can leave it behind: it is gone with the last process that has it mapped, however that ends.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+import weakref
+from contextlib import suppress
+from itertools import count
+
+import numpy as np
+
+from utils.federated.update import Bytes
+
+_SMALL = 2**22
+_SPARE = 8  # blocks kept for the next who wants one as large
+
+
+class Block:
+    """So many bytes, mapped here and, by its descriptor, wherever that is sent. No two have the same number."""
+
+    _numbers = count()
+
+    def __init__(self, size: int) -> None:
+        self.number, self.size = next(Block._numbers), max(size, 1)
+        self.descriptor = _nameless()
+        os.ftruncate(self.descriptor, self.size)
+        self._map = mmap.mmap(self.descriptor, self.size)
+        weakref.finalize(self, os.close, self.descriptor).atexit = False
+
+    def view(self, start: int, length: int) -> memoryview:
+        """`length` bytes of it from `start`."""
+        return memoryview(self._map)[start : start + length]
+
+
+class Lease:
+    """A block that somebody uses, in places of `each` bytes; it is free again when nobody holds the lease any more."""
+
+    def __init__(self, block: Block, each: int) -> None:
+        self.block, self.each = block, each
+
+    def payload(self, start: int, length: int) -> memoryview:
+        """`length` bytes from `start`; who holds them, or an array made of them, holds the lease too."""
+        found = np.frombuffer(
+            self.block.view(start, length), np.uint8
+        )  # whatever is made of it keeps this array
+        weakref.finalize(found, _hold, self).atexit = False
+        return found.data
+
+
+def _hold(lease: Lease) -> None:
+    """Nothing: that this is to be called keeps the lease until then."""
+
+
+class Memory:
+    """Blocks for one engine, used again and again. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: list[Block] = []
+
+    def lease(self, each: int, places: int = 1) -> Lease:
+        """A block with so many places, or up to twice as large. Raises OSError where there is no room."""
+        length = each * places
+        if length < _SMALL:  # of few sizes, so that there is one
+            length = max(4096, 1 << (length - 1).bit_length())
+        with self._lock:
+            fitting = [one for one in self._spare if length <= one.size <= 2 * length]
+            block = min(fitting, key=lambda one: one.size, default=None)
+            if block is not None:
+                self._spare.remove(block)
+        found = Lease(block or Block(length), each)
+        weakref.finalize(found, self._take_back, found.block).atexit = False
+        return found
+
+    def copy_of(self, content: Bytes) -> Lease:
+        """A block that begins with these bytes."""
+        plain = memoryview(content).cast("B")
+        found = self.lease(plain.nbytes)
+        found.block.view(0, plain.nbytes)[:] = plain
+        return found
+
+    def _take_back(self, block: Block) -> None:
+        with self._lock:
+            self._spare.append(block)
+            del self._spare[:-_SPARE]
+
+
+def _nameless() -> int:
+    """A descriptor of memory without a name; where a system has none, of a file that is no longer in its folder."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):  # a sandbox may forbid it
+            return os.memfd_create("skyfed")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
