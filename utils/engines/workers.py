@@ -156,7 +156,7 @@ class Workers:
         self.count = count
         self._device = device
         self._jobs: queue.SimpleQueue[_Handful | None] = queue.SimpleQueue()
-        self._seconds: dict[type, float] = {}  # a job took of late
+        self._seconds: OrderedDict[tuple[str, type], float] = OrderedDict()  # a job of a repeat took of late
         self._closed = threading.Event()
         self._places: dict[int, _Place] = {}
         self._lock, self._memory = threading.Lock(), Memory()
@@ -189,8 +189,8 @@ class Workers:
         return self._in_turn(work, questions, buffers)
 
     def _in_turn(self, work: Work, jobs: Sequence[Job], buffers: Buffers) -> Iterator[Any]:
-        """Outcomes in the order of the jobs. One message more than there are workers is out, so that none waits for the
-        server, and at most `count` messages' outcomes wait to be taken.
+        """Outcomes in the order of the jobs, which are of one kind and read the same. One message more than there are
+        workers is out, so that none waits for the server, and at most `count` messages' outcomes wait to be taken.
         """
         coming, reads = iter(jobs), dict[str, Lease]()
 
@@ -203,11 +203,10 @@ class Workers:
                     reads[name] = self._memory.copy_of(buffers[name])
             each = reads[some[0].reads[0]].each if isinstance(some[0], TrainJob) else 0
             most = min(_MOST_JOBS, _MOST_BYTES // each if each else _MOST_JOBS)
-            wanted = _MESSAGE_SECONDS / self._seconds.get(type(some[0]), _MESSAGE_SECONDS)
+            wanted = _MESSAGE_SECONDS / self._seconds.get((work.id, type(some[0])), _MESSAGE_SECONDS)
             some += islice(coming, max(0, min(int(wanted), most) - 1))
-            writes = (
-                self._memory.lease(each, len(some)) if each else None
-            )  # without links as large as what it began from
+            # Without links an update is as large as the weights it began from; what is larger goes through the pipe.
+            writes = self._memory.lease(each, len(some)) if each else None
             return self._submit(work, some, {name: reads[name] for name in some[0].reads}, writes)
 
         window = deque(hand_out() for _ in range(self.count + 1))
@@ -266,7 +265,7 @@ class Workers:
                     handful.futures[done].set_result(result)
                     del result
                     handful.futures[done] = _TAKEN
-                    self._note(type(handful.jobs[done]), time.perf_counter() - began)
+                    self._note((handful.work.id, type(handful.jobs[done])), time.perf_counter() - began)
                     done, tries, began = done + 1, 0, time.perf_counter()
             except (EOFError, OSError):
                 code, tries = self._bury(number), tries + 1
@@ -281,9 +280,11 @@ class Workers:
                 self._bury(number)  # what is half sent would be taken for the next job
                 return _fail(handful.futures[done:], EngineError(f"a worker could not be used: {error}"))
 
-    def _note(self, kind: type, seconds: float) -> None:
+    def _note(self, kind: tuple[str, type], seconds: float) -> None:
         """How long a job takes of late, so that those which take no time go several to a message."""
-        self._seconds[kind] = 0.8 * self._seconds.get(kind, seconds) + 0.2 * seconds
+        with self._lock:
+            _know(self._seconds, kind, seconds, _MAPPED)
+            self._seconds[kind] = 0.8 * self._seconds[kind] + 0.2 * seconds
 
     def _place(self, number: int) -> _Place:
         """The worker of this place, started where there is none.
