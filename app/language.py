@@ -88,8 +88,13 @@ def moment(at: datetime.datetime | str | None, clock: bool = True) -> Markup:
     )
 
 
+def unit(text: str) -> str:
+    """A unit in one's language, as a task has it."""
+    return messages(str(get_locale() or "en")).get(text, text)
+
+
 def brief(value: float) -> str:
-    """A figure with three digits that count."""
+    """A figure with three digits that count, of small ones fewer, at most six after the point."""
     digits = 0 if not value else 2 - math.floor(math.log10(abs(value)))
     return f"{value:.{min(6, max(0, digits))}f}"
 
@@ -153,6 +158,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters["words"] = words
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.filters["brief"] = brief
+    app.jinja_env.filters["unit"] = unit
 
     @app.context_processor
     def languages() -> dict[str, object]:

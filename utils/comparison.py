@@ -91,7 +91,9 @@ def _balanced(of: Totals) -> Floats:
 def _r2(of: Totals) -> Floats:
     judged, squares, _, truth, truth_squares = of
     spread = truth_squares - truth**2 / judged
-    return np.asarray(1 - np.divide(squares, spread, out=np.ones_like(spread), where=spread > 0))
+    differs = spread > 1e-12 * truth_squares  # less is what rounding leaves of nothing
+    unexplained = np.divide(squares, spread, out=np.ones_like(spread), where=differs)
+    return np.asarray(1 - np.minimum(unexplained, 1e12))
 
 
 FIGURES: dict[str, Callable[[Totals], Floats]] = {

@@ -20,7 +20,7 @@ from utils.federated.bench import Bench, Repeat, RunError, State, scores
 from utils.federated.rounds import Played
 from utils.partition.degree import degree_of
 from utils.results import UNITS, append, values
-from utils.tasks import classes_of, unit_of
+from utils.tasks import classes_of, is_scaled, unit_of
 
 Hook = Callable[[Repeat, State], None]
 
@@ -152,7 +152,13 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
     append(record, "steps", int(max(metrics["steps"] for _, _, metrics in played.updates)))
     append(record, "examples", samples * conf.local_epochs)
     loss = sum(n * metrics["loss"] for _, n, metrics in played.updates) / samples
-    append(record, "training_loss", loss, *([] if classes_of(conf) else ["variances"]))
+    unit = unit_of(conf)
+    append(
+        record,
+        "training_loss",
+        loss,
+        *([] if unit is None else ["variances" if is_scaled(conf) else f"{unit[:39]}²"]),
+    )
     for name, (value, unit, better) in played.series.items():
         if name in UNITS:
             raise RunError(f"a part calls a series {name}, as one is called that every run has")

@@ -55,7 +55,9 @@ class Forecasters:
         except ResultError:
             return None
         model = result.get("model")
-        if not model or "val" not in model:
+        if not model or "loss" not in model.get(
+            "val", {}
+        ):  # a run of numbers may bear the name of one of skies
             return None
         return float(model["val"]["loss"]), str(result["data"].get("fingerprint", ""))
 

@@ -15,10 +15,10 @@ import pytest
 
 from tests.conftest import ROOT
 from utils.conf import make_conf
-from utils.engines import memory
+from utils.engines import memory, workers
 from utils.engines.memory import Block, Memory
 from utils.engines.workers import Workers
-from utils.federated.update import Failure, Reply, TrainJob, Work
+from utils.federated.update import Failure, JudgeJob, Reply, TrainJob, Work
 from utils.nets.build import build
 from utils.nets.layout import read_weights
 
@@ -60,6 +60,42 @@ def test_a_block_is_used_again_when_nobody_holds_it_and_no_sooner():
     gc.collect()
     assert {shared.lease(30).block.number, shared.lease(39).block.number} <= {number, number + 1}
     assert shared.lease(2**23).block.size == 2**23 < shared.lease(2**22, 3).block.size
+
+
+def test_a_block_that_comes_back_while_another_is_looked_for_waits_for_nobody():
+    shared = Memory()
+    lease = shared.lease(10)
+    with shared._lock:  # as if the garbage collector found it just then
+        del lease
+        gc.collect()
+    assert shared.lease(10).block.number >= 0
+
+
+def test_both_ends_forget_the_same_blocks(digits, monkeypatch):
+    work, jobs, buffers = digits
+    monkeypatch.setattr(workers, "_MAPPED", 2)
+    monkeypatch.setattr(workers, "begin", _with_two)
+    with Workers(2) as engine:
+        first = _told(engine.train(work, jobs[:40], buffers))
+        for _ in range(5):
+            engine.judge(work, [JudgeJob("client/1", 0, 1, ("weights",))], buffers)
+            assert _told(engine.train(work, jobs[:40], buffers)) == first
+
+
+def _with_two(connection, device, environment):
+    from utils.engines import workers
+
+    workers._MAPPED = 2
+    workers.work(connection, device)
+
+
+def test_a_block_that_cannot_be_had_leaves_no_descriptor(monkeypatch):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with pytest.raises((OSError, ValueError, OverflowError)):
+            Block(2**62)
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 def test_where_there_is_no_memory_without_a_name_a_file_without_one_serves(monkeypatch, tmp_path):

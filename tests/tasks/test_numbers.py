@@ -87,6 +87,8 @@ def test_its_interval_holds_what_resampling_scenes_gives():
     r2 = 1 - (errors**2).sum(1) / ((drawn - drawn.mean(1, keepdims=True)) ** 2).sum(1)
     found = estimated(given, "r2", 4000)
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(r2, [0.025, 0.975])), abs=0.02)
+    three = Answers(given.ids[:3], np.arange(3), np.array([10.1, 20.2, 30.7]), outcome[:, :, :3])
+    assert estimated(three, "r2").low > -1e6  # of resamples that draw one scene only, rounding is no spread
     flat = Answers(given.ids, given.scenes, np.full(300, 7.0), outcome)
     assert estimated(flat, "r2", 50).value == 0 and set(OF_NUMBERS) < set(FIGURES)
 
@@ -230,6 +232,8 @@ def test_house_prices_are_read_in_every_form_they_go_about_in_and_laid_without_c
         ("1 " * 14 + "\n" + "1 " * 9 + "\n", "line 2 makes a row of 9 numbers, expected 14"),
         ("1 " * 11 + "\n", "the last row has 11 numbers, expected 14"),
         ("\x00", "no row of 14 numbers"),
+        ("a," + "x" * 200_000, "not a table"),
+        (",".join(COLUMNS) + "\n" + "1," * 13 + "1e300\n", "line 2 has '1e300' for a number"),
     ],
 )
 def test_what_is_no_table_of_houses_is_one_line_and_nothing_is_written(tmp_path, capsys, text, says):

@@ -35,7 +35,10 @@ def table(raw: bytes, where: str) -> NDArray[np.float64]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{where}: not a text file in UTF-8") from None
-    lines = [_cells(line) for line in text.splitlines()]
+    try:
+        lines = [_cells(line) for line in text.splitlines()]
+    except csv.Error as error:
+        raise DataError(f"{where}: not a table ({error})") from None
     names = [[cell.casefold() for cell in cells] for cells in lines]
     header = next((number for number, cells in enumerate(names) if {"medv", "lstat"} <= set(cells)), None)
     if header is None:
@@ -69,7 +72,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _plain(lines: list[list[str]], where: str) -> list[tuple[int, list[str]]]:
-    """Rows of 14 cells from lines of 14, or of 11 and 3 in turn, each with the number of its first line."""
+    """Rows of 14 cells from lines of 14, or of 11 and 3 in turn, each with the number of its last line."""
     begin = next(
         (n for n, cells in enumerate(lines) if len(cells) in (11, 14) and _is_number(cells[0])), len(lines)
     )
@@ -91,7 +94,7 @@ def _plain(lines: list[list[str]], where: str) -> list[tuple[int, list[str]]]:
 
 def _is_number(cell: str) -> bool:
     try:
-        return bool(np.isfinite(float(cell)))
+        return bool(abs(float(cell)) < 1e30)  # float32 has no larger squares
     except ValueError:
         return False
 
@@ -115,7 +118,7 @@ def gather(files: Files, folder: Path, where: str) -> dict[str, int]:
     path, read = tables.popitem()
     rows = table(read(), where if PurePosixPath(where).name == path.name else f"{where}: {path}")
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [",".join(KEPT), *(",".join(f"{value:g}" for value in row) for row in rows)]
+    lines = [",".join(KEPT), *(",".join(f"{value:.17g}" for value in row) for row in rows)]
     with atomic_write(folder / FILE) as file:
         file.write(("\n".join(lines) + "\n").encode())
     return {"districts": len(rows)}

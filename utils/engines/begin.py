@@ -1,4 +1,4 @@
-"""How a worker process begins. It imports nothing, so that the environment is set before anything looks at it."""
+"""How a worker process begins. It imports nothing, so that what it imports then sees the environment it is given."""
 
 import os
 from multiprocessing.connection import Connection

@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 import weakref
+from collections import deque
 from contextlib import suppress
 from itertools import count
 
@@ -29,9 +30,9 @@ class Block:
     def __init__(self, size: int) -> None:
         self.number, self.size = next(Block._numbers), max(size, 1)
         self.descriptor = _nameless()
+        weakref.finalize(self, os.close, self.descriptor).atexit = False
         os.ftruncate(self.descriptor, self.size)
         self._map = mmap.mmap(self.descriptor, self.size)
-        weakref.finalize(self, os.close, self.descriptor).atexit = False
 
     def view(self, start: int, length: int) -> memoryview:
         """`length` bytes of it from `start`."""
@@ -46,9 +47,8 @@ class Lease:
 
     def payload(self, start: int, length: int) -> memoryview:
         """`length` bytes from `start`; who holds them, or an array made of them, holds the lease too."""
-        found = np.frombuffer(
-            self.block.view(start, length), np.uint8
-        )  # whatever is made of it keeps this array
+        # Whatever is made of what is returned keeps this array.
+        found = np.frombuffer(self.block.view(start, length), np.uint8)
         weakref.finalize(found, _hold, self).atexit = False
         return found.data
 
@@ -63,6 +63,9 @@ class Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spare: list[Block] = []
+        self._free: deque[Block] = (
+            deque()
+        )  # what came back since somebody looked, in any thread at any moment
 
     def lease(self, each: int, places: int = 1) -> Lease:
         """A block with so many places, or up to twice as large. Raises OSError where there is no room."""
@@ -70,12 +73,15 @@ class Memory:
         if length < _SMALL:  # of few sizes, so that there is one
             length = max(4096, 1 << (length - 1).bit_length())
         with self._lock:
+            while self._free:
+                self._spare.append(self._free.popleft())
+            del self._spare[:-_SPARE]
             fitting = [one for one in self._spare if length <= one.size <= 2 * length]
             block = min(fitting, key=lambda one: one.size, default=None)
             if block is not None:
                 self._spare.remove(block)
         found = Lease(block or Block(length), each)
-        weakref.finalize(found, self._take_back, found.block).atexit = False
+        weakref.finalize(found, self._free.append, found.block).atexit = False
         return found
 
     def copy_of(self, content: Bytes) -> Lease:
@@ -84,11 +90,6 @@ class Memory:
         found = self.lease(plain.nbytes)
         found.block.view(0, plain.nbytes)[:] = plain
         return found
-
-    def _take_back(self, block: Block) -> None:
-        with self._lock:
-            self._spare.append(block)
-            del self._spare[:-_SPARE]
 
 
 def _nameless() -> int:

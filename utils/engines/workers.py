@@ -11,6 +11,7 @@ import mmap
 import multiprocessing
 import os
 import queue
+import resource
 import signal
 import threading
 import time
@@ -49,6 +50,7 @@ _CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _TRIES = 2
 _KNOWN = 8  # repeats a worker remembers; the oldest is forgotten and handed over again when it is needed
 _MAPPED = 32  # blocks of shared memory that it keeps mapped, likewise
+_DESCRIPTORS = 65_536
 _MESSAGE_SECONDS, _MOST_JOBS, _MOST_BYTES = 0.005, 32, 2**20
 """How long the jobs of one message should take at least, unless they are as many, or write as much."""
 
@@ -107,13 +109,15 @@ class _Place:
         new = None if work.id in self.knows else work
         _know(self.knows, work.id, None)
         leases = [*handful.reads.values(), *([handful.writes] if handful.writes else [])]
-        fresh = {one.block.number: one.block for one in leases if one.block.number not in self.maps}
-        for lease in leases:
+        fresh = []
+        for lease in leases:  # one after the other, as the worker does, so that both forget the same
+            if lease.block.number not in self.maps:
+                fresh.append(lease.block)
             _know(self.maps, lease.block.number, None, _MAPPED)
         reads = {name: _where(lease) for name, lease in handful.reads.items()}
         writes = _where(handful.writes) if handful.writes else None
         self.connection.send((jobs, work.id, new, reads, writes, done))
-        for block in fresh.values():
+        for block in fresh:
             reduction.send_handle(self.connection, block.descriptor, self.process.pid)
         for number in range(done, len(handful.jobs)):
             result, length = self.connection.recv()
@@ -130,6 +134,15 @@ class _Place:
 
 def _where(lease: Lease) -> Where:
     return lease.block.number, lease.block.size, lease.each
+
+
+def _allow_descriptors() -> None:
+    """Memory is passed on by descriptors, two each here; many workers with many repeats have more than is usual."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or soft < hard):
+        with suppress(OSError, ValueError):
+            wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 _TAKEN: Future[Any] = Future()
@@ -155,6 +168,7 @@ class Workers:
     def __init__(self, count: int, device: str = "cpu") -> None:
         self.count = count
         self._device = device
+        _allow_descriptors()
         self._jobs: queue.SimpleQueue[_Handful | None] = queue.SimpleQueue()
         self._seconds: OrderedDict[tuple[str, type], float] = OrderedDict()  # a job of a repeat took of late
         self._closed = threading.Event()
@@ -205,6 +219,8 @@ class Workers:
             most = min(_MOST_JOBS, _MOST_BYTES // each if each else _MOST_JOBS)
             wanted = _MESSAGE_SECONDS / self._seconds.get((work.id, type(some[0])), _MESSAGE_SECONDS)
             some += islice(coming, max(0, min(int(wanted), most) - 1))
+            if any(job.reads != some[0].reads for job in some):
+                raise ValueError("jobs of one call read different buffers")
             # Without links an update is as large as the weights it began from; what is larger goes through the pipe.
             writes = self._memory.lease(each, len(some)) if each else None
             return self._submit(work, some, {name: reads[name] for name in some[0].reads}, writes)

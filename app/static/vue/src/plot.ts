@@ -72,7 +72,7 @@ export const seriesTitle = (name: string, unit = ""): string =>
     validation_rmse: t("Root mean squared error on validation examples, {unit}", { unit: t(unit) }),
     validation_accuracy: t("Accuracy on validation examples"),
     validation_loss: t("Loss on validation examples (nats)"),
-    training_loss: unit === "nats" ? t("Loss in training (nats)") : t("Squared error in training, share of the variance"),
+    training_loss: unit === "nats" ? t("Loss in training (nats)") : unit === "variances" ? t("Squared error in training, share of the variance") : t("Squared error in training, {unit}", { unit: t(unit) }),
     seconds: t("Seconds a round"),
     training_seconds: t("Seconds of training a round"),
     bytes_up: t("Bytes sent to the server, a round"),

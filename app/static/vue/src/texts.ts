@@ -18,7 +18,7 @@ export const day = (at: string): string => (at ? DAY.format(new Date(at)) : "");
 export const moment = (at: string): string => MOMENT.format(new Date(at));
 
 /** The text in the page's language; `{name}` stands for a value. */
-/** A figure with three digits that count. */
+/** A figure with three digits that count, of small ones fewer, at most six after the point. */
 export const brief = (value: number): string => value.toFixed(value ? Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))))) : 0);
 
 export function t(text: string, values: Record<string, string | number> = {}): string {
