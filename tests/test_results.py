@@ -354,7 +354,7 @@ def test_a_result_of_a_number_needs_no_classes(tmp_path):
         **repeat, "test": test, "series": numbers, "owners": [counted], "degree": {"wasserstein": 0.4, "gini": 0.0},
         "clients": [{**repeat["clients"][0], **counted, "accuracy": None}],
     }  # fmt: skip
-    result = make_result(classes=None, unit="mm", repeats=[number])
+    result = make_result(classes=None, unit="mm", repeats=[number], degree={"wasserstein": 0.4, "gini": 0.0})
     del result["classes"], result["acc"], result["loss"]
     path = result_path(tmp_path, "conf_x")
     write_result(path, result)

@@ -61,7 +61,7 @@ def test_sets_are_told_with_what_is_in_them(researcher):
 
 def test_what_a_package_brings_is_told_as_well_wherever_data_lies(researcher, sky):
     found = {one["name"]: one for one in researcher[0].get("/api/v1/sets").json["sets"]}
-    assert set(found) == {"breast_cancer", "digits", "iris"} and found["iris"]["brought"]
+    assert set(found) == {"breast_cancer", "diabetes", "digits", "iris"} and found["iris"]["brought"]
     assert found["digits"]["examples"] == 1797 and len(found["digits"]["classes"]) == 10
     assert found["iris"]["classes"] == {"setosa": 50, "versicolor": 50, "virginica": 50}
 

@@ -134,4 +134,4 @@ def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -
     """See `utils.tasks`."""
     from utils.forecast.card import told
 
-    return {"calibration": told(result, left_out), "photos": True}
+    return {"calibration": told(result, left_out), "pictures": True}

@@ -126,7 +126,7 @@ export interface Details extends Run {
   data: Record<string, unknown>;
   model: { file: string; bytes: number } | null;
   citation: string;
-  task: { calibration?: Calibration; photos?: boolean };
+  task: { calibration?: Calibration; pictures?: boolean };
 }
 
 /** What is read where much is to be done (503) is asked for again, a few times, when the site has said. */
