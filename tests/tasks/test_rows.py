@@ -57,6 +57,15 @@ def card(result, left_out=None):
 """
 
 
+ASKED = """
+from app import create_app
+from app.config import demo
+import sys
+site = create_app(demo({f"SKYFED_{name}": sys.argv[1] for name in ("INSTANCE", "CACHE", "DATA")}))
+print(*site.test_client().get("/api/v1/confs").json["tasks"])
+"""
+
+
 def _open(task, tmp_path, **changes):
     conf = make_conf({**SHORT, "type": task, **changes}, "test")
     return conf, conf.task.module.open_examples(conf, tmp_path)
@@ -177,3 +186,6 @@ def test_a_task_is_one_file_and_goes_on_after_a_kill_as_if_nothing_had_been(tmp_
     found = [(tmp_path / run / "conf_lines.json.safetensors").read_bytes() for run in ("one", "killed")]
     curves = [read_result(tmp_path / run / "conf_lines.json.pkl")["acc"] for run in ("one", "killed")]
     assert found[0] == found[1] and curves[0] == curves[1] and curves[0][-1] > 0.9
+    (tmp_path / "site").mkdir()
+    form = run("-c", ASKED, tmp_path / "site", capture_output=True, text=True)
+    assert "lines" in form.stdout.split(), form.stderr
