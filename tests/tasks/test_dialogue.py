@@ -228,7 +228,7 @@ def test_it_is_fetched_where_it_lies_and_where_it_does_not_one_line_says_how_to_
     site = f"http://127.0.0.1:{server.server_port}"
     assert _down("--url", f"{site}/gone.txt", "--data", tmp_path / "data") == 1
     error = capsys.readouterr().err
-    assert "download it by hand" in error and error.count("\n") == 1
+    assert "get it by hand" in error and error.count("\n") == 1
     assert _down("--url", f"{site}/tiny.txt", "--data", tmp_path / "data") == 0
     assert (tmp_path / "data" / "dialogue" / "input.txt").read_text() == text
     server.shutdown()

@@ -185,7 +185,7 @@ def test_it_is_fetched_where_it_lies_and_where_it_does_not_one_line_says_how_to_
     site = f"http://127.0.0.1:{server.server_port}"
     assert _down("--url", f"{site}/gone.tgz", "--data", tmp_path / "data") == 1
     error = capsys.readouterr().err
-    assert "download it by hand" in error and error.count("\n") == 1
+    assert "get it by hand" in error and error.count("\n") == 1
     assert _down("--url", f"{site}/it.tgz", "--data", tmp_path / "data") == 0
     assert (tmp_path / "data" / "mnist" / NAMES[0]).read_bytes() == _files()[NAMES[0]]
     server.shutdown()

