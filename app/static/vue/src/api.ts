@@ -1,9 +1,12 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
 import type { SoFar } from "./live";
+import type { Layer, Network, Value } from "./network";
 import { Refused, unreachable } from "./refused";
 import { ready, token } from "./session";
 import { t } from "./texts";
 import type { Axis } from "./view";
+
+export type { Layer, Network, Value };
 
 export interface Run {
   name: string;
@@ -189,7 +192,6 @@ export async function change<T>(method: string, path: string, body?: FormData | 
   }
 }
 
-export type Value = string | number | boolean | null | unknown[] | { [key: string]: unknown };
 
 /** A part that a key may name, with the keys it has. */
 export interface PartChoice {
@@ -212,27 +214,6 @@ export interface Key {
   above_low?: boolean;
   below_high?: boolean;
   multiple?: number;
-}
-
-/** A layer of a network: where it stands in the conf, its options that have not their default, what it makes. */
-export interface Layer {
-  place: string;
-  kind: string;
-  about: string;
-  options: Record<string, Value>;
-  shape: number[];
-  parameters: number;
-}
-
-/** What is known of a network without building it; null: not known. */
-export interface Network {
-  input: number[];
-  tokens: number;
-  scaled?: boolean;
-  layers: Layer[] | null; // those of a residual before it, the output last
-  parameters: number | null;
-  bytes_of_update: number | null;
-  bytes_of_training: number | null;
 }
 
 export interface Preview {

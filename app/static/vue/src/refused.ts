@@ -1,5 +1,5 @@
 // What goes wrong between the page and the site.
-import type { Network } from "./api";
+import type { Network } from "./network";
 import { t } from "./texts";
 
 /** What was asked for and is not there or not done: the message is a sentence for people, 0 the status of no answer. */
