@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from utils.conf import make_conf
-from utils.engines import memory, workers
+from utils.engines import memory, worker, workers
 from utils.engines.memory import Block, Memory
 from utils.engines.workers import Workers
 from utils.federated.update import Failure, JudgeJob, Reply, TrainJob, Work
@@ -73,7 +73,7 @@ def test_a_block_that_comes_back_while_another_is_looked_for_waits_for_nobody():
 
 def test_both_ends_forget_the_same_blocks(digits, monkeypatch):
     work, jobs, buffers = digits
-    monkeypatch.setattr(workers, "_MAPPED", 2)
+    monkeypatch.setattr(worker, "MAPPED", 2)
     monkeypatch.setattr(workers, "begin", _with_two)
     with Workers(2) as engine:
         first = _told(engine.train(work, jobs[:40], buffers))
@@ -83,10 +83,8 @@ def test_both_ends_forget_the_same_blocks(digits, monkeypatch):
 
 
 def _with_two(connection, device, environment):
-    from utils.engines import workers
-
-    workers._MAPPED = 2
-    workers.work(connection, device)
+    worker.MAPPED = 2
+    worker.work(connection, device)
 
 
 def test_a_block_that_cannot_be_had_leaves_no_descriptor(monkeypatch):

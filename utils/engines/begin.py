@@ -8,6 +8,6 @@ def begin(connection: Connection, device: str, environment: dict[str, str]) -> N
     """Be a worker, in the environment of the process that wants one: it may be forked from one that began before."""
     os.environ.clear()
     os.environ.update(environment)
-    from utils.engines.workers import work
+    from utils.engines.worker import work
 
     work(connection, device)

@@ -7,7 +7,6 @@ Failure. Workers end when their parent does, however it ends.
 
 from __future__ import annotations
 
-import mmap
 import multiprocessing
 import os
 import queue
@@ -22,15 +21,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import forkserver, reduction, resource_tracker
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.engines import EngineError
+from utils.engines import EngineError, worker
 from utils.engines.begin import begin
 from utils.engines.memory import Lease, Memory
+from utils.engines.worker import know
 from utils.federated.update import (
     Answer,
     Buffers,
@@ -48,8 +48,6 @@ Job = TrainJob | JudgeJob | Question
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _TRIES = 2
-_KNOWN = 8  # repeats a worker remembers; the oldest is forgotten and handed over again when it is needed
-_MAPPED = 32  # blocks of shared memory that it keeps mapped, likewise
 _DESCRIPTORS = 65_536
 _MESSAGE_SECONDS, _MOST_JOBS, _MOST_BYTES = 0.005, 32, 2**20
 """How long the jobs of one message should take at least, unless they are as many, or write as much."""
@@ -107,13 +105,13 @@ class _Place:
         """Hand over all but the first `done` of the jobs, and give what comes of them, one by one."""
         work, jobs = handful.work, handful.jobs[done:]
         new = None if work.id in self.knows else work
-        _know(self.knows, work.id, None)
+        know(self.knows, work.id, None)
         leases = [*handful.reads.values(), *([handful.writes] if handful.writes else [])]
         fresh = []
         for lease in leases:  # one after the other, as the worker does, so that both forget the same
             if lease.block.number not in self.maps:
                 fresh.append(lease.block)
-            _know(self.maps, lease.block.number, None, _MAPPED)
+            know(self.maps, lease.block.number, None, worker.MAPPED)
         reads = {name: _where(lease) for name, lease in handful.reads.items()}
         writes = _where(handful.writes) if handful.writes else None
         self.connection.send((jobs, work.id, new, reads, writes, done))
@@ -152,14 +150,6 @@ _TAKEN: Future[Any] = Future()
 def _fail(futures: list[Future[Any]], error: Exception) -> None:
     for future in futures:
         future.set_exception(error)
-
-
-def _know(known: OrderedDict[Any, Any], name: Any, value: Any, most: int = _KNOWN) -> None:
-    """Remember `name` as the latest of at most `most`; both ends of a pipe do the same."""
-    known.setdefault(name, value)
-    known.move_to_end(name)
-    while len(known) > most:
-        known.popitem(last=False)
 
 
 class Workers:
@@ -299,7 +289,7 @@ class Workers:
     def _note(self, kind: tuple[str, type], seconds: float) -> None:
         """How long a job takes of late, so that those which take no time go several to a message."""
         with self._lock:
-            _know(self._seconds, kind, seconds, _MAPPED)
+            know(self._seconds, kind, seconds, worker.MAPPED)
             self._seconds[kind] = 0.8 * self._seconds[kind] + 0.2 * seconds
 
     def _place(self, number: int) -> _Place:
@@ -333,77 +323,3 @@ class Workers:
         buried.process.kill()
         buried.process.join()
         return int(buried.process.exitcode)
-
-
-def work(connection: Connection, device_name: str) -> None:
-    """What a worker process does until it is no longer wanted."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch
-
-    from utils.federated import client
-
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    device = torch.device(device_name)
-    verbs: dict[type, Any] = {TrainJob: client.train, JudgeJob: client.judge, Question: client.answer}
-    known: OrderedDict[str, Work] = OrderedDict()
-    maps: OrderedDict[int, mmap.mmap] = OrderedDict()
-    while True:
-        try:
-            jobs, work_id, new, reads, writes, first = connection.recv()
-            for number, size, _ in (*reads.values(), *([writes] if writes else [])):
-                _know(maps, number, maps.get(number) or _mapped(connection, size), _MAPPED)
-        except (EOFError, OSError):
-            return
-        _know(known, work_id, new)
-        read = {name: memoryview(maps[number])[:length] for name, (number, _, length) in reads.items()}
-        for place, job in enumerate(jobs, first):
-            buffers = dict(read)
-            if writes:
-                number, _, each = writes
-                buffers[job.writes] = memoryview(maps[number])[place * each : (place + 1) * each]
-            result: Any
-            payload: Bytes | None = None
-            try:
-                result = verbs[type(job)](job, known[work_id], buffers, device)
-                if isinstance(result, Reply | Answer):
-                    payload, result = result.payload, replace(result, payload=b"")
-            except Exception as error:
-                text = " ".join(str(error).split())[:200]
-                result = Failure(getattr(job, "client", -1), f"{type(error).__name__}: {text}")
-            length = None if payload is None else _written(payload, buffers.get(getattr(job, "writes", "")))
-            try:
-                connection.send((result, length))
-                if payload is not None and length is None:
-                    connection.send_bytes(payload)
-            except OSError:
-                return
-            del buffers, payload, result
-        del read
-
-
-def _mapped(connection: Connection, size: int) -> mmap.mmap:
-    """The block whose descriptor comes next."""
-    descriptor = reduction.recv_handle(connection)
-    try:
-        return mmap.mmap(descriptor, size)
-    finally:
-        os.close(descriptor)
-
-
-def _written(payload: Bytes, place: memoryview | None) -> int | None:
-    """Have the payload in its place, where it fits there: its length, else None."""
-    length = memoryview(payload).nbytes
-    if place is None or length > place.nbytes:
-        return None
-    if payload is not place:
-        place[:length] = memoryview(payload).cast("B")
-    return length
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
