@@ -14,57 +14,38 @@ from utils.studies import study_runs
 def plainly(fact: dict[str, Any]) -> dict[str, str]:
     """A finding of the story for somebody who knows no statistics, with the interval of its points beside it."""
     a, b = ((study_runs()[fact[side]].does or {})[language()] for side in "ab")
-    if fact["figure"] == "rmse":
-        return _of_numbers(fact, a, b, brief(abs(fact["difference"])))
-    points = f"{100 * abs(fact['difference']):.1f}"
-    if fact["verdict"] == "better":
-        text = _(
-            "%(a)s beats %(b)s by %(points)s points; the test says this is no accident.",
-            a=a,
-            b=b,
-            points=points,
-        )
-    elif fact["verdict"] == "worse":
-        text = _(
-            "%(a)s falls behind %(b)s by %(points)s points; the test says this is no accident.",
-            a=a,
-            b=b,
-            points=points,
-        )
-    elif fact["verdict"] == "none":
-        text = _(
-            "Between %(a)s and %(b)s no difference was found: %(points)s points may well be chance.",
-            a=a, b=b, points=points,
-        )  # fmt: skip
-    else:
+    number = fact["figure"] == "rmse"
+    scale, points = (
+        (1, brief(abs(fact["difference"]))) if number else (100, f"{100 * abs(fact['difference']):.1f}")
+    )
+    said = {"a": a, "b": b, "points": points}
+    if fact["verdict"] == "untested":
         text = _("Between %(a)s and %(b)s too little was measured to tell them apart.", a=a, b=b)
-    return _told(fact, text, 100)
-
-
-def _of_numbers(fact: dict[str, Any], a: str, b: str, points: str) -> dict[str, str]:
-    """The same where numbers are foretold: by how much one errs less than the other."""
-    if fact["verdict"] == "better":
-        text = _(
-            "%(a)s errs less than %(b)s, by %(points)s; the test says this is no accident.",
-            a=a,
-            b=b,
-            points=points,
-        )
-    elif fact["verdict"] == "worse":
-        text = _(
-            "%(a)s errs more than %(b)s, by %(points)s; the test says this is no accident.",
-            a=a,
-            b=b,
-            points=points,
-        )
-    elif fact["verdict"] == "none":
-        text = _(
-            "Between the errors of %(a)s and %(b)s no difference was found: %(points)s may well be chance.",
-            a=a, b=b, points=points,
-        )  # fmt: skip
+    elif number:
+        text = {
+            "better": _(
+                "%(a)s errs less than %(b)s, by %(points)s; the test says this is no accident.", **said
+            ),
+            "worse": _(
+                "%(a)s errs more than %(b)s, by %(points)s; the test says this is no accident.", **said
+            ),
+            "none": _(
+                "Between the errors of %(a)s and %(b)s no difference was found: %(points)s may well be chance.",
+                **said,
+            ),
+        }[fact["verdict"]]
     else:
-        text = _("Between %(a)s and %(b)s too little was measured to tell them apart.", a=a, b=b)
-    return _told(fact, text, 1)
+        text = {
+            "better": _("%(a)s beats %(b)s by %(points)s points; the test says this is no accident.", **said),
+            "worse": _(
+                "%(a)s falls behind %(b)s by %(points)s points; the test says this is no accident.", **said
+            ),
+            "none": _(
+                "Between %(a)s and %(b)s no difference was found: %(points)s points may well be chance.",
+                **said,
+            ),
+        }[fact["verdict"]]
+    return _told(fact, text, scale)
 
 
 def _told(fact: dict[str, Any], text: str, scale: int) -> dict[str, str]:
