@@ -15,7 +15,9 @@ from utils.checkpoints import resume, start
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat, State
-from utils.results import ResultError, read_result
+from utils.nets.build import build
+from utils.nets.layout import Layout, read_weights
+from utils.results import ResultError, append, read_result
 from utils.runs import carry_out, prepare
 
 ROUNDS = 4
@@ -253,8 +255,36 @@ def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, damage):
         raw[raw.index(b"PK\1\2") + 10] ^= 64
         path.write_bytes(raw)
     with pytest.raises(ResultError) as error:
-        checkpoints.load(repeat)
+        checkpoints.load(repeat, lambda: None)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+    checkpoints.remove()
+
+
+def test_weights_kept_before_convolutions_had_their_channels_last_are_read_as_they_were_meant(tiny, tmp_path):
+    checkpoints = start(tmp_path, "conf_tiny", {}, overwrite=False)
+    net = build(tiny(norm="batch"), 0)
+    layout, weights = Layout.of(net), read_weights(net)
+    record = {"fold": 0, "seed": 0, "rotation": 0, "clients": [1], "series": []}
+    append(record, "seconds", 1.0)
+    vectors = {
+        "weights": weights,
+        "strategy/velocity": weights.astype(np.float64),
+        "selection/seen": np.arange(3),
+    }
+    checkpoints.save(Repeat(0, 0, 0), State(vectors, record, 1))
+    path = checkpoints.folder / "fold0-seed0-rotation0.npz"
+    with np.load(path) as kept:
+        former = {name: kept[name] for name in kept.files if name != "order"}
+    row_major = np.concatenate([array.ravel() for array in layout.named(weights).values()])
+    assert not np.array_equal(row_major, weights)
+    for name in ("weights", "strategy/velocity"):
+        former[f"vector/{name}"] = row_major.astype(vectors[name].dtype)
+    for write in (lambda: None, lambda: np.savez(path, **former)):
+        write()
+        found = checkpoints.load(Repeat(0, 0, 0), lambda: layout).vectors
+        assert found.keys() == vectors.keys()
+        for name, vector in vectors.items():
+            assert found[name].dtype == vector.dtype and np.array_equal(found[name], vector)
     checkpoints.remove()
 
 

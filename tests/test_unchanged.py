@@ -19,7 +19,7 @@ from utils.federated.selection.uniform import Selection
 from utils.federated.strategies.fedavg import Strategy
 from utils.federated.update import Update
 from utils.nets.build import build
-from utils.nets.layout import read_weights
+from utils.nets.layout import Layout, read_weights
 from utils.partition.schemes import partition
 
 COMMITTED = {
@@ -67,7 +67,9 @@ def _batches():
 
 def _weights():
     for changes in ({}, {"norm": "batch", "width": 16}):
-        yield read_weights(build(make_conf({**TINY, **changes}, "x"), 3)).astype("<f4")
+        net = build(make_conf({**TINY, **changes}, "x"), 3)
+        named = Layout.of(net).named(read_weights(net))
+        yield np.concatenate([array.ravel() for array in named.values()]).astype("<f4")
 
 
 def _fold():

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
@@ -26,8 +27,10 @@ from utils.results import UNITS, ResultError, result_path, values
 
 if TYPE_CHECKING:
     from utils.federated.bench import Repeat, State
+    from utils.nets.layout import Layout
 
 _VECTOR = "vector/"
+_ORDER = "order"  # of the values in a vector; files without it are from before convolutions had their channels last
 
 
 class Checkpoints:
@@ -47,11 +50,12 @@ class Checkpoints:
         packed = io.BytesIO()
         record = np.frombuffer(json.dumps(state.record).encode(), dtype=np.uint8)
         vectors = {f"{_VECTOR}{name}": value for name, value in state.vectors.items()} if keep_weights else {}
-        np.savez(packed, allow_pickle=False, record=record, round=np.int64(state.round), **vectors)
+        of = {_ORDER: np.int64(2), "round": np.int64(state.round)}
+        np.savez(packed, allow_pickle=False, record=record, **of, **vectors)
         with atomic_write(self.folder / f"{repeat}.npz") as file:
             file.write(packed.getbuffer())
 
-    def load(self, repeat: Repeat) -> State | None:
+    def load(self, repeat: Repeat, layout_of: Callable[[], Layout]) -> State | None:
         """The state of a repeat, None when it has not got through its first round. Raises ResultError."""
         from utils.federated.bench import State  # imports torch, which the site's queue has no use for
 
@@ -61,6 +65,12 @@ class Checkpoints:
         try:
             with np.load(path, allow_pickle=False) as packed:
                 record, round_, vectors = _unpacked(packed)
+                if vectors and _ORDER not in packed:
+                    layout = layout_of()
+                    vectors = {
+                        name: layout.from_row_major(value) if value.shape == (layout.size,) else value
+                        for name, value in vectors.items()
+                    }
             state = State(vectors, record, round_)
             _check(state)
             if (state.record["fold"], state.record["seed"], state.record["rotation"]) != astuple(repeat):

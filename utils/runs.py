@@ -143,7 +143,7 @@ def carry_out(
 
 
 def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
-    state = run.checkpoints.load(repeat)
+    state = run.checkpoints.load(repeat, lambda: Layout.of(shape_of(run.conf)))
     if state is not None:
         state.resumed = True
         hook(run, repeat, state)
@@ -213,7 +213,7 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     exact = EXACT if is_scaled(run.conf) else ()
     with np.errstate(over="ignore"):  # what is too large is infinite then, and refused
         tensors = {
-            name: array.astype(np.float32 if name in exact else np.float16)
+            name: array.astype(np.float32 if name in exact else np.float16, order="C")
             for name, array in layout.named(first).items()
         }
     if not all(np.isfinite(array).all() for array in tensors.values()):

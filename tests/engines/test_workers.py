@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from utils.engines import EngineError
+from utils.engines import EngineError, workers
+from utils.engines.memory import Memory
 from utils.engines.workers import Workers
 from utils.federated.update import Answer, Failure, JudgeJob, Question, Reply, TrainJob, Work
 from utils.nets.build import build
@@ -50,17 +51,51 @@ def test_outcomes_come_in_order_and_a_failing_client_is_a_value(tiny, photos):
             engine.judge(work, [JudgeJob("nobody", 0, 1, ("weights",))], buffers)
 
 
-def test_jobs_are_taken_no_faster_than_workers_finish(tiny, photos):
-    conf, taken = tiny(), []
-
-    def jobs():
-        for job in _jobs(range(8)):
-            taken.append(job.client)
-            yield job
-
+def test_no_more_outcomes_wait_than_there_is_memory_for(tiny, photos, monkeypatch):
+    conf, admitted = tiny(), []
+    admit = workers._Call.admit
+    monkeypatch.setattr(workers, "_AHEAD_BYTES", 1)
+    monkeypatch.setattr(
+        workers._Call, "admit", lambda call, place: (admitted.append(place), admit(call, place))
+    )
     with Workers(2) as engine:
-        for outcome in engine.train(_work(conf, photos), jobs(), _buffers(conf)):
-            assert len(taken) <= outcome.client + 1 + 3
+        for outcome in engine.train(_work(conf, photos, 12), _jobs(range(12)), _buffers(conf)):
+            assert len(admitted) <= outcome.client + 5
+    assert admitted == list(range(12))
+
+
+def test_the_largest_clients_are_dealt_first_and_come_back_in_their_order(tiny, photos):
+    conf, sizes = tiny(), [3, 1, 9, 4, 9, 2]
+    shares = {f"client/{client}": np.arange(size) for client, size in enumerate(sizes)}
+    work = Work("unequal", conf, 0, str(photos.store), photos.targets, shares)
+    call = workers._Call(work, _jobs(range(6)), {"weights": Memory().copy_of(bytes(4))}, Memory())
+    for place in range(5):
+        call.admit(place)
+    dealt = [job.client for most in (1, 2) for job in call.take(most).jobs]
+    call.admit(5)
+    dealt += [job.client for job in call.take(9).jobs]
+    assert dealt == [2, 4, 3, 0, 5, 1] and call.take(1) is None
+    with Workers(2) as engine:
+        outcomes = list(engine.train(work, _jobs(range(6)), _buffers(conf)))
+    assert [(outcome.client, outcome.samples) for outcome in outcomes] == list(enumerate(sizes))
+
+
+def test_what_nobody_waits_for_any_more_is_not_done(tiny, photos, monkeypatch):
+    dealt, take = [], workers._Call.take
+
+    def noted(call, most):
+        handful = take(call, most)
+        dealt.extend(handful.jobs if handful else [])
+        return handful
+
+    monkeypatch.setattr(workers._Call, "take", noted)
+    with Workers(1) as engine:
+        outcomes = engine.train(_work(tiny(), photos, 60), _jobs(range(60)), _buffers(tiny()))
+        next(outcomes)
+        outcomes.close()
+        (last,) = engine.train(_work(tiny(), photos, name="next"), _jobs([3]), _buffers(tiny()))
+        assert isinstance(last, Reply)
+    assert len(dealt) < 30
 
 
 def test_more_repeats_than_a_worker_remembers_are_handed_over_again(tiny, photos):
@@ -185,18 +220,19 @@ def test_closing_ends_those_who_wait(tiny, photos):
 def test_ctrl_c_at_a_starting_worker_says_nothing():
     code = (
         "import os, signal, time\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
         "from utils.engines.workers import Workers\n"
         "from utils.federated.update import Question, Work\n"
         "asked = Work('w', None, 0, '', None, {}), [Question('strategy', 'none', 'x', 0, 0)], {}\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, lambda *_: None)\n"
-        "    with Workers(1) as engine:\n"
-        "        (future,) = engine._submit(*asked)\n"
+        "    with Workers(1) as engine, ThreadPoolExecutor(1) as pool:\n"
+        "        future = pool.submit(lambda: list(engine.ask(*asked)))\n"
         "        while not engine.pids(): time.sleep(0.001)\n"
         "        for _ in range(300):\n"
         "            os.killpg(0, signal.SIGINT)\n"
         "            time.sleep(0.01)\n"
-        "        print(type(future.result()).__name__)\n"
+        "        print(type(future.result()[0]).__name__)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, start_new_session=True
@@ -206,13 +242,14 @@ def test_ctrl_c_at_a_starting_worker_says_nothing():
 
 def test_workers_end_when_the_parent_is_killed():
     code = (
-        "import time\n"
+        "import threading, time\n"
         "from utils.engines.workers import Workers\n"
         "from utils.federated.update import Question, Work\n"
         "asked = Work('w', None, 0, '', None, {}), [Question('strategy', 'none', 'x', 0, 0)], {}\n"
         "if __name__ == '__main__':\n"
         "    engine = Workers(2)\n"
-        "    [engine._submit(*asked) for _ in range(2)]\n"
+        "    for _ in range(2):\n"
+        "        threading.Thread(target=lambda: list(engine.ask(*asked)), daemon=True).start()\n"
         "    while len(engine.pids()) < 2: time.sleep(0.05)\n"
         "    print(*engine.pids(), flush=True)\n"
         "    time.sleep(600)\n"

@@ -38,7 +38,7 @@ class Attack:
 LOCAL = (
     HEAD
     + """
-import torch
+from utils.nets.layout import pieces
 
 @dataclass(frozen=True)
 class Keys:
@@ -48,11 +48,8 @@ class Local:
     def __init__(self, keys, sent): self.mu, self.sent = keys.mu, sent
     def gradients(self, net):
         if not self.mu: return
-        offset = 0
-        for tensor in net.parameters():
-            start = torch.from_numpy(self.sent[offset : offset + tensor.numel()].copy()).view(tensor.shape)
+        for tensor, start in zip(net.parameters(), pieces(net, self.sent)):
             tensor.grad += self.mu * (tensor.detach() - start)
-            offset += tensor.numel()
 """
 )
 SELECTION = (

@@ -15,11 +15,12 @@ from contextlib import suppress
 from itertools import count
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.federated.update import Bytes
 
 _SMALL = 2**22
-_SPARE = 8  # blocks kept for the next who wants one as large
+_SPARE = 64  # blocks kept for the next who wants one as large
 
 
 class Block:
@@ -83,6 +84,10 @@ class Memory:
         found = Lease(block or Block(length), each)
         weakref.finalize(found, self._free.append, found.block).atexit = False
         return found
+
+    def vector(self, length: int) -> NDArray[np.float32]:
+        """A vector of no particular values; its memory is free again when nobody holds it any more."""
+        return np.frombuffer(self.lease(4 * length).payload(0, 4 * length), np.float32)
 
     def copy_of(self, content: Bytes) -> Lease:
         """A block that begins with these bytes."""

@@ -16,7 +16,7 @@ from typing import Any
 from utils.federated.update import Answer, Bytes, Failure, JudgeJob, Question, Reply, TrainJob, Work
 
 KNOWN = 8  # repeats a worker remembers; the oldest is forgotten and handed over again when it is needed
-MAPPED = 32  # blocks of shared memory that it keeps mapped, likewise
+MAPPED = 64  # blocks of shared memory that it keeps mapped, likewise
 
 
 def know(known: OrderedDict[Any, Any], name: Any, value: Any, most: int = KNOWN) -> None:

@@ -1,12 +1,15 @@
 """Maps a network's weights to one flat float32 vector and back: parameters, then normalisation buffers.
 
+A tensor lies in the vector as it lies in memory while it is trained: kernels of convolutions over pictures (4-d) have
+their channels last. So to read and to write a network is plain copying.
+
 Policy for buffers: running means and variances of batch norm travel and are averaged like weights; its
 integer batch counters do not (they are of no use with a fixed momentum, and a mean of counters is none).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 Vector = NDArray[np.float32]
+
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Layout:
             raise ValueError(f"expected a vector of {self.size} values, found shape {vector.shape}")
         pieces = np.split(vector, np.cumsum(self.sizes)[:-1])
         return {
-            name: piece.reshape(shape)
+            name: _shaped(piece, shape)
             for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
         }
 
@@ -64,34 +69,49 @@ class Layout:
         for name, shape in zip(self.names, self.shapes, strict=True):
             if named[name].shape != shape:
                 raise ValueError(f"expected {name} of shape {shape}, found {named[name].shape}")
-        return np.concatenate([named[name].ravel() for name in self.names]).astype(np.float32)
+        return np.concatenate([_in_memory(named[name]) for name in self.names]).astype(np.float32)
+
+    def from_row_major(self, vector: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Today's order of a vector (size,) in which each tensor's last axis is the fastest, as it was once."""
+        pieces = np.split(vector, np.cumsum(self.sizes)[:-1])
+        shaped = [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+        return np.concatenate([_in_memory(array) for array in shaped])
 
 
 def read_weights(net: nn.Module | Sequence[torch.Tensor], into: Vector | None = None) -> Vector:
     """The weights of `net` (or its `tensors_of`) as a vector (layout.size,): `into`, if there is such, or a new one."""
-    tensors = [tensor.detach() for tensor in tensors_of(net)]
+    tensors = tensors_of(net)
     vector = np.empty(sum(tensor.numel() for tensor in tensors), np.float32) if into is None else into
-    offset = 0
-    for tensor in tensors:
-        torch.from_numpy(vector[offset : offset + tensor.numel()]).view(tensor.shape).copy_(tensor)
-        offset += tensor.numel()
+    for tensor, piece in zip(tensors, pieces(tensors, vector), strict=True):
+        piece.copy_(tensor.detach())
     return vector
 
 
 def write_weights(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> None:
     """Put `vector` (shape (layout.size,)) into `net` (or its `tensors_of`), in place."""
+    tensors = tensors_of(net)
+    with torch.no_grad():
+        for tensor, piece in zip(tensors, pieces(tensors, vector), strict=True):
+            tensor.copy_(piece)
+
+
+def pieces(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> Iterator[torch.Tensor]:
+    """What belongs to each of `tensors_of(net)` in a vector (layout.size,), in the shape of that tensor and not copied.
+
+    Where the vector must not be changed, the pieces must not be either.
+    """
     offset, whole = 0, vector.view()
     try:
-        whole.flags.writeable = (
-            True  # torch knows no tensors of what must not be changed; this one is only read
-        )
+        whole.flags.writeable = True  # torch knows no tensors of what must not be changed
     except ValueError:
         whole = vector.copy()
-    with torch.no_grad():
-        for tensor in tensors_of(net):
-            piece = torch.from_numpy(whole[offset : offset + tensor.numel()])
-            tensor.copy_(piece.view(tensor.shape))
-            offset += tensor.numel()
+    for tensor in tensors_of(net):
+        piece = torch.from_numpy(whole[offset : offset + tensor.numel()])
+        offset += tensor.numel()
+        if tensor.dim() == 4:
+            yield piece.view([tensor.shape[axis] for axis in _LAST]).permute(_FIRST)
+        else:
+            yield piece.view(tensor.shape)
 
 
 def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -99,3 +119,15 @@ def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor
     if not isinstance(net, nn.Module):
         return net
     return list(net.parameters()) + [buffer for buffer in net.buffers() if buffer.is_floating_point()]
+
+
+def _shaped(piece: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """A tensor from its piece of the vector, not copied."""
+    if len(shape) != 4:
+        return piece.reshape(shape)
+    return piece.reshape([shape[axis] for axis in _LAST]).transpose(_FIRST)
+
+
+def _in_memory(array: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A tensor's piece of the vector."""
+    return (array.transpose(_LAST) if array.ndim == 4 else array).ravel()

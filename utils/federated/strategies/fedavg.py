@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.engines.memory import Memory
 from utils.federated.update import Update
 
 if TYPE_CHECKING:
@@ -34,19 +35,20 @@ class Strategy:
     def __init__(self, conf: Conf) -> None:
         self.server_lr = conf.lambda_
         self._sum: NDArray[np.float64] = np.zeros(0)
+        self._memory = Memory()
 
     def begin(self, weights: Vector) -> None:
         """Start a round from `weights` (layout.size,)."""
         self._old, self._samples = weights, 0
-        if len(self._sum) == len(weights):
-            self._sum.fill(0)  # memory that is new costs as much as a fold
-        else:
-            self._sum = np.zeros(len(weights))
+        if len(self._sum) != len(weights):  # memory that is new costs as much as a fold
+            self._sum = np.empty(len(weights))
 
     def fold(self, update: Update) -> None:
         """Add one update, weighted by its number of examples."""
         for block in _blocks(len(self._sum)):
-            self._sum[block] += np.multiply(update.weights[block], update.samples, dtype=np.float64)
+            before = self._sum[block] if self._samples else 0.0
+            scaled = np.multiply(update.weights[block], update.samples, dtype=np.float64)
+            np.add(before, scaled, out=self._sum[block])
         self._samples += update.samples
 
     def mean(self) -> NDArray[np.float64]:
@@ -55,7 +57,7 @@ class Strategy:
 
     def finish(self) -> Vector:
         """The new weights (layout.size,), float32."""
-        new = np.empty(len(self._sum), np.float32)
+        new = self._memory.vector(len(self._sum))
         for block in _blocks(len(new)):
             mean = self._sum[block] / self._samples
             if self.server_lr != 1.0:
