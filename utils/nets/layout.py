@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -42,12 +43,12 @@ class Layout:
             len(parameters),
         )
 
-    @property
+    @cached_property
     def sizes(self) -> list[int]:
         """Number of values of each tensor."""
         return [int(np.prod(shape)) for shape in self.shapes]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length of the vector."""
         return sum(self.sizes)
@@ -100,18 +101,17 @@ def pieces(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> Iterator[
 
     Where the vector must not be changed, the pieces must not be either.
     """
-    offset, whole = 0, vector.view()
+    tensors, whole = tensors_of(net), vector.view()
     try:
         whole.flags.writeable = True  # torch knows no tensors of what must not be changed
     except ValueError:
         whole = vector.copy()
-    for tensor in tensors_of(net):
-        piece = torch.from_numpy(whole[offset : offset + tensor.numel()])
-        offset += tensor.numel()
+    parts = torch.from_numpy(whole).split_with_sizes([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
         if tensor.dim() == 4:
-            yield piece.view([tensor.shape[axis] for axis in _LAST]).permute(_FIRST)
+            yield part.view([tensor.shape[axis] for axis in _LAST]).permute(_FIRST)
         else:
-            yield piece.view(tensor.shape)
+            yield part.view_as(tensor)
 
 
 def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
