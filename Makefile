@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install run try serve test benchmark soak pictures clean
+.PHONY: install run try serve test benchmark benchmark-peers soak pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -62,6 +62,10 @@ $(LIGHTHOUSE_READY): $(LIGHTHOUSE)/package-lock.json $(READY)
 benchmark: install $(LIGHTHOUSE_READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks
 
+# SkyFed beside Flower and pfl-research at the same work; they get an environment of their own.
+benchmark-peers: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.peers.compare
+
 # Long: the tests that take more than a minute; then fifty readers and a run in training for two minutes.
 soak: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
@@ -76,4 +80,4 @@ pictures: install
 	$(BIN)/python -m tests.e2e.pictures
 
 clean:
-	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules $(TEXTS).mo
+	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules tests/benchmarks/peers/.venv $(TEXTS).mo

@@ -21,10 +21,17 @@ from utils.photos.transforms import as_given, for_training
 _SPAWN = multiprocessing.get_context("spawn")
 
 
-def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, passes: int) -> float:
+def bare_loop(
+    conf: Conf,
+    store: str,
+    indices: np.ndarray,
+    labels: np.ndarray,
+    passes: int,
+    layout: torch.memory_format = torch.channels_last,
+) -> float:
     """Photos per second of plain single-threaded SGD over the same tensors with the same augmentation."""
     pixels = np.load(store, mmap_mode="r")
-    net = build(conf, 0).to(memory_format=torch.channels_last).train()
+    net = build(conf, 0).to(memory_format=layout).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=conf.momentum)
     rng = np.random.default_rng([CLIENT_STREAM, 0, 0, 0])
     started = time.perf_counter()
@@ -38,9 +45,7 @@ def bare_loop(conf: Conf, store: str, indices: np.ndarray, labels: np.ndarray, p
                 rng,
                 conf.task.keys.colours,
             )
-            loss = F.cross_entropy(
-                net(inputs.to(memory_format=torch.channels_last)), torch.from_numpy(labels[batch])
-            )
+            loss = F.cross_entropy(net(inputs.to(memory_format=layout)), torch.from_numpy(labels[batch]))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

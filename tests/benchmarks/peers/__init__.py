@@ -1,0 +1,1 @@
+"""SkyFed beside Flower and pfl-research at the same work: `make benchmark-peers`."""

@@ -1,0 +1,18 @@
+"""SkyFed beside its peers at the same work, in interleaved pairs; `make benchmark-peers` installs them."""
+
+import pytest
+
+from tests.benchmarks.peers.compare import REPEATS, WHO, examples_in, is_ready, left_out, measure, times
+
+LEAST = {"pfl-research": 1.3, "Flower": 2.2}
+
+
+@pytest.mark.parametrize("name", [name for name in WHO if name not in ("limit", "SkyFed")])
+def test_skyfed_is_faster_than_its_peers(tmp_path, name):
+    if not is_ready():
+        pytest.skip("make benchmark-peers has not installed the peers' environment")
+    if why := left_out(name):
+        pytest.skip(f"{name} {why}")
+    rates = measure(examples_in(tmp_path), ["SkyFed", name], REPEATS)
+    print(f"SkyFed is {times(rates, name):.2f} times as fast as {name}, median of {REPEATS} pairs")
+    assert times(rates, name) >= LEAST[name.partition(",")[0]]
