@@ -2,10 +2,13 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,6 +126,44 @@ def test_killed_or_stopped_in_training_no_orphan_stays_and_the_run_goes_on(
     assert status < 0 or output.count("\n") == 1
     assert _nobody_left(process.pid)
     _resume_and_compare(undisturbed, tmp_path)
+
+
+@pytest.mark.long
+def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tmp_path):
+    arguments, *expected = undisturbed
+    shared = Path("/dev/shm")
+    before = {path.name for path in shared.glob("*")}
+    began = time.monotonic()
+    _start("i2main.py", *arguments, "--out", tmp_path / "whole").wait_for(0)
+    whole, chance, hits = time.monotonic() - began, random.Random(15), {"server": 0, "worker": 0, "both": 0}
+    while sum(hits.values()) < 20:
+        who = min(hits, key=hits.get)
+        out = tmp_path / f"{who}{hits[who]}"
+        process = _start("i2main.py", *arguments, "--out", out, "--resume")
+        time.sleep(whole * chance.uniform(0.2, 1))
+        victims = [] if who == "server" else _workers(process.pid)[: 1 if who == "worker" else None]
+        if process.poll() is None and (victims or who == "server"):
+            hits[who] += 1
+            for pid in victims if who == "worker" else [*victims, process.pid]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if process.wait(300) == -signal.SIGKILL:
+            assert _nobody_left(process.pid)
+            _start("i2main.py", *arguments, "--out", out, "--resume").wait_for(0)
+        assert list(_outcome(out)) == expected, (who, hits)
+    print(hits)
+    assert {path.name for path in shared.glob("*")} <= before
+
+
+def _workers(server):
+    """The workers of a run: its session has the server, what that began (which they are forked from), and them."""
+    return [pid for pid in _members(server) if pid != server and _parent(pid) not in (server, os.getpid(), 0)]
+
+
+def _parent(pid):
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])

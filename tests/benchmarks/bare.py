@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import multiprocessing
+import statistics
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from PIL import Image
 from utils.conf import Conf
 from utils.federated.client import CLIENT_STREAM
 from utils.nets.build import build
-from utils.photos.transforms import as_given, for_training
+from utils.photos.transforms import as_given
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -37,15 +38,9 @@ def bare_loop(
     started = time.perf_counter()
     for _ in range(passes):
         for batch in np.array_split(rng.permutation(len(indices)), math.ceil(len(indices) / conf.batch_size)):
-            inputs = for_training(
-                pixels[indices[batch]],
-                conf.task.keys.image_size,
-                conf.task.keys.augment,
-                conf.task.keys.min_crop,
-                rng,
-                conf.task.keys.colours,
-            )
-            loss = F.cross_entropy(net(inputs.to(memory_format=layout)), torch.from_numpy(labels[batch]))
+            inputs = conf.task.module.for_training(pixels[indices[batch]], conf, rng)
+            inputs = inputs.to(memory_format=layout) if inputs.dim() == 4 else inputs
+            loss = F.cross_entropy(net(inputs), torch.from_numpy(labels[batch]))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -53,15 +48,25 @@ def bare_loop(
     return passes * len(indices) / (time.perf_counter() - started)
 
 
+def plain_copies(length: int, copies: int) -> float:
+    """Seconds that one of so many copies of a vector (length,) takes."""
+    vector, place = np.ones(length, np.float32), np.empty(length, np.float32)
+    np.copyto(place, vector)
+    started = time.perf_counter()
+    for _ in range(copies):
+        np.copyto(place, vector)
+    return (time.perf_counter() - started) / copies
+
+
 def _bare_process(connection) -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     while (work := connection.recv()) is not None:
-        connection.send(bare_loop(*work))
+        connection.send(work[0](*work[1:]) if work else None)
 
 
 class BareProcesses:
-    """`count` processes that run bare loops at the same time."""
+    """`count` processes that do the same at the same time, knowing nothing of each other."""
 
     def __init__(self, count: int) -> None:
         self.connections, self.processes = [], []
@@ -72,11 +77,28 @@ class BareProcesses:
             self.connections.append(ours)
             self.processes.append(process)
 
-    def rate(self, *work) -> float:
-        """The sum of their photos per second."""
-        for connection in self.connections:
+    def each(self, *work, of: int | None = None) -> list:
+        """What comes of a function and its arguments in each of them, or in the first few."""
+        for connection in self.connections[:of]:
             connection.send(work)
-        return sum(connection.recv() for connection in self.connections)
+        return [connection.recv() for connection in self.connections[:of]]
+
+    def rate(self, *work, of: int | None = None) -> float:
+        """The sum of their photos per second in bare loops."""
+        return sum(self.each(bare_loop, *work, of=of))
+
+    def seconds_to_copy(self, length: int) -> float:
+        """What a plain copy of a vector of float32 takes while the others copy too."""
+        return statistics.median(self.each(plain_copies, length, max(5, 10**7 // length)))
+
+    def seconds_one_way(self) -> float:
+        """Half of what an empty message there and one back take."""
+        taken = []
+        for _ in range(200):
+            started = time.perf_counter()
+            self.each(of=1)
+            taken.append(time.perf_counter() - started)
+        return statistics.median(taken) / 2
 
     def close(self) -> None:
         """End them."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.benchmarks.peers.compare import REPEATS, WHO, examples_in, is_ready, left_out, measure, times
+from tests.benchmarks.common_work import examples_in
+from tests.benchmarks.peers.compare import REPEATS, WHO, is_ready, left_out, measure, times
 
 LEAST = {"pfl-research": 1.3, "Flower": 2.2}
 

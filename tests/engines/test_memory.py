@@ -156,6 +156,39 @@ def test_workers_killed_at_any_moment_change_nothing(digits):
     assert len(killed) == 4 and all(one == expected for one in found)
 
 
+def test_a_worker_killed_while_it_writes_its_update_changes_nothing(digits, monkeypatch, tmp_path):
+    work, jobs, buffers = digits
+    with Workers(2) as engine:
+        expected = _told(engine.train(work, jobs[:40], buffers))
+    monkeypatch.setattr(workers, "begin", _dying_once)
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
+    with Workers(2) as engine:
+        assert _told(engine.train(work, jobs[:40], buffers)) == expected
+    assert (tmp_path / "died").read_text() == "half of 650"
+
+
+def _dying_once(connection, device, environment):
+    """A worker; the first of its kind is killed with half of its second update written."""
+    os.environ.update(environment)
+    from utils.federated import client
+
+    read, written = client.read_weights, []
+
+    def half(tensors, into):
+        found = read(tensors, into)
+        written.append(found)
+        if len(written) == 2:
+            into[len(into) // 2 :] = np.nan
+            with suppress(FileExistsError), open(environment["DIED"], "x") as file:
+                file.write(f"half of {len(into)}")
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+        return read(tensors, into)
+
+    client.read_weights = half
+    worker.work(connection, device)
+
+
 def test_a_server_that_is_killed_leaves_nothing_behind():
     code = (
         "import time\n"

@@ -79,7 +79,7 @@ def prepare_workers() -> None:
         if own is None:
             os.environ["GLIBC_TUNABLES"] = _MALLOC
         if _FORKS:
-            _CONTEXT.set_forkserver_preload(["numpy", "torch"])
+            _CONTEXT.set_forkserver_preload(["numpy", "torch", "utils.engines.libraries"])
             forkserver.ensure_running()
     finally:
         if own is None:

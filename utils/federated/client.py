@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +21,7 @@ from utils.federated.links import Way
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import shape_of
-from utils.nets.layout import Layout, Vector, read_weights, tensors_of, write_weights
+from utils.nets.layout import Layout, Vector, as_tensor, gather
 from utils.parts import load
 from utils.tasks import classes_of
 
@@ -53,7 +52,7 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
         attack = None
     if attack:
         targets = attack.targets(targets, len(classes_of(conf)))
-    write_weights(kept.tensors, sent)
+    kept.weights.copy_(as_tensor(sent))
     local = conf.local.module.Local(conf.local.keys, sent)
     optimizer.state.clear()
     optimizer.param_groups[0]["lr"] = job.lr
@@ -68,8 +67,8 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             wanted = torch.from_numpy(targets[batch]).to(device)
             outputs = _forward(net, inputs, device)
             loss = _loss(net, outputs, wanted)
-            for tensor in kept.tensors:
-                tensor.grad = None
+            for parameter in kept.parameters:
+                parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
             local.gradients(net)
             optimizer.step()
@@ -81,7 +80,8 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
     way, into = Way(conf, kept.layout), buffers.get(job.writes)
     if into is None or way.links or attack or memoryview(into).nbytes != sent.nbytes:
         into = None
-    weights = read_weights(kept.tensors, None if into is None else np.frombuffer(into, np.float32))
+    weights = np.empty_like(sent) if into is None else np.frombuffer(into, np.float32)
+    as_tensor(weights).copy_(kept.weights)
     if attack:
         weights = attack.weights(weights, sent, rng)
     payload = way.pack(weights, sent, len(mine), rng) if into is None else into
@@ -99,7 +99,7 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
     """
     conf = work.conf
     inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
-    write_weights(kept.tensors, vector(buffers[job.reads[0]]))
+    kept.weights.copy_(as_tensor(vector(buffers[job.reads[0]])))
     net = kept.net.eval()
     judged = np.array_split(work.shares[job.share], job.pieces)[job.piece]
     parts = []
@@ -175,10 +175,14 @@ def _seed(seed: int, device: torch.device) -> None:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A network of some shape and its optimizer, used from job to job: every job first writes all that they hold."""
+    """A network of some shape and its optimizer, used from job to job: every job first writes all that they hold.
+
+    The weights of the network lie in the one vector `weights`.
+    """
 
     net: nn.Module
-    tensors: Sequence[torch.Tensor]
+    parameters: list[nn.Parameter]
+    weights: torch.Tensor
     layout: Layout
     optimizer: torch.optim.SGD
 
@@ -186,8 +190,9 @@ class _Kept:
 @lru_cache(maxsize=4)
 def _kept(conf: Conf, device: str) -> _Kept:
     net: nn.Module = shape_of(conf).to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    sgd = torch.optim.SGD(net.parameters(), conf.lr, conf.momentum, weight_decay=conf.weight_decay)
-    return _Kept(net, tensors_of(net), Layout.of(net), sgd)
+    parameters, weights = list(net.parameters()), gather(net)
+    sgd = torch.optim.SGD(parameters, conf.lr, conf.momentum, weight_decay=conf.weight_decay)
+    return _Kept(net, parameters, weights, Layout.of(net), sgd)
 
 
 @lru_cache(maxsize=4)

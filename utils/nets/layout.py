@@ -96,22 +96,42 @@ def write_weights(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> No
             tensor.copy_(piece)
 
 
-def pieces(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> Iterator[torch.Tensor]:
+def gather(net: nn.Module) -> torch.Tensor:
+    """Let the weights of `net` lie in one vector (layout.size,) from now on, and return that: who reads it reads them, who
+    writes it writes them.
+    """
+    tensors = tensors_of(net)
+    whole = torch.from_numpy(read_weights(tensors)).to(tensors[0].device)
+    for tensor, piece in zip(tensors, pieces(tensors, whole), strict=True):
+        tensor.data = piece
+    return whole
+
+
+def pieces(net: nn.Module | Sequence[torch.Tensor], vector: Vector | torch.Tensor) -> Iterator[torch.Tensor]:
     """What belongs to each of `tensors_of(net)` in a vector (layout.size,), in the shape of that tensor and not copied.
 
     Where the vector must not be changed, the pieces must not be either.
     """
-    tensors, whole = tensors_of(net), vector.view()
-    try:
-        whole.flags.writeable = True  # torch knows no tensors of what must not be changed
-    except ValueError:
-        whole = vector.copy()
-    parts = torch.from_numpy(whole).split_with_sizes([tensor.numel() for tensor in tensors])
+    tensors = tensors_of(net)
+    whole = vector if isinstance(vector, torch.Tensor) else as_tensor(vector)
+    parts = whole.split_with_sizes([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
         if tensor.dim() == 4:
             yield part.view([tensor.shape[axis] for axis in _LAST]).permute(_FIRST)
         else:
             yield part.view_as(tensor)
+
+
+def as_tensor(vector: Vector) -> torch.Tensor:
+    """The vector as torch has it, not copied where that can be. Of one that must not be changed it is only to be read:
+    torch knows no such tensors.
+    """
+    whole = vector.view()
+    try:
+        whole.flags.writeable = True
+    except ValueError:
+        whole = vector.copy()
+    return torch.from_numpy(whole)
 
 
 def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:

@@ -19,22 +19,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from tests.benchmarks.bare import BareProcesses
+from tests.benchmarks.common_work import CONF, FIRST, examples_in, play
 from tests.benchmarks.peers.common import (
-    BATCH,
     CLIENTS,
-    LR,
-    MOMENTUM,
     ROUNDS,
-    SIDE,
     WARM,
     WORK,
-    made_up,
 )
-from tests.benchmarks.test_engine import FIRST, _rounds
 from utils.conf import make_conf
 from utils.data.examples import Examples
 from utils.engines.workers import Workers
@@ -49,11 +43,6 @@ PYTHON, READY, WANTED = (
     HERE / "requirements.txt",
 )
 REPEATS, WORKERS, SECONDS = 5, 2, 600
-CONF = {
-    "model_name": "resnet18", "norm": "batch", "type": "weather", "data": "made_up", "image_size": SIDE,
-    "augment": "none", "no_models": CLIENTS, "k": CLIENTS, "global_epochs": WARM + ROUNDS, "local_epochs": 1,
-    "batch_size": BATCH, "lr": LR, "momentum": MOMENTUM,
-}  # fmt: skip
 
 
 class PeerError(RuntimeError):
@@ -108,8 +97,8 @@ def skyfed(examples: Examples) -> float:
     """Photos per second of SkyFed's workers."""
     conf = make_conf(CONF, "common work")
     with Workers(WORKERS) as engine:
-        _rounds(conf, examples, engine, WARM)
-        return float(_rounds(conf, examples, engine, ROUNDS)[0])
+        play(conf, examples, engine, WARM)
+        return float(play(conf, examples, engine, ROUNDS)[0])
 
 
 def peer(module: str, threads: int, processes: int, examples: Examples) -> float:
@@ -172,20 +161,6 @@ decoding and augmentation (there are none), and how good the model is.
 - Flower: its simulation on Ray, two actors of one CPU. Weights travel in its messages, through Ray, as they always
   do. An actor keeps its network, where the quickstart makes one for every message, which takes longer.
 SkyFed's networks are channels_last; the others have PyTorch's usual layout, in which this work is faster."""
-
-
-def examples_in(folder: Path) -> Examples:
-    """The made-up photos as SkyFed has them, and one more to judge, which nobody does."""
-    pixels, classes = made_up()
-    store = folder / "made_up.npy"
-    np.save(store, np.concatenate([pixels, pixels[:1]]))
-    count = len(pixels) + 1
-    ids = tuple(f"{number:064x}" for number in range(count))
-    decks = np.array([3] * len(pixels) + [0])  # of training and of test, while fold 0 is held out
-    return Examples(
-        "made_up", store, ids, np.append(classes, 0), ids, ("made up",) * count, decks, np.ones(count, np.int64),
-        np.load(store, mmap_mode="r"), *[np.ones(count, bool)] * 3, "", (), {},
-    )  # fmt: skip
 
 
 def measure(examples: Examples, names: list[str], repeats: int) -> Rates:
