@@ -97,8 +97,8 @@ def write_weights(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> No
 
 
 def gather(net: nn.Module) -> torch.Tensor:
-    """Let the weights of `net` lie in one vector (layout.size,), the one returned, so that who reads or writes it reads or
-    writes them.
+    """Let the weights of `net` lie in one vector (layout.size,), which is returned: to read or write it is to read or
+    write them.
     """
     tensors = tensors_of(net)
     whole = torch.from_numpy(read_weights(tensors)).to(tensors[0].device)
