@@ -6,7 +6,6 @@ every round. A lock says that a live process works on it.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
@@ -47,13 +46,11 @@ class Checkpoints:
 
     def save(self, repeat: Repeat, state: State, keep_weights: bool = True) -> None:
         """Write the state of a repeat, vectors by name; they are left out where nobody needs them any more."""
-        packed = io.BytesIO()
         record = np.frombuffer(json.dumps(state.record).encode(), dtype=np.uint8)
         vectors = {f"{_VECTOR}{name}": value for name, value in state.vectors.items()} if keep_weights else {}
         of = {_ORDER: np.int64(2), "round": np.int64(state.round)}
-        np.savez(packed, allow_pickle=False, record=record, **of, **vectors)
         with atomic_write(self.folder / f"{repeat}.npz") as file:
-            file.write(packed.getbuffer())
+            np.savez(file, allow_pickle=False, record=record, **of, **vectors)
 
     def load(self, repeat: Repeat, layout_of: Callable[[], Layout]) -> State | None:
         """The state of a repeat, None when it has not got through its first round. Raises ResultError."""

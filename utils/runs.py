@@ -29,7 +29,7 @@ from utils.experiment import folds_of, plan_repeats, run_repeat
 from utils.federated.bench import Bench, Repeat, RunError, State, scores, share_out
 from utils.files import atomic_write
 from utils.model_card import model_card
-from utils.nets.build import shape_of
+from utils.nets.build import layout_of
 from utils.nets.layout import Layout
 from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
 from utils.studies import left_out
@@ -143,7 +143,7 @@ def carry_out(
 
 
 def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
-    state = run.checkpoints.load(repeat, lambda: Layout.of(shape_of(run.conf)))
+    state = run.checkpoints.load(repeat, lambda: layout_of(run.conf))
     if state is not None:
         state.resumed = True
         hook(run, repeat, state)
@@ -205,7 +205,7 @@ def _as_now(conf: dict[str, Any]) -> dict[str, Any]:
 
 def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, Any]:
     """Write model, result and model card; the result last but one, so that a listed result has its model."""
-    layout = Layout.of(shape_of(run.conf))
+    layout = layout_of(run.conf)
     records = [states[repeat].record for repeat in run.repeats]
     path = result_path(run.cache, run.name)
     model_path = path.with_suffix(".safetensors")

@@ -244,7 +244,7 @@ SMALL = {
 
 @pytest.mark.parametrize(
     ("width", "copies"),
-    [(0, None), (16, 10), (64, 4)],
+    [(0, None), (16, 13), (64, 4)],
     ids=["10 thousand weights", "0.7 million", "11.2 million"],
 )
 def test_what_a_client_costs_beside_its_training_is_a_few_copies_of_its_weights(tmp_path, width, copies):

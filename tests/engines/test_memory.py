@@ -49,7 +49,7 @@ def _told(outcomes):
 
 def test_a_block_is_used_again_when_nobody_holds_it_and_no_sooner():
     shared = Memory()
-    first = shared.copy_of(np.arange(10, dtype=np.float32))
+    first = shared.holding(np.arange(10, dtype=np.float32))
     held, number = np.frombuffer(first.payload(0, 40), np.float32), first.block.number
     del first
     other = shared.lease(40)
@@ -60,6 +60,25 @@ def test_a_block_is_used_again_when_nobody_holds_it_and_no_sooner():
     gc.collect()
     assert {shared.lease(30).block.number, shared.lease(39).block.number} <= {number, number + 1}
     assert shared.lease(2**23).block.size == 2**23 < shared.lease(2**22, 3).block.size
+
+
+def test_a_vector_of_the_pool_need_not_be_copied_to_be_shared():
+    shared = Memory()
+    vector = shared.vector(1000)
+    vector[:] = np.arange(1000)
+    lease = shared.holding(vector.data)
+    assert np.array_equal(np.frombuffer(lease.payload(0, 4000), np.float32), vector)
+    vector[3] = -1
+    assert np.frombuffer(lease.payload(0, 4000), np.float32)[3] == -1, "the same memory"
+    for other in (vector[:10], vector[1:], vector.copy()):
+        copied = shared.holding(other.data)
+        assert copied.block.number != lease.block.number
+        assert np.array_equal(np.frombuffer(copied.payload(0, other.nbytes), np.float32), other)
+    number = lease.block.number
+    del vector, lease
+    gc.collect()
+    assert number in {shared.lease(4000).block.number for _ in range(4)}, "free again"
+    assert not shared._vectors
 
 
 def test_a_block_that_comes_back_while_another_is_looked_for_waits_for_nobody():

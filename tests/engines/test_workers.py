@@ -60,7 +60,7 @@ def test_no_more_outcomes_wait_than_there_is_memory_for(tiny, photos, monkeypatc
     )
     with Workers(2) as engine:
         for outcome in engine.train(_work(conf, photos, 12), _jobs(range(12)), _buffers(conf)):
-            assert len(admitted) <= outcome.client + 5
+            assert len(admitted) <= outcome.client + 4
     assert admitted == list(range(12))
 
 
@@ -68,7 +68,7 @@ def test_the_largest_clients_are_dealt_first_and_come_back_in_their_order(tiny, 
     conf, sizes = tiny(), [3, 1, 9, 4, 9, 2]
     shares = {f"client/{client}": np.arange(size) for client, size in enumerate(sizes)}
     work = Work("unequal", conf, 0, str(photos.store), photos.targets, shares)
-    call = workers._Call(work, _jobs(range(6)), {"weights": Memory().copy_of(bytes(4))}, Memory())
+    call = workers._Call(work, _jobs(range(6)), {"weights": Memory().holding(bytes(4))})
     for place in range(5):
         call.admit(place)
     dealt = [job.client for most in (1, 2) for job in call.take(most).jobs]

@@ -64,9 +64,9 @@ class Memory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._spare: list[Block] = []
-        self._free: deque[Block] = (
-            deque()
-        )  # what came back since somebody looked, in any thread at any moment
+        # What came back since somebody looked, in any thread at any moment.
+        self._free: deque[Block] = deque()
+        self._vectors: weakref.WeakValueDictionary[int, Lease] = weakref.WeakValueDictionary()
 
     def lease(self, each: int, places: int = 1) -> Lease:
         """A block with so many places, or up to twice as large. Raises OSError where there is no room."""
@@ -86,15 +86,25 @@ class Memory:
         return found
 
     def vector(self, length: int) -> NDArray[np.float32]:
-        """A vector of no particular values; its memory is free again when nobody holds it any more."""
-        return np.frombuffer(self.lease(4 * length).payload(0, 4 * length), np.float32)
+        """A vector of no particular values, to be filled once; its memory is free again when nobody holds it."""
+        lease = self.lease(4 * length)
+        found = np.frombuffer(lease.payload(0, 4 * length), np.float32)
+        self._vectors[found.ctypes.data] = lease
+        return found
 
-    def copy_of(self, content: Bytes) -> Lease:
-        """A block that begins with these bytes."""
+    def holding(self, content: Bytes) -> Lease:
+        """A block that begins with these bytes: the one in which they are, if they are a `vector`, or else a copy."""
         plain = memoryview(content).cast("B")
+        own = self._vectors.get(np.frombuffer(plain, np.uint8).ctypes.data) if plain.nbytes else None
+        if own is not None and own.each == plain.nbytes:
+            return own
         found = self.lease(plain.nbytes)
         found.block.view(0, plain.nbytes)[:] = plain
         return found
+
+
+POOL = Memory()
+"""What this process shares with its workers."""
 
 
 def _nameless() -> int:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from utils.engines import EngineError, worker
 from utils.engines.begin import begin
-from utils.engines.memory import Lease, Memory
+from utils.engines.memory import POOL, Lease
 from utils.engines.worker import know
 from utils.federated.update import (
     Answer,
@@ -49,13 +49,13 @@ Job = TrainJob | JudgeJob | Question
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _MALLOC = ":".join(
-    f"glibc.malloc.{name}" for name in ("hugetlb=1", "mmap_threshold=33554432", "trim_threshold=4294967296")
+    f"glibc.malloc.{name}" for name in ("hugetlb=1", "mmap_threshold=33554432", "trim_threshold=67108864")
 )
 """Memory is asked of Linux in large pages and kept: a network of millions of weights trains a tenth faster with it."""
 _TRIES = 2
 _DESCRIPTORS = 65_536
 _AHEAD_JOBS, _AHEAD_BYTES = 64, 2**26
-"""How many outcomes may wait for one that comes before them; where these are more bytes, two a worker and one."""
+"""How many outcomes may wait for one that comes before them; where these are more bytes, one a worker and one."""
 _MESSAGE_SECONDS, _MOST_JOBS, _MOST_BYTES = 0.005, 32, 2**20
 """How long the jobs of one message should take at least, unless they are as many, or write as much."""
 
@@ -104,11 +104,11 @@ class _Handful:
 class _Call:
     """The jobs of one call, all of a kind and reading the same: those admitted are dealt out, the largest first."""
 
-    def __init__(self, work: Work, jobs: Sequence[Job], reads: dict[str, Lease], memory: Memory) -> None:
+    def __init__(self, work: Work, jobs: Sequence[Job], reads: dict[str, Lease]) -> None:
         self.work, self.kind = work, type(jobs[0])
         # Without links an update is as large as the weights it began from; what is larger goes through the pipe.
         self.each = reads[jobs[0].reads[0]].each if self.kind is TrainJob else 0
-        self._jobs, self._reads, self._memory = jobs, reads, memory
+        self._jobs, self._reads = jobs, reads
         self._lock, self._open = threading.Lock(), list[tuple[int, int]]()
         self.futures: dict[int, Future[Any]] = {}
 
@@ -128,7 +128,7 @@ class _Call:
             return None
         futures = [self.futures[place] for place in places]
         try:
-            writes = self._memory.lease(self.each, len(places)) if self.each else None
+            writes = POOL.lease(self.each, len(places)) if self.each else None
         except OSError as error:
             _fail(futures, EngineError(f"no memory for updates: {error}"))
             return None
@@ -216,7 +216,7 @@ class Workers:
         self._seconds: OrderedDict[tuple[str, type], float] = OrderedDict()  # a job of a repeat took of late
         self._closed = threading.Event()
         self._places: dict[int, _Place] = {}
-        self._lock, self._memory = threading.Lock(), Memory()
+        self._lock = threading.Lock()
         self._threads = [
             threading.Thread(target=self._serve, args=(place,), daemon=True) for place in range(count)
         ]
@@ -253,11 +253,9 @@ class Workers:
             return
         if any(job.reads != jobs[0].reads for job in jobs):
             raise ValueError("jobs of one call read different buffers")
-        call = _Call(
-            work, jobs, {name: self._memory.copy_of(buffers[name]) for name in jobs[0].reads}, self._memory
-        )
+        call = _Call(work, jobs, {name: POOL.holding(buffers[name]) for name in jobs[0].reads})
         read = max((memoryview(buffers[name]).nbytes for name in jobs[0].reads), default=0)
-        ahead, admitted = max(2 * self.count + 1, min(_AHEAD_JOBS, _AHEAD_BYTES // max(read, 1))), 0
+        ahead, admitted = max(self.count + 2, min(_AHEAD_JOBS, _AHEAD_BYTES // max(read, 1))), 0
         try:
             for place in range(len(jobs)):
                 while admitted < min(len(jobs), place + ahead):

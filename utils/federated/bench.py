@@ -21,8 +21,8 @@ from utils.federated.schedule import round_lr
 from utils.federated.strategies import make_strategy
 from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Work, share_of
 from utils.nets import JUDGE_BATCH
-from utils.nets.build import build, shape_of
-from utils.nets.layout import Layout, Vector, read_weights
+from utils.nets.build import build, layout_of
+from utils.nets.layout import Vector, read_weights
 from utils.partition.schemes import partition
 from utils.tasks import classes_of
 
@@ -138,7 +138,7 @@ class Bench:
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
-        layout = Layout.of(shape_of(conf))
+        layout = layout_of(conf)
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
         self.rounds = conf.rounds.module.Rounds()
         self.selection = conf.selection.module.Selection(conf)

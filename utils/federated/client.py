@@ -54,7 +54,7 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
         targets = attack.targets(targets, len(classes_of(conf)))
     kept.weights.copy_(as_tensor(sent))
     local = conf.local.module.Local(conf.local.keys, sent)
-    optimizer.state.clear()
+    kept.forget()
     optimizer.param_groups[0]["lr"] = job.lr
     started = time.perf_counter()
     steps, loss_sum = 0, 0.0
@@ -67,8 +67,7 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             wanted = torch.from_numpy(targets[batch]).to(device)
             outputs = _forward(net, inputs, device)
             loss = _loss(net, outputs, wanted)
-            for parameter in kept.parameters:
-                parameter.grad = None
+            kept.let_go_of_gradients()
             loss.backward()  # type: ignore[no-untyped-call]
             local.gradients(net)
             optimizer.step()
@@ -99,6 +98,7 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
     """
     conf = work.conf
     inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
+    kept.forget()
     kept.weights.copy_(as_tensor(vector(buffers[job.reads[0]])))
     net = kept.net.eval()
     judged = np.array_split(work.shares[job.share], job.pieces)[job.piece]
@@ -186,10 +186,20 @@ class _Kept:
     layout: Layout
     optimizer: torch.optim.SGD
 
+    def forget(self) -> None:
+        """Let go of what training kept beside the weights."""
+        self.optimizer.state.clear()
+        self.let_go_of_gradients()
+
+    def let_go_of_gradients(self) -> None:
+        """As the optimizer's `zero_grad` does, in a tenth of its time."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
 
 @lru_cache(maxsize=4)
 def _kept(conf: Conf, device: str) -> _Kept:
-    net: nn.Module = shape_of(conf).to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = shape_of(conf).to(device)
     parameters, weights = list(net.parameters()), gather(net)
     sgd = torch.optim.SGD(parameters, conf.lr, conf.momentum, weight_decay=conf.weight_decay)
     return _Kept(net, parameters, weights, Layout.of(net), sgd)

@@ -10,6 +10,7 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
+from utils.nets.layout import Layout
 from utils.tasks import inputs_of, is_scaled, outputs_of, unit_of
 
 _GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
@@ -25,6 +26,12 @@ def build(conf: Conf, seed: int) -> nn.Module:
         torch.manual_seed(seed)
         net: nn.Module = conf.network.module.build(conf.network.keys, inputs_of(conf), outputs_of(conf))
         return Scaled(net, inputs_of(conf).shape, unit_of(conf) is not None) if is_scaled(conf) else net
+
+
+def layout_of(conf: Conf) -> Layout:
+    """How the weights of the network lie in a vector; names and shapes cost nothing, the network is not built."""
+    with torch.device("meta"):
+        return Layout.of(shape_of(conf))
 
 
 def shape_of(conf: Conf) -> nn.Module:

@@ -22,8 +22,8 @@ from torch import nn
 from utils.apart import limit
 from utils.conf import Conf, ConfError, make_conf
 from utils.files import atomic_write, place
-from utils.nets.build import shape_of
-from utils.nets.layout import Layout, write_weights
+from utils.nets.build import layout_of, shape_of
+from utils.nets.layout import write_weights
 from utils.results import ResultError, read_result, result_path
 from utils.tasks import classes_of, inputs_of
 
@@ -50,8 +50,7 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
         raise ModelError(f"{path}: the run kept no model")
     try:
         conf = make_conf(result["conf"], str(path))
-        with torch.device("meta"):  # names and shapes cost nothing; what a conf only claims is not built
-            layout = Layout.of(shape_of(conf))
+        layout = layout_of(conf)  # what a conf only claims is not built
         if path.stat().st_size > 4 * layout.size + MAX_HEADER:
             raise ModelError(f"{path}: larger than the network of its conf")
         raw = path.read_bytes()

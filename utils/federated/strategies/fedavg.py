@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.engines.memory import Memory
+from utils.engines.memory import POOL
 from utils.federated.update import Update
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ class Strategy:
     def __init__(self, conf: Conf) -> None:
         self.server_lr = conf.lambda_
         self._sum: NDArray[np.float64] = np.zeros(0)
-        self._memory = Memory()
 
     def begin(self, weights: Vector) -> None:
         """Start a round from `weights` (layout.size,)."""
@@ -57,12 +56,13 @@ class Strategy:
 
     def finish(self) -> Vector:
         """The new weights (layout.size,), float32."""
-        new = self._memory.vector(len(self._sum))
+        new = POOL.vector(len(self._sum))
         for block in _blocks(len(new)):
             mean = self._sum[block] / self._samples
             if self.server_lr != 1.0:
                 mean = (1 - self.server_lr) * self._old[block].astype(np.float64) + self.server_lr * mean
             new[block] = mean
+        self._old = new  # so that what it was is no longer held
         return new
 
     def series(self) -> dict[str, tuple[float, str, str]]:
