@@ -39,7 +39,7 @@ SHADES = (
     "#7f8c9b", "#b8860b", "#2e8b57", "#7c5cf0", "#d6336c", "#1098ad", "#c8620c", "#1f6fb5", "#5c940d", "#ae3ec9",
 )  # fmt: skip
 """Of classes, on light and dark grounds alike."""
-_LAYOUT: dict[str, Any] = {
+LAYOUT: dict[str, Any] = {
     "template": "plotly_white",
     "font": {"family": "system-ui, sans-serif", "size": 14},
     "margin": {"l": 70, "r": 30, "t": 90, "b": 60},
@@ -244,7 +244,7 @@ def curves_figure(results: Results) -> go.Figure:
                 row=1, col=column,
             )  # fmt: skip
     figure.update_layout(
-        **{**_LAYOUT, "margin": {**_LAYOUT["margin"], "t": 155}},
+        **{**LAYOUT, "margin": {**LAYOUT["margin"], "t": 155}},
         title={"text": "Curves of the runs: mean and middle 80 % of the repeats", "y": 0.96},
         height=600,
         updatemenus=[
@@ -336,7 +336,7 @@ def final_figure(table: pd.DataFrame) -> go.Figure:
             )
         )
     figure.update_layout(
-        **_LAYOUT, title="After the last round, with 95 % intervals", height=180 + 55 * len(shown)
+        **LAYOUT, title="After the last round, with 95 % intervals", height=180 + 55 * len(shown)
     )
     what = [
         name
@@ -382,7 +382,7 @@ def comparisons_figure(table: pd.DataFrame) -> go.Figure:
         )
     )
     figure.update_layout(
-        **_LAYOUT,
+        **LAYOUT,
         title="Paired bootstrap over scenes and seeds, Holm-corrected",
         height=200 + 28 * len(table),
     )
@@ -409,7 +409,7 @@ def clients_figure(table: pd.DataFrame) -> go.Figure:
             title_text=f"on the client's own training examples: {shown[kind]}", row=line, col=1
         )
     figure.update_layout(
-        **_LAYOUT,
+        **LAYOUT,
         title="Spread between clients: final model on each client's own examples",
         height=180 + 60 * table["run"].nunique(),
     )
@@ -443,7 +443,7 @@ def foretold_figure(results: Results) -> go.Figure:
             )
         )
     units = " or ".join(dict.fromkeys(str(result["unit"]) for result in results.values()))
-    figure.update_layout(**_LAYOUT, title="Numbers foretold, against the truth", height=600)
+    figure.update_layout(**LAYOUT, title="Numbers foretold, against the truth", height=600)
     figure.update_xaxes(title_text=f"truth, {units}")
     figure.update_yaxes(title_text=f"said, {units}")
     return figure
@@ -474,7 +474,7 @@ def partition_figure(table: pd.DataFrame, results: Results) -> go.Figure:
                 row=index // columns + 1, col=index % columns + 1,
             )  # fmt: skip
     figure.update_layout(
-        **_LAYOUT,
+        **LAYOUT,
         barmode="stack",
         title="Examples of each owner (fold 0, first seed)",
         height=160 + 230 * lines,

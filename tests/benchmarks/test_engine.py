@@ -197,7 +197,8 @@ def test_memory_is_a_few_vectors_of_weights_and_does_not_grow_with_the_number_of
         for of in ("server", "all")
     }
     print("\nvectors of weights at the peak, above those of a small network:", vectors)
-    assert vectors["10", "all"] <= 2 * 5 + 6 and vectors["1000", "all"] <= 2 * 5 + 6
+    # Five a worker and six a repeat; some .3 a worker are activations, and what convolutions set aside for a moment.
+    assert vectors["10", "all"] <= 17 and vectors["1000", "all"] <= 17
     assert vectors["1000", "server"] - vectors["10", "server"] < 1
 
 

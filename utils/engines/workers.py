@@ -49,7 +49,7 @@ Job = TrainJob | JudgeJob | Question
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _CONTEXT: Any = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _MALLOC = ":".join(
-    f"glibc.malloc.{name}" for name in ("hugetlb=1", "mmap_threshold=33554432", "trim_threshold=67108864")
+    f"glibc.malloc.{name}" for name in ("hugetlb=1", "mmap_threshold=33554432", "trim_threshold=33554432")
 )
 """Memory is asked of Linux in large pages and kept: a network of millions of weights trains a tenth faster with it."""
 _TRIES = 2

@@ -204,7 +204,7 @@ def draw(rates: Rates, folder: Path) -> list[str]:
     import plotly.graph_objects as go
     from plotly.offline import get_plotlyjs
 
-    from utils.figures import _LAYOUT, SHADES
+    from utils.figures import LAYOUT, SHADES
 
     figure = go.Figure()
     for (name, found), shade in zip(reversed(rates.items()), SHADES, strict=False):
@@ -216,7 +216,7 @@ def draw(rates: Rates, folder: Path) -> list[str]:
         )  # fmt: skip
     repeats = len(rates["SkyFed"])
     figure.update_layout(
-        **_LAYOUT,
+        **LAYOUT,
         title=f"The same work, {repeats} repeats in turn",
         height=180 + 60 * len(rates),
     )
