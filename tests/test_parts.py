@@ -171,7 +171,7 @@ def test_a_strategy_dropped_into_a_folder_trains_and_resumes_to_the_bit(own_part
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     with np.load(checkpoint) as packed:
-        assert {"round", "record", "vector/weights", "vector/strategy/before"} == set(packed.files)
+        assert {"round", "record", "order", "vector/weights", "vector/strategy/before"} == set(packed.files)
         assert 1 <= int(packed["round"]) < 5
     _python(["i2main.py", *arguments, "--out", tmp_path / "killed", "--resume"], own_parts)
     models = [(tmp_path / run / "conf_own.json.safetensors").read_bytes() for run in ("whole", "killed")]
