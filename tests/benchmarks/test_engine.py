@@ -50,7 +50,7 @@ def skies(tmp_path_factory, f10):
     return open_photos(folder / "drawn", f10.task.keys.store_side, folder / ".store"), folder / "drawn"
 
 
-def test_f10_on_two_workers_reaches_nine_tenths_of_the_machine(f10, skies):
+def test_f10_on_two_workers_reaches_nearly_all_of_the_machine(f10, skies):
     photos, _ = skies
     mine = share_out(f10, FIRST, photos).clients[0]
     bare = BareProcesses(2)

@@ -80,6 +80,27 @@ def test_the_largest_clients_are_dealt_first_and_come_back_in_their_order(tiny, 
     assert [(outcome.client, outcome.samples) for outcome in outcomes] == list(enumerate(sizes))
 
 
+def test_where_there_is_no_room_for_updates_that_is_one_line_and_the_engine_goes_on(
+    tiny, photos, monkeypatch
+):
+    conf = tiny()
+    work, buffers = _work(conf, photos), _buffers(conf)
+
+    lease = workers.POOL.lease
+
+    def refuse(each, places):
+        raise OSError("Cannot allocate memory")
+
+    with Workers(2) as engine:
+        monkeypatch.setattr(
+            workers.POOL, "lease", lambda each, places=0: refuse(each, places) if places else lease(each)
+        )
+        with pytest.raises(EngineError, match="no memory for updates: Cannot allocate"):
+            list(engine.train(work, _jobs(range(4)), buffers))
+        monkeypatch.undo()
+        assert len(list(engine.train(work, _jobs(range(4)), buffers))) == 4
+
+
 def test_what_nobody_waits_for_any_more_is_not_done(tiny, photos, monkeypatch):
     dealt, take = [], workers._Call.take
 

@@ -55,7 +55,7 @@ _MALLOC = ":".join(
 _TRIES = 2
 _DESCRIPTORS = 65_536
 _AHEAD_JOBS, _AHEAD_BYTES = 64, 2**26
-"""How many outcomes may wait for one that comes before them; where these are more bytes, one a worker and one."""
+"""How many outcomes may wait for one that comes before them; where these are more bytes, one a worker and two."""
 _MESSAGE_SECONDS, _MOST_JOBS, _MOST_BYTES = 0.005, 32, 2**20
 """How long the jobs of one message should take at least, unless they are as many, or write as much."""
 
@@ -121,7 +121,7 @@ class _Call:
             heappush(self._open, (-size, place))
 
     def take(self, most: int) -> _Handful | None:
-        """At most so many of the admitted jobs. Raises OSError where there is no room for what comes of them."""
+        """At most so many of the admitted jobs; they fail where there is no room for what comes of them."""
         with self._lock:
             places = [heappop(self._open)[1] for _ in range(min(most, len(self._open)))]
         if not places:
@@ -129,7 +129,7 @@ class _Call:
         futures = [self.futures[place] for place in places]
         try:
             writes = POOL.lease(self.each, len(places)) if self.each else None
-        except OSError as error:
+        except Exception as error:  # it is a worker's thread that takes, and that must go on
             _fail(futures, EngineError(f"no memory for updates: {error}"))
             return None
         return _Handful(self.work, [self._jobs[place] for place in places], futures, self._reads, writes)

@@ -9,7 +9,7 @@ integer batch counters do not (they are of no use with a fixed momentum, and a m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,10 +57,9 @@ class Layout:
         """Views into `vector` (shape (size,)) by tensor name. Raises ValueError on another length."""
         if vector.shape != (self.size,):
             raise ValueError(f"expected a vector of {self.size} values, found shape {vector.shape}")
-        pieces = np.split(vector, np.cumsum(self.sizes)[:-1])
         return {
             name: _shaped(piece, shape)
-            for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
+            for name, shape, piece in zip(self.names, self.shapes, self._split(vector), strict=True)
         }
 
     def flat(self, named: dict[str, NDArray[np.floating]]) -> Vector:
@@ -74,25 +73,26 @@ class Layout:
 
     def from_row_major(self, vector: NDArray[np.floating]) -> NDArray[np.floating]:
         """Today's order of a vector (size,) in which each tensor's last axis is the fastest, as it was once."""
-        pieces = np.split(vector, np.cumsum(self.sizes)[:-1])
-        shaped = [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
-        return np.concatenate([_in_memory(array) for array in shaped])
+        shaped = zip(self._split(vector), self.shapes, strict=True)
+        return np.concatenate([_in_memory(piece.reshape(shape)) for piece, shape in shaped])
+
+    def _split(self, vector: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+        return np.split(vector, np.cumsum(self.sizes)[:-1])
 
 
-def read_weights(net: nn.Module | Sequence[torch.Tensor], into: Vector | None = None) -> Vector:
-    """The weights of `net` (or its `tensors_of`) as a vector (layout.size,): `into`, if there is such, or a new one."""
-    tensors = tensors_of(net)
-    vector = np.empty(sum(tensor.numel() for tensor in tensors), np.float32) if into is None else into
-    for tensor, piece in zip(tensors, pieces(tensors, vector), strict=True):
+def read_weights(net: nn.Module) -> Vector:
+    """The weights of `net` as a vector (layout.size,)."""
+    tensors = _tensors_of(net)
+    vector = np.empty(sum(tensor.numel() for tensor in tensors), np.float32)
+    for tensor, piece in zip(tensors, pieces(net, vector), strict=True):
         piece.copy_(tensor.detach())
     return vector
 
 
-def write_weights(net: nn.Module | Sequence[torch.Tensor], vector: Vector) -> None:
-    """Put `vector` (shape (layout.size,)) into `net` (or its `tensors_of`), in place."""
-    tensors = tensors_of(net)
+def write_weights(net: nn.Module, vector: Vector) -> None:
+    """Put `vector` (shape (layout.size,)) into `net`, in place."""
     with torch.no_grad():
-        for tensor, piece in zip(tensors, pieces(tensors, vector), strict=True):
+        for tensor, piece in zip(_tensors_of(net), pieces(net, vector), strict=True):
             tensor.copy_(piece)
 
 
@@ -100,19 +100,19 @@ def gather(net: nn.Module) -> torch.Tensor:
     """Let the weights of `net` lie in one vector (layout.size,), which is returned: to read or write it is to read or
     write them.
     """
-    tensors = tensors_of(net)
-    whole = torch.from_numpy(read_weights(tensors)).to(tensors[0].device)
-    for tensor, piece in zip(tensors, pieces(tensors, whole), strict=True):
+    tensors = _tensors_of(net)
+    whole = torch.from_numpy(read_weights(net)).to(tensors[0].device)
+    for tensor, piece in zip(tensors, pieces(net, whole), strict=True):
         tensor.data = piece
     return whole
 
 
-def pieces(net: nn.Module | Sequence[torch.Tensor], vector: Vector | torch.Tensor) -> Iterator[torch.Tensor]:
-    """What belongs to each of `tensors_of(net)` in a vector (layout.size,), in the shape of that tensor and not copied.
+def pieces(net: nn.Module, vector: Vector | torch.Tensor) -> Iterator[torch.Tensor]:
+    """What belongs to each tensor of `net` in a vector (layout.size,), parameters first: in its shape and not copied.
 
     Where the vector must not be changed, the pieces must not be either.
     """
-    tensors = tensors_of(net)
+    tensors = _tensors_of(net)
     whole = vector if isinstance(vector, torch.Tensor) else as_tensor(vector)
     parts = whole.split_with_sizes([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
@@ -134,10 +134,8 @@ def as_tensor(vector: Vector) -> torch.Tensor:
     return torch.from_numpy(whole)
 
 
-def tensors_of(net: nn.Module | Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-    """The tensors of `net` in the order of the vector: who needs them again and again need not look for them again."""
-    if not isinstance(net, nn.Module):
-        return net
+def _tensors_of(net: nn.Module) -> list[torch.Tensor]:
+    """The tensors of `net` in the order of the vector."""
     return list(net.parameters()) + [buffer for buffer in net.buffers() if buffer.is_floating_point()]
 
 
