@@ -152,13 +152,16 @@ def test_early_stop_waits_for_validation_and_ends(tiny, photos):
 
 
 def test_cohorts_are_drawn_evenly_and_follow_the_seed(tiny):
-    conf = tiny(no_models=10, k=3)
-    cohorts = [Selection(conf).select(0, round_, None) for round_ in range(300)]
+    rule = Selection(tiny(no_models=10, k=3), [5] * 10)
+
+    def drawn(seed):
+        return [rule.select(np.random.default_rng([seed, round_]), 3, None) for round_ in range(300)]
+
+    cohorts = drawn(0)
     assert all(len(set(cohort)) == 3 and cohort == sorted(cohort) for cohort in cohorts)
     counts = np.bincount(np.concatenate(cohorts), minlength=10)
     assert counts.min() > 60 and counts.max() < 120
-    assert cohorts == [Selection(conf).select(0, round_, None) for round_ in range(300)]
-    assert cohorts != [Selection(conf).select(1, round_, None) for round_ in range(300)]
+    assert cohorts == drawn(0) != drawn(1)
 
 
 def test_schedules(tiny):

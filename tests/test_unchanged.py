@@ -15,6 +15,7 @@ from utils.conf import load_conf, make_conf
 from utils.data.split import deck_of, scene_of, split_of
 from utils.federated.client import CLIENT_STREAM
 from utils.federated.schedule import round_lr
+from utils.federated.selection import COHORT_STREAM
 from utils.federated.selection.uniform import Selection
 from utils.federated.strategies.fedavg import Strategy
 from utils.federated.update import Update
@@ -55,7 +56,12 @@ def _owners():
 
 def _cohorts():
     conf = make_conf({**TINY, "no_models": 50, "k": 7}, "x")
-    return [Selection(conf).select(seed, round_, None) for seed in range(3) for round_ in range(20)]
+    rule = Selection(conf, [1] * 50)
+    return [
+        rule.select(np.random.default_rng([COHORT_STREAM, seed, round_]), 7, None)
+        for seed in range(3)
+        for round_ in range(20)
+    ]
 
 
 def _batches():

@@ -78,6 +78,10 @@ class Checkpoints:
             ) from None
         return state
 
+    def home(self, repeat: Repeat) -> Path:
+        """The folder of what clients keep between the rounds of a repeat; only they write there."""
+        return self.folder / f"{repeat}-clients"
+
     def release(self) -> None:
         """Leave the checkpoints for a later `--resume`."""
         self._lock.release()

@@ -267,7 +267,7 @@ class Conf:
             value = getattr(self, field.name)
             if "part" not in field.metadata:
                 told[json_name(field)] = parts.plain(value)
-            elif value != field.default or field.name == "strategy":
+            elif value != usual(field) or field.name == "strategy":
                 told[json_name(field)] = (
                     [part.as_json() for part in value] if isinstance(value, tuple) else value.as_json()
                 )
@@ -302,6 +302,12 @@ def all_keys() -> list[Declared]:
         ]
 
     return [*of("network"), *general, *of("task")]
+
+
+def usual(field: dataclasses.Field[Any]) -> Any:
+    """What a general key is where a conf does not name it; of a part that has keys, with those."""
+    value = field.default
+    return parts.checked_part(value.family, value.name, "") if isinstance(value, Part) else value
 
 
 @cache
@@ -402,8 +408,31 @@ def make_conf(values: Any, where: str) -> Conf:
         if hasattr(link.module.Link, "encode"):
             raise ConfError(where, "encodes", key="link", name=link.name)
     parts.check_parts(conf.parts(), found, where)
+    _check_sees(conf, where)
     _check_fits(conf, where)
     return conf
+
+
+def _check_sees(conf: Conf, where: str) -> None:
+    """Nobody is to look at single updates where only their sum is opened, nor to know what stays with a client."""
+
+    def refuse(part: Part, other: str, found: str) -> ConfError:
+        return ConfError(where, "refuses", key=part.family, part=part.name, other=other, found=found)
+
+    if conf.link and hasattr(conf.link[-1].module.Link, "open"):
+        for part, looks in (
+            (conf.strategy, getattr(conf.strategy.module, "NEEDS_EACH", False)),
+            (conf.local, hasattr(conf.local.module, "Server")),
+            (conf.selection, hasattr(conf.selection.module.Selection, "weigh")),
+        ):
+            if looks:
+                raise refuse(part, "link", conf.link[-1].name)
+    if (
+        conf.attack
+        and hasattr(conf.attack.module.Attack, "together")
+        and getattr(conf.local.module, "KEEPS", False)
+    ):
+        raise refuse(conf.attack, "local", conf.local.name)
 
 
 def _check_fits(conf: Conf, where: str) -> None:
@@ -417,6 +446,9 @@ def _check_fits(conf: Conf, where: str) -> None:
         raise ConfError(where, "refuses", key="type", part=conf.type, other="partition", found=conf.partition)
     if fits := getattr(conf.network.module, "fits", None):
         fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
+    for part in conf.parts():
+        if part is not conf.network and (fits := getattr(part.module, "fits", None)):
+            fits(conf, where)
 
 
 def network_family(task: str) -> str:
@@ -466,6 +498,8 @@ def _each(
             yield field, parts.checked(values[name], field, where, name)
         elif field.default is dataclasses.MISSING:
             raise ConfError(where, "missing", name=name, doc=field.metadata["doc"])
+        else:
+            yield field, usual(field)
 
 
 def _flat(family: str, name: str, values: Mapping[str, Any], where: str) -> Part:

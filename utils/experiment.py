@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from utils.data.examples import DataError, Examples
 from utils.engines import Engine
 from utils.federated.bench import Bench, Repeat, RunError, State, scores
 from utils.federated.rounds import Played
+from utils.federated.spread import add_rows
 from utils.partition.degree import degree_of
 from utils.results import UNITS, append, values
 from utils.tasks import classes_of, is_scaled, unit_of
@@ -47,13 +49,15 @@ def run_repeat(
     engine: Engine,
     state: State | None = None,
     hook: Hook = lambda repeat, state: None,
+    home: Path | None = None,
 ) -> State:
-    """Carry out one repeat from `state` (None: from the start) and return its final state.
+    """Carry out one repeat from `state` (None: from the start) and return its final state. `home` is the folder of what
+    clients keep between rounds; whoever goes on later gives the same.
 
     After every round `hook` sees the state and may raise to stop. Raises RunError when a round has too few
     updates, DataError when the examples do not suffice, EngineError when the engine breaks down.
     """
-    bench = Bench(conf, repeat, examples, engine)
+    bench = Bench(conf, repeat, examples, engine, home)
     state = state or State({"weights": bench.start()}, _empty_record(bench))
     bench.restore(state)
     while not _is_over(conf, state):
@@ -106,7 +110,12 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
     repeat, shares = bench.repeat, bench.shares
     owners = [_counts(bench, owner) for owner in shares.owners]
     clients = zip(bench.conf.held(repeat.rotation), shares.clients, strict=True)
+    attack = bench.attack
+    hostile = [
+        client for client in range(bench.conf.no_models) if attack and attack.is_hostile(client, bench.conf)
+    ]
     return {
+        **({"hostile": hostile} if attack else {}),
         "fold": repeat.fold,
         "seed": repeat.seed,
         "rotation": repeat.rotation,
@@ -147,11 +156,16 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         collected = len(conf.held()[0]) > 1 and state.round == 0
         down, up = 0, int(bench.examples.sizes[bench.shares.clients[0]].sum()) if collected else 0
     samples = sum(n for _, n, _ in played.updates)
+    trained = [(n, metrics["loss"]) for _, n, metrics in played.updates if "loss" in metrics]
+    if not trained:
+        raise RunError(
+            f"{bench.repeat}: round {state.round + 1} has updates of none but clients that do not train"
+        )
     append(record, "bytes_down", down)
     append(record, "bytes_up", up)
     append(record, "steps", int(max(metrics["steps"] for _, _, metrics in played.updates)))
     append(record, "examples", samples * conf.local_epochs)
-    loss = sum(n * metrics["loss"] for _, n, metrics in played.updates) / samples
+    loss = sum(n * loss for n, loss in trained) / sum(n for n, _ in trained)
     unit = unit_of(conf)
     append(
         record,
@@ -166,6 +180,8 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
     for one in record["series"]:
         if one["name"] not in UNITS and len(one["values"]) != state.round + 1:
             raise RunError(f"a part gave no value of its series {one['name']} in every round")
+    if played.rows:
+        record["updates"] = add_rows(record.get("updates", {}), state.round, list(played.rows))
     for client, _, metrics in played.updates:
         record["clients"][client]["rounds"] += 1
         record["clients"][client]["seconds"] += metrics["seconds"]
@@ -183,7 +199,25 @@ def _record_judging(state: State, bench: Bench) -> NDArray[np.float64]:
         found = scores(bench.judge("val", state.weights), bench.targets("val"))
         for name in [name for name in ("accuracy", "loss", "rmse") if name in found]:
             append(state.record, f"validation_{name}", found[name], unit)
+    _record_clients(state, bench, judged)
     return judged
+
+
+def _record_clients(state: State, bench: Bench, judged: NDArray[np.float64]) -> None:
+    """Record how clients fare on test examples such as their own, by their own models where they have some, and what an
+    attack achieved.
+    """
+    home, record = bench.at_home, state.record
+    if home.told:
+        models = bench.personal(state.weights) or [judged] * bench.conf.no_models
+        fares = home.series(np.array([home.accuracy(one, client) for client, one in enumerate(models)]))
+        for name, value in fares.items():
+            append(record, name, value)
+    attack: Any = bench.attack
+    if hasattr(attack, "success"):
+        shown = hasattr(attack, "shown")
+        seen = bench.judge("test", state.weights, attacked=True) if shown else judged
+        append(record, "attack_success", attack.success(seen, bench.targets("test")))
 
 
 def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None:
@@ -206,6 +240,9 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
             "probability": judged[every, said].tolist(),
             "probability_of_truth": judged[every, truth].tolist(),
         }
+        mine = bench.at_home.own
+        if mine is not None and mine.any(axis=0).all() and (models := bench.personal(state.weights)):
+            record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].argmax(axis=1).tolist()
     answers, wanted = bench.judge("held", state.weights), bench.targets("held")
     ends = np.cumsum([len(mine) for mine in bench.shares.clients])[:-1]
     name = "accuracy" if classes else "rmse"

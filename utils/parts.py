@@ -5,6 +5,9 @@ as a frozen data class `Keys`, what it is in `ABOUT` (English, Chinese), and wha
 checks, help, README, form and API are made from that. Folders of one's own are named in the environment variable
 SKYFED_PARTS (several with the system's path separator), with a sub-folder a family: `my_parts/strategy/mine.py`.
 
+What cannot be declared a function `fits(conf, where)` of the file checks, raising ConfError (a network's: see
+`utils.nets.networks`).
+
 A part's file imports no torch at its top: it is read by programs that only want to know its keys.
 """
 

@@ -59,6 +59,8 @@ SENTENCES: dict[str, str] = {
     "no_folder": "%(name)s: %(folder)s is not a folder",
     "part_twice": "%(file)s: there is a %(family)s of this name already; call it otherwise",
     "encodes": "%(key)s: %(name)s gives updates a form of its own, so it can only be the last",
+    "batch_norm": "with batch norm",
+    "none": "none",
     "no_part": "nothing, for there is none yet",
     "part": "a name, or an object with a name and keys",
     "parts": "a list of names, or of objects with a name and keys",

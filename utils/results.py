@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import atomic_write
+from utils.packing import table_of
 
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 MAX_OPCODES = 8_000_000
@@ -45,6 +46,10 @@ UNITS = {
     "bytes_down": ("B", "lower"),
     "steps": ("", "none"),
     "examples": ("", "none"),
+    "client_accuracy": ("fraction", "higher"),
+    "client_accuracy_spread": ("fraction", "lower"),
+    "client_accuracy_worst": ("fraction", "higher"),
+    "attack_success": ("fraction", "lower"),
 }
 """Unit and better direction of the series that runs of classes have, or of numbers, which give some their own unit; a
 part may add others."""
@@ -381,6 +386,8 @@ def check_result(result: Any, where: str) -> None:
         )
         need(_has_numbers(repeat.get("degree"), degree), f"{place}.degree", f"numbers {', '.join(degree)}")
         _check_test(repeat, place, classes, need)
+        if "updates" in repeat:
+            need(_is_table(repeat["updates"]), f"{place}.updates", "packed columns of one length")
         of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
         need(
             of_seed.isdisjoint(repeat["test"]["id"]),
@@ -469,6 +476,13 @@ def _check_test(repeat: dict[str, Any], place: str, classes: Any, need: Need) ->
     for name in ("truth", "said"):
         good = all(_is_int(item) and 0 <= item < len(classes) for item in test[name])
         column(name, good, f"class numbers from 0 to {len(classes) - 1}")
+    if "own" in test:
+        good = isinstance(test["own"], list) and len(test["own"]) == len(ids)
+        column(
+            "own",
+            good and all(_is_int(one) and 0 <= one < len(classes) for one in test["own"]),
+            "class numbers",
+        )
     for name in ("probability", "probability_of_truth"):
         column(name, _numbers(test.get(name)) and len(test[name]) == len(ids), "one number an example")
         column(name, _fractions(test[name]), "fractions")
@@ -515,6 +529,13 @@ def _is_failure(value: Any) -> bool:
         and all(map(_is_int, value[:2]))
         and isinstance(value[2], str)
     )
+
+
+def _is_table(value: Any) -> bool:
+    try:
+        return bool(table_of(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def _depth(value: Any) -> int:

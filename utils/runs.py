@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import logging
 import platform
+import shutil
 import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -158,7 +159,9 @@ def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
         hook(run, repeat, state)
 
     try:
-        state = run_repeat(run.conf, repeat, run.examples, engine, state, after_round)
+        home = run.checkpoints.home(repeat)
+        state = run_repeat(run.conf, repeat, run.examples, engine, state, after_round, home)
+        shutil.rmtree(home, ignore_errors=True)
     except (OSError, RunError, EngineError, ResultError):
         raise
     except Exception as error:
@@ -238,7 +241,7 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
         "repeats": records,
         "conf": run.conf.as_json(),
         "layers": [[name, list(shape)] for name, shape in zip(layout.names, layout.shapes, strict=True)],
-        "parameters": sum(layout.sizes[: layout.parameters]),
+        "parameters": layout.trained,
         "versions": _versions(),
         "data": _data(run),
         "degree": {

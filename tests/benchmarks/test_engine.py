@@ -210,7 +210,7 @@ def test_a_run_begins_little_later_than_its_libraries(tmp_path, workers):
     (tmp_path / "parts" / "local" / "timed.py").write_text(
         "import os, time\nfrom utils.federated.local import sgd\nABOUT = sgd.ABOUT\n"
         "class Local(sgd.Local):\n"
-        "    def __init__(self, keys, sent):\n"
+        "    def __init__(self, keys, start):\n"
         "        with open(os.environ['TIMED'], 'a') as file: print(time.time(), file=file)\n"
     )
     conf = {**json.loads((ROOT / "utils" / "conf_f10.json").read_text()), "data": "drawn", "local": "timed"}

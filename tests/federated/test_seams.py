@@ -45,7 +45,7 @@ class Keys:
     mu: float = key('pull', zh='x', default=0.0, low=0.0, high=10.0)
 
 class Local:
-    def __init__(self, keys, sent): self.mu, self.sent = keys.mu, sent
+    def __init__(self, keys, start): self.mu, self.sent = keys.mu, start.sent
     def gradients(self, net):
         if not self.mu: return
         for tensor, start in zip(net.parameters(), pieces(net, self.sent)):
@@ -63,11 +63,11 @@ def loss(asked):
 ANSWERS = {'loss': loss}
 
 class Selection:
-    def __init__(self, conf): self.all, self.k, self.told = conf.no_models, conf.k, []
-    def select(self, seed, round_, ask):
+    def __init__(self, conf, sizes): self.all, self.told = len(sizes), []
+    def select(self, rng, count, ask):
         found = [np.frombuffer(one.payload)[0] for one in ask('loss', range(self.all), ['weights'])]
         self.told.append(found)
-        return sorted(np.argsort(found)[-self.k :].tolist())
+        return sorted(np.argsort(found)[-count:].tolist())
     def state(self): return {'losses': np.array(self.told)}
     def restore(self, state): self.told = state.get('losses', np.zeros((0, self.all))).tolist()
 """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -16,10 +18,26 @@ from utils.conf import Conf
 from utils.data.examples import Examples, TooFewError, of_sources
 from utils.data.scaling import Scaled, agree
 from utils.engines import Engine
+from utils.federated.at_home import AtHome
+from utils.federated.kept import Rounds
 from utils.federated.links import Way
 from utils.federated.schedule import round_lr
+from utils.federated.selection import COHORT_STREAM
+from utils.federated.spread import MOST_CLIENTS, MOST_ROWS, Row, Spread
 from utils.federated.strategies import make_strategy
-from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Work, share_of
+from utils.federated.update import (
+    Answer,
+    Buffers,
+    Bytes,
+    Failure,
+    JudgeJob,
+    Question,
+    Reply,
+    TrainJob,
+    Update,
+    Work,
+    share_of,
+)
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import build, layout_of
 from utils.nets.layout import Vector, read_weights
@@ -129,19 +147,33 @@ def _usable(examples: Examples, indices: Indices) -> Indices:
 class Bench:
     """The bench of one repeat."""
 
-    def __init__(self, conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -> None:
+    def __init__(
+        self, conf: Conf, repeat: Repeat, examples: Examples, engine: Engine, home: Path | None = None
+    ) -> None:
+        """`home` is a folder for what clients keep; without it they have one that goes with the bench."""
         self.conf, self.repeat, self.examples, self.engine = conf, repeat, examples, engine
         self.seed = conf.seed + repeat.seed
         self.shares = share_out(conf, repeat, examples)
+        self.sizes = [len(mine) for mine in self.shares.clients]
+        self._own = conf.local.module
+        self._keeps = getattr(self._own, "KEEPS", False)
+        self._folder = TemporaryDirectory() if self._keeps and home is None else None
+        place = self._folder.name if self._folder else str(home or "") if self._keeps else ""
         named = self.shares.named()
-        self.work = Work(uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named)
+        self.work = Work(uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named, place)
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
         layout = layout_of(conf)
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
-        self.rounds = conf.rounds.module.Rounds()
-        self.selection = conf.selection.module.Selection(conf)
+        self.rounds = conf.rounds.module.Rounds(conf)
+        self.selection = conf.selection.module.Selection(conf, self.sizes)
+        self.attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None
+        self.local = self._own.Server(conf, layout) if hasattr(self._own, "Server") else None
+        self.kept = Rounds(conf.no_models) if self._keeps else None
+        alone = conf.no_models == 1 or conf.k > MOST_CLIENTS or conf.k * conf.global_epochs > MOST_ROWS
+        self.spread = Spread(not alone)
+        self.at_home = AtHome(self)
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0
 
@@ -176,16 +208,71 @@ class Bench:
 
     def _keepers(self) -> dict[str, Any]:
         """The parts that remember something."""
-        parts = {"strategy": self.strategy, "selection": self.selection, "rounds": self.rounds}
+        parts = {
+            "strategy": self.strategy, "selection": self.selection, "rounds": self.rounds, "local": self.local,
+            "kept": self.kept,
+        }  # fmt: skip
         return {family: part for family, part in parts.items() if hasattr(part, "state")}
 
-    def cohort(self, round_: int, buffers: Buffers) -> list[int]:
-        """The clients of a round, in ascending order."""
+    def sent(self, weights: Vector) -> dict[str, Bytes]:
+        """What a round's clients read: the weights, and what the server's half of their local part tells them."""
+        buffers: dict[str, Bytes] = {"weights": weights.data.cast("B")}
+        if hasattr(self.local, "tells"):
+            buffers["told"] = self.local.tells().data.cast("B")  # type: ignore[union-attr]
+        return buffers
+
+    def jobs(self, round_: int, cohort: Sequence[int], buffers: Buffers) -> list[TrainJob]:
+        """The cohort's jobs."""
+        lr, reads, mean = self.lr(round_), tuple(buffers), sum(self.sizes) / len(self.sizes)
+        last = self.kept.last if self.kept else np.full(len(self.sizes), -1)
+        return [
+            TrainJob(
+                round_, client, lr, reads, f"update/{client}", self.sizes[client] / mean, int(last[client])
+            )
+            for client in cohort
+        ]
+
+    def begin(self, sent: Vector) -> None:
+        """A round begins."""
+        self.strategy.begin(sent)
+        self.spread.begin()
+
+    def take(self, reply: Reply, sent: Vector, round_: int) -> None:
+        """Decode an update and give it to the parts. Raises ValueError when it is not as long as it should be."""
+        update = self.way.receive(reply, sent)
+        if update:
+            update = replace(update, weight=self.sizes[update.client] * len(self.sizes) / sum(self.sizes))
+            self.spread.fold(update, sent)
+            if self.local:
+                self.local.fold(update, sent)
+            self._fold(update)
+        if self.kept:
+            self.kept.last[reply.client] = round_
+
+    def _fold(self, update: Update) -> None:
+        if hasattr(self.selection, "weigh"):
+            update = replace(update, samples=self.selection.weigh(update))
+        self.strategy.fold(update)
+
+    def finish(self, sent: Vector) -> tuple[Vector, dict[str, tuple[float, str, str]], list[Row]]:
+        """The round's new weights, what was measured in it, and what was found of every update."""
+        if update := self.way.opened(sent):
+            self.strategy.fold(update)
+        new = self.strategy.finish()
+        if self.local:
+            new = self.local.finish(new, sent)
+        verdicts = self.strategy.verdicts() if hasattr(self.strategy, "verdicts") else []
+        series, rows = self.spread.finish(verdicts) if self.conf.no_models > 1 else ({}, [])
+        return new, series | self.strategy.series(), rows
+
+    def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:
+        """The clients of a round, in ascending order; others when it is attempted again."""
 
         def ask(name: str, clients: Iterable[int], reads: Sequence[str]) -> Iterator[Answer | Failure]:
             return self.ask("selection", self.conf.selection.name, name, round_, clients, reads, buffers)
 
-        chosen: list[int] = self.selection.select(self.seed, round_, ask)
+        rng = np.random.default_rng([COHORT_STREAM, self.seed, round_, *([attempt] if attempt else [])])
+        chosen: list[int] = self.selection.select(rng, count, ask)
         return chosen
 
     def ask(
@@ -211,8 +298,17 @@ class Bench:
         found, self._asked_down, self._asked_up = (self._asked_down, self._asked_up), 0, 0
         return found
 
-    def judge(self, share: str, weights: Vector) -> NDArray[np.float64]:
-        """Probabilities (n, classes) of the examples of a share, or what is foretold of them (n,).
+    def personal(self, weights: Vector) -> list[NDArray[np.float64]]:
+        """Answers to the test examples by each client's own model; none where clients have none."""
+        if not hasattr(self._own, "personal") or self.kept is None:
+            return []
+        return [self.judge("test", weights, client) for client in range(self.conf.no_models)]
+
+    def judge(
+        self, share: str, weights: Vector, client: int = -1, attacked: bool = False
+    ) -> NDArray[np.float64]:
+        """Probabilities (n, classes) of the examples of a share, or what is foretold of them (n,); by the model of a
+        `client`'s own, or of examples as an attack shows them.
 
         Raises RunError when the model's outputs are not finite.
         """
@@ -220,7 +316,10 @@ class Bench:
         if not count:
             return np.zeros((0, classes) if classes else 0)
         pieces = math.ceil(count / JUDGE_BATCH)
-        jobs = [JudgeJob(share, piece, pieces, ("weights",)) for piece in range(pieces)]
+        last = int(self.kept.last[client]) if self.kept and client >= 0 else -1
+        jobs = [
+            JudgeJob(share, piece, pieces, ("weights",), client, last, attacked) for piece in range(pieces)
+        ]
         buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}
         outputs = np.concatenate(self.engine.judge(self.work, jobs, buffers)).astype(np.float64)
         if not np.isfinite(outputs).all():

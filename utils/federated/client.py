@@ -1,11 +1,13 @@
-"""What a client does with a job, wherever it runs. It sees its own examples only and keeps nothing."""
+"""What a client does with a job, wherever it runs. It sees its own examples only, and keeps nothing but what its local
+part remembers (`utils.federated.kept`).
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +19,10 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
+from utils.federated.kept import read as recall
+from utils.federated.kept import write as keep
 from utils.federated.links import Way
+from utils.federated.local import Start
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import shape_of
@@ -34,62 +39,152 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
 
     The examples of a pass are cut into batches as equal as possible and none larger than `conf.batch_size`, so
     no batch is a lone remainder. Where a batch is of one example after all, batch norm uses its running
-    statistics, and dropout drops nothing. The result depends on job, work and buffers alone; torch's global generator
-    is left at what followed from them. Raises FloatingPointError when the loss is not finite, ValueError when there is
-    no example.
+    statistics, and dropout drops nothing. The result depends on job, work, buffers and what the client remembers alone;
+    torch's global generator is left at what followed from them. Raises FloatingPointError when the loss is not finite,
+    ValueError when there is no example.
     """
+    conf, started = work.conf, time.perf_counter()
+    sent, attack = vector(buffers[job.reads[0]]), _attack(conf, job.client)
+    samples, kept = len(work.shares[share_of(job.client)]), _kept(conf, str(device))
+    way, into = Way(conf, kept.layout), buffers.get(job.writes)
+    own = conf.local.module
+    if (
+        into is None
+        or way.links
+        or attack
+        or hasattr(own.Local, "finish")
+        or memoryview(into).nbytes != sent.nbytes
+    ):
+        into = None
+    if attack and hasattr(attack, "together"):
+        friends = [client for client in range(conf.no_models) if attack.is_hostile(client, conf)]
+        each = {
+            client: _trained(replace(job, client=client), work, buffers, device, attack) for client in friends
+        }
+        trained = each[job.client]
+    elif attack and not getattr(attack, "TRAINS", True):
+        if not samples:
+            raise ValueError("it has no example to train on")
+        steps = conf.local_epochs * math.ceil(samples / conf.batch_size)
+        trained = _Trained(sent, None, {"steps": float(steps)}, np.random.default_rng(_stream(job, work)))
+    else:
+        trained = _trained(job, work, buffers, device, attack, into)
+    weights = trained.weights
+    if attack and hasattr(attack, "together"):
+        weights = attack.together(np.stack([one.weights for one in each.values()]), sent, trained.rng)
+    elif attack and hasattr(attack, "weights"):
+        weights = attack.weights(weights, sent, trained.rng)
+    payload: Bytes
+    if into is not None:
+        payload = into
+    else:
+        payload = way.pack(np.asarray(weights, np.float32), sent, samples, trained.rng)
+        if trained.told is not None:
+            payload = bytes(payload) + trained.told.tobytes()
+    metrics = {**trained.metrics, "seconds": time.perf_counter() - started}
+    return Reply(job.client, payload, samples, metrics)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What came of a client's training: weights (layout.size,), what it tells the server's half of its local part, what
+    it measured, and its generator as training left it.
+    """
+
+    weights: Vector
+    told: Vector | None
+    metrics: dict[str, float]
+    rng: np.random.Generator
+
+
+def _trained(
+    job: TrainJob, work: Work, buffers: Buffers, device: torch.device, attack: Any, into: Bytes | None = None
+) -> _Trained:
+    """Train a client; `attack` may show it other examples. The weights lie in `into` where that is given."""
     conf, mine = work.conf, work.shares[share_of(job.client)]
     if not len(mine):
         raise ValueError("it has no example to train on")
-    rng = np.random.default_rng([CLIENT_STREAM, work.seed, job.round, job.client])
+    rng, kept, own = np.random.default_rng(_stream(job, work)), _kept(conf, str(device)), conf.local.module
     drawing = np.random.SeedSequence([DRAWING_STREAM, work.seed, job.round, job.client])
     _seed(int(drawing.generate_state(1, np.uint64)[0]), device)
-    inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
-    net, optimizer = kept.net, kept.optimizer
-    sent, targets = vector(buffers[job.reads[0]]), work.targets[mine]
-    attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None
-    if attack and not attack.is_hostile(job.client, conf):
-        attack = None
-    if attack:
-        targets = attack.targets(targets, len(classes_of(conf)))
-    kept.weights.copy_(as_tensor(sent))
-    local = conf.local.module.Local(conf.local.keys, sent)
-    kept.forget()
-    optimizer.param_groups[0]["lr"] = job.lr
-    started = time.perf_counter()
-    steps, loss_sum = 0, 0.0
-    for _ in range(conf.local_epochs):
-        order = rng.permutation(len(mine))
-        for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
-            if net.training != (several := len(batch) > 1):
-                net.train(several)
-            inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
-            wanted = torch.from_numpy(targets[batch]).to(device)
-            outputs = _forward(net, inputs, device)
-            loss = _loss(net, outputs, wanted)
-            kept.let_go_of_gradients()
-            loss.backward()  # type: ignore[no-untyped-call]
-            local.gradients(net)
-            optimizer.step()
-            steps += 1
-            loss_sum += loss.item() * len(batch)
-        if not math.isfinite(loss_sum):
-            raise FloatingPointError(f"training loss is not finite at learning rate {job.lr:g}")
-    seen = conf.local_epochs * len(mine)
-    way, into = Way(conf, kept.layout), buffers.get(job.writes)
-    if into is None or way.links or attack or memoryview(into).nbytes != sent.nbytes:
-        into = None
+    sent, layout = vector(buffers[job.reads[0]]), kept.layout
+    keeps = getattr(own, "KEEPS", False)
+    memory = recall(work.home, job.client, job.remembers) if keeps else {}
+    told = vector(buffers[job.reads[1]]) if len(job.reads) > 1 else None
+    local = own.Local(conf.local.keys, Start(sent, layout, job.lr, job.weight, memory, told))
+    learnt = _Learnt(work, mine, job.lr, attack, device)
+    begun = local.begin(sent) if hasattr(local, "begin") else sent
+    steps, loss = learnt.learn(kept, begun, local.gradients, rng)
     weights = np.empty_like(sent) if into is None else np.frombuffer(into, np.float32)
     as_tensor(weights).copy_(kept.weights)
-    if attack:
-        weights = attack.weights(weights, sent, rng)
-    payload = way.pack(weights, sent, len(mine), rng) if into is None else into
-    metrics = {
-        "loss": loss_sum / seen,
-        "steps": float(steps),
-        "seconds": time.perf_counter() - started,
-    }
-    return Reply(job.client, payload, len(mine), metrics)
+    if hasattr(local, "finish"):
+
+        def again(weights: Vector, gradients: Any) -> Vector:
+            learnt.learn(kept, weights, gradients, np.random.default_rng([*_stream(job, work), 1]))
+            return kept.weights.cpu().numpy().copy()
+
+        weights = local.finish(weights, steps, again)
+    if keeps:
+        keep(work.home, job.client, job.round, local.memory, job.remembers)
+    metrics = {"loss": loss, "steps": float(steps)}
+    return _Trained(weights, getattr(local, "told", None), metrics, rng)
+
+
+def _stream(job: TrainJob, work: Work) -> list[int]:
+    return [CLIENT_STREAM, work.seed, job.round, job.client]
+
+
+def _attack(conf: Conf, client: int) -> Any:
+    """The attack of a client that is hostile; None of others."""
+    if conf.attack is None:
+        return None
+    attack = conf.attack.module.Attack(conf.attack.keys)
+    return attack if attack.is_hostile(client, conf) else None
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What a client learns from: its examples (indices), as an attack has them, and the learning rate."""
+
+    work: Work
+    mine: NDArray[np.int64]
+    lr: float
+    attack: Any
+    device: torch.device
+
+    def learn(
+        self, kept: _Kept, start: Vector, gradients: Any, rng: np.random.Generator
+    ) -> tuple[int, float]:
+        """Train the network in `kept` from `start`; returns the number of steps and the mean loss."""
+        conf, net, attack, mine = self.work.conf, kept.net, self.attack, self.mine
+        targets, inputs_of = self.work.targets[mine], _inputs(self.work.store)
+        if attack and hasattr(attack, "targets"):
+            targets = attack.targets(targets, len(classes_of(conf)))
+        poisons = attack and hasattr(attack, "examples")
+        kept.weights.copy_(as_tensor(start))
+        kept.forget()
+        kept.optimizer.param_groups[0]["lr"] = self.lr
+        steps, loss_sum = 0, 0.0
+        for _ in range(conf.local_epochs):
+            order = rng.permutation(len(mine))
+            for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
+                if net.training != (several := len(batch) > 1):
+                    net.train(several)
+                inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
+                wanted = targets[batch]
+                if poisons:
+                    inputs, wanted = attack.examples(inputs, wanted, rng)
+                outputs = _forward(net, inputs, self.device)
+                loss = _loss(net, outputs, torch.from_numpy(wanted).to(self.device))
+                kept.let_go_of_gradients()
+                loss.backward()  # type: ignore[no-untyped-call]
+                gradients(net)
+                kept.optimizer.step()
+                steps += 1
+                loss_sum += loss.item() * len(batch)
+            if not math.isfinite(loss_sum):
+                raise FloatingPointError(f"training loss is not finite at learning rate {self.lr:g}")
+        return steps, loss_sum / (conf.local_epochs * len(mine))
 
 
 def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:
@@ -99,13 +194,20 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
     conf = work.conf
     inputs_of, kept = _inputs(work.store), _kept(conf, str(device))
     kept.forget()
-    kept.weights.copy_(as_tensor(vector(buffers[job.reads[0]])))
+    weights = vector(buffers[job.reads[0]])
+    if job.client >= 0:
+        memory = recall(work.home, job.client, job.remembers)
+        weights = conf.local.module.personal(weights, memory, kept.layout)
+    attack = conf.attack.module.Attack(conf.attack.keys) if job.attacked and conf.attack else None
+    kept.weights.copy_(as_tensor(weights))
     net = kept.net.eval()
     judged = np.array_split(work.shares[job.share], job.pieces)[job.piece]
     parts = []
     with torch.inference_mode():
         for start in range(0, len(judged), JUDGE_BATCH):
             seen = conf.task.module.for_judging(inputs_of[judged[start : start + JUDGE_BATCH]], conf)
+            if attack and hasattr(attack, "shown"):
+                seen = [attack.shown(view) for view in seen]
             parts.append(torch.stack([_forward(net, view, device) for view in seen]).mean(0))
     return torch.cat(parts).float().cpu().numpy()
 

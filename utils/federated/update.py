@@ -28,7 +28,8 @@ class Work:
     """What everybody at work on a repeat knows: its conf and seed, where the inputs lie, and whose examples are which.
 
     `targets` (n,) are those of all examples of the store, class numbers or numbers to foretell; `shares` has indices by
-    name: `client/0` and so on, `held` (what all clients have), `test`, `val`.
+    name: `client/0` and so on, `held` (what all clients have), `test`, `val`. `home` is the folder where clients
+    keep what their local part remembers (`utils.federated.kept`); empty where none remembers anything.
     """
 
     id: str
@@ -37,27 +38,41 @@ class Work:
     store: str
     targets: NDArray[Any]
     shares: Mapping[str, NDArray[np.int64]]
+    home: str = ""
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """One client's part in one round: from the buffers it `reads` (the first: the weights) to the one it `writes`."""
+    """One client's part in one round: from the buffers it `reads` (the first: the weights; a second: what the server's
+    half of the local part tells all) to the one it `writes`.
+
+    `weight` is how many times as many examples the client has as clients have on average, `remembers` the round whose
+    state it goes on from (-1: none).
+    """
 
     round: int
     client: int
     lr: float
     reads: tuple[str, ...]
     writes: str
+    weight: float = 1.0
+    remembers: int = -1
 
 
 @dataclass(frozen=True)
 class JudgeJob:
-    """Judge one of the `pieces` into which a share is cut, with the weights it `reads`."""
+    """Judge one of the `pieces` into which a share is cut, with the weights it `reads`: by the model that `client` made
+    of them in the round it `remembers`, where one is named; of examples as an attack shows them, where they
+    are `attacked`.
+    """
 
     share: str
     piece: int
     pieces: int
     reads: tuple[str, ...]
+    client: int = -1
+    remembers: int = -1
+    attacked: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,12 +107,27 @@ class Answer:
 
 @dataclass(frozen=True)
 class Update:
-    """A client's weights after local training, as the server has them once they are decoded."""
+    """A client's weights after local training, as the server has them once they are decoded. A client of -1 stands for
+    all of a round, of whom nothing but the mean was opened.
+
+    `weight` is as in its job; `told` is what the client's half of the local part tells the server's.
+    """
 
     client: int
     weights: Vector
     samples: int
     metrics: dict[str, float] = field(default_factory=dict)
+    weight: float = 1.0
+    told: Vector | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a strategy judged of a client's update: a score, and whether it was kept for the model."""
+
+    client: int
+    score: float
+    kept: bool
 
 
 @dataclass(frozen=True)

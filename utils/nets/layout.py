@@ -53,6 +53,11 @@ class Layout:
         """Length of the vector."""
         return sum(self.sizes)
 
+    @cached_property
+    def trained(self) -> int:
+        """How many of the values are parameters; those of buffers follow."""
+        return sum(self.sizes[: self.parameters])
+
     def named(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         """Views into `vector` (shape (size,)) by tensor name. Raises ValueError on another length."""
         if vector.shape != (self.size,):
@@ -109,11 +114,14 @@ def gather(net: nn.Module) -> torch.Tensor:
 
 def pieces(net: nn.Module, vector: Vector | torch.Tensor) -> Iterator[torch.Tensor]:
     """What belongs to each tensor of `net` in a vector (layout.size,), parameters first: in its shape and not copied.
+    A vector (layout.trained,) has pieces of the parameters alone.
 
     Where the vector must not be changed, the pieces must not be either.
     """
-    tensors = _tensors_of(net)
     whole = vector if isinstance(vector, torch.Tensor) else as_tensor(vector)
+    tensors: list[torch.Tensor] = list(net.parameters())
+    if sum(tensor.numel() for tensor in tensors) != len(whole):
+        tensors = _tensors_of(net)
     parts = whole.split_with_sizes([tensor.numel() for tensor in tensors])
     for tensor, part in zip(tensors, parts, strict=True):
         if tensor.dim() == 4:

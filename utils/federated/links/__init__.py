@@ -9,7 +9,8 @@ network's parameters alone. The last one may also have a form of its own on the 
 
 Without links an update is the weights, float32. The first link makes it a float32 difference to what the client was
 sent, and the server adds that back. Normalisation buffers are never changed, and travel as plain float32 behind the
-rest; where only the sum is opened they are part of it.
+rest; where only the sum is opened they are part of it. What a client tells the server's half of its local part goes
+behind all that, plain, as no link has a word in it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Way:
     def __init__(self, conf: Conf, layout: Layout) -> None:
         self.links: list[Any] = [part.module.Link(part.keys) for part in conf.link]
         self._size = layout.size
-        self._parameters = sum(layout.sizes[: layout.parameters])
+        self._parameters = layout.trained
+        self._told = 4 * layout.trained if getattr(conf.local.module, "TELLS", False) else 0
         self._last = self.links[-1] if self.links and hasattr(self.links[-1], "encode") else None
         self._ring = self._last is not None and hasattr(self._last, "open")
         self._folded: list[Reply] = []
@@ -63,10 +65,13 @@ class Way:
             self._last.fold(reply.payload)  # type: ignore[union-attr]
             self._folded.append(Reply(reply.client, b"", reply.samples, reply.metrics))
             return None
-        weights = self._weights(reply.payload, sent)
+        payload, told = memoryview(reply.payload), None
+        if self._told:
+            payload, told = payload[: -self._told], np.frombuffer(payload[-self._told :], np.float32)
+        weights = self._weights(payload, sent)
         if weights.shape != sent.shape:
             raise ValueError(f"an update of {len(weights)} values, expected {len(sent)}")
-        return Update(reply.client, weights, reply.samples, reply.metrics)
+        return Update(reply.client, weights, reply.samples, reply.metrics, told=told)
 
     def opened(self, sent: Vector) -> Update | None:
         """At the end of a round: the mean of what went into a sum, as the update of all who gave to it."""

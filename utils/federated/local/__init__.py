@@ -1,9 +1,55 @@
-"""How a client trains, one way a file: a class `Local(keys, sent)`, made anew for each job, with `sent` (layout.size,)
-the weights it begins from (`utils.nets.layout.pieces` has them by tensor), and
+"""How a client trains, one way a file: a class `Local(keys, start)`, made anew for each job, with
 
-- `gradients(net)`: change the gradients of `net` before a step is taken.
+- `gradients(net)`: change the gradients of `net` before a step is taken,
+
+and, where it has them,
+
+- `begin(sent) -> Vector`: the weights it begins from, if those are not the ones that were sent,
+- `finish(weights, steps, again) -> Vector`: what it gives out of the weights after so many steps. `again(weights,
+  gradients)` trains once more, from other weights and with another change of gradients; what that gives counts nowhere.
+
+A part whose file says `KEEPS = True` remembers something of each client: `start.memory` has what it kept last time, and
+after `finish` what stands in `self.memory` is kept. It stays with the client, and none of it counts as sent.
+
+`personal(sent, memory, layout) -> Vector`, a function of the file: the weights that a client itself works with; those
+are then judged beside the common model's.
+
+A class `Server(conf, layout)` is the half of the part at the server, with
+
+- `fold(update, sent)`: take in one update, in the order of clients,
+- `finish(new, old) -> Vector`: the new weights, from those that the strategy made,
+
+and, where it has them,
+
+- `tells() -> Vector` (`TELLS = True` in the file): what clients are told beside the weights, as `start.told`; what a
+  client then leaves in `self.told` comes back as `update.told`. Either has as many values as there are parameters; it
+  travels beside the weights, and counts.
+- `state()`, `restore(state)`: what it remembers between rounds, as a strategy's.
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from utils.parts import extended
 
+if TYPE_CHECKING:
+    from utils.federated.kept import Memory
+    from utils.nets.layout import Layout, Vector
+
 __path__ = extended("local", __path__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a client begins its training from: the weights it was `sent` (layout.size,), the learning rate, its `weight`
+    among clients (1: as many examples as the average one has), what it remembers, and what it was told beside.
+    """
+
+    sent: Vector
+    layout: Layout
+    lr: float
+    weight: float
+    memory: Memory
+    told: Vector | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import nn
 
-    from utils.nets.layout import Vector
+    from utils.federated.local import Start
 
 ABOUT = ("plain stochastic gradient descent", "普通随机梯度下降")
 
@@ -15,7 +15,7 @@ ABOUT = ("plain stochastic gradient descent", "普通随机梯度下降")
 class Local:
     """Takes gradients as they are."""
 
-    def __init__(self, keys: Any, sent: Vector) -> None:
+    def __init__(self, keys: Any, start: Start) -> None:
         pass
 
     def gradients(self, net: nn.Module) -> None:

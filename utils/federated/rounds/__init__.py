@@ -1,4 +1,4 @@
-"""Who trains when and from what, one way a file: a class `Rounds()` with
+"""Who trains when and from what, one way a file: a class `Rounds(conf)` with
 
 - `play(bench, state) -> Played`: one round, from the vectors in `state` to new ones. `weights` is the model that is
   judged.
@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from utils.federated.spread import Row
 from utils.federated.update import Failure
 from utils.parts import extended
 
@@ -22,7 +23,8 @@ __path__ = extended("rounds", __path__)
 class Played:
     """What came of a round: vectors by name; client, examples and metrics of each update; failures; bytes both ways.
 
-    `series` is what else was measured, by name: value, unit and better direction (higher, lower, none).
+    `series` is what else was measured, by name: value, unit and better direction (higher, lower, none); `rows` are of
+    every update.
     """
 
     vectors: dict[str, NDArray[Any]]
@@ -31,3 +33,4 @@ class Played:
     bytes_down: int
     bytes_up: int
     series: Mapping[str, tuple[float, str, str]] = field(default_factory=dict)
+    rows: Sequence[Row] = ()

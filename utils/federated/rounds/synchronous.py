@@ -1,55 +1,147 @@
-"""Rounds in step: a cohort trains from the current model, and all its updates make the next one."""
+"""Rounds in step: a cohort trains from the current model, and all its updates make the next one.
+
+In virtual time (`utils.federated.clock`) some clients are lost and some come late. As in Bonawitz et al. 2019
+(https://arxiv.org/abs/1902.01046) more can be asked than are wanted: the round ends with the last one wanted, or at its
+deadline. With fewer than `min_clients` it is abandoned, and another cohort is drawn. Who does not count is not trained.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from utils.federated.bench import RunError
+from utils.federated.clock import CLOCK_STREAM, DURATIONS, arrivals, paces
 from utils.federated.rounds import Played
-from utils.federated.update import Failure, TrainJob
+from utils.federated.update import Failure
+from utils.parts import key
 
 if TYPE_CHECKING:
+    from utils.conf import Conf
     from utils.federated.bench import Bench, State
+    from utils.federated.update import Buffers
 
 ABOUT = ("in step: the server waits for its cohort", "同步：服务器等待本轮全部客户端")
+_MOST_ABANDONED = 100
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Who is asked, and who answers in time."""
+
+    over_select: float = key(
+        "clients asked for each one that is wanted; the round ends when as many as are wanted have answered",
+        zh="每需要一个客户端时询问多少个；收到所需数量的回复后本轮即结束",
+        default=1.0,
+        low=1.0,
+        high=10.0,
+    )
+    drop_out: float = key(
+        "chance that a client that was asked never answers",
+        zh="被询问的客户端不作答的概率",
+        default=0.0,
+        low=0.0,
+        high=1.0,
+        below_high=True,
+    )
+    duration: str = key(
+        "how long clients take, by the examples they pass over: `constant`, or times a draw of a distribution",
+        zh="客户端按所遍历样本数所需的时间：`constant`（恒定），或再乘以某分布的抽样",
+        default="constant",
+        choices=DURATIONS,
+    )
+    spread: float = key(
+        "how much durations differ: 0 not at all",
+        zh="时长差异的大小：0 即没有差异",
+        default=1.0,
+        low=0.0,
+        high=5.0,
+    )
+    same_slow: bool = key(
+        "whether the same clients are slow in every round, as slow devices are; else it is drawn anew",
+        zh="是否每轮总是同一批客户端慢（如同慢设备）；否则每轮重新抽取",
+        default=True,
+    )
+    deadline: float = key(
+        "virtual seconds after which a round ends, where an example passed over takes a hundredth; 0: none",
+        zh="一轮结束的虚拟秒数（遍历一个样本需百分之一秒）；0：不限",
+        default=0.0,
+        low=0.0,
+        high=1e9,
+    )
 
 
 class Rounds:
     """One round after the other."""
 
+    def __init__(self, conf: Conf) -> None:
+        self._keys: Keys = conf.rounds.keys or Keys()
+
     def play(self, bench: Bench, state: State) -> Played:
         """Train, decode and fold. Raises RunError when fewer clients than `min_clients` gave an update."""
-        sent, strategy, way = state.weights, bench.strategy, bench.way
+        sent, conf, round_ = state.weights, bench.conf, state.round
+        buffers = bench.sent(sent)
+        cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
-        failures: list[Failure] = []
-        buffers = {"weights": sent.data.cast("B")}
-        cohort = bench.cohort(state.round, buffers)
-        jobs = [
-            TrainJob(state.round, client, bench.lr(state.round), ("weights",), f"update/{client}")
-            for client in cohort
-        ]
         up = 0
-        strategy.begin(sent)
-        for outcome in bench.engine.train(bench.work, jobs, buffers):
+        bench.begin(sent)
+        for outcome in bench.engine.train(bench.work, bench.jobs(round_, cohort, buffers), buffers):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 continue
             up += memoryview(outcome.payload).nbytes
             try:
-                update = way.receive(outcome, sent)
+                bench.take(outcome, sent, round_)
             except ValueError as error:
                 failures.append(Failure(outcome.client, str(error)))
                 continue
-            if update:
-                strategy.fold(update)
             updates.append((outcome.client, outcome.samples, outcome.metrics))
-        if len(updates) < bench.conf.min_clients:
+        if len(updates) < conf.min_clients:
             raise RunError(
-                f"{bench.repeat}: round {state.round + 1} has {len(updates)} updates, "
-                f"min_clients is {bench.conf.min_clients}"
+                f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
                 + (f"; last failure: {failures[-1].reason}" if failures else "")
             )
-        if update := way.opened(sent):
-            strategy.fold(update)
-        new = strategy.finish()
-        return Played({"weights": new}, updates, failures, sent.nbytes * len(jobs), up, strategy.series())
+        new, series, rows = bench.finish(sent)
+        if self._keys != Keys():
+            series |= {"virtual_seconds": (seconds, "virtual s", "lower")}
+        down = asked * sum(memoryview(one).nbytes for one in buffers.values())
+        return Played({"weights": new}, updates, failures, down, up, series, rows)
+
+    def _cohort(
+        self, bench: Bench, round_: int, buffers: Buffers
+    ) -> tuple[list[int], int, list[Failure], float]:
+        """Who trains; how many were asked, who of them is not waited for, and how many virtual seconds that takes."""
+        keys, conf = self._keys, bench.conf
+        wanted = min(math.ceil(conf.k * keys.over_select), conf.no_models)
+        if keys == Keys():
+            cohort = bench.cohort(round_, wanted, buffers)
+            return cohort, len(cohort), [], 0.0
+        passes = np.array(bench.sizes) * conf.local_epochs
+        end = keys.deadline or math.inf
+        asked, seconds, failures = 0, 0.0, list[Failure]()
+        for attempt in range(_MOST_ABANDONED):
+            chosen = bench.cohort(round_, wanted, buffers, attempt)
+            draws = np.random.default_rng([CLOCK_STREAM, bench.seed, round_, attempt])
+            of_run = np.random.default_rng([CLOCK_STREAM, bench.seed])
+            pace = paces(keys.duration, keys.spread, of_run if keys.same_slow else draws, len(passes))
+            when = arrivals(passes, pace, keys.drop_out, draws)
+            in_time = sorted(
+                (when[client], client) for client in chosen if when[client] <= end and when[client] < math.inf
+            )
+            taken = in_time[: conf.k]
+            last = max((time for time, _ in taken), default=0.0)
+            seconds += last if len(taken) == min(conf.k, len(chosen)) or end == math.inf else end
+            asked += len(chosen)
+            cohort = sorted(client for _, client in taken)
+            missing = sorted(set(chosen) - set(cohort))
+            failures += [Failure(one, "lost" if when[one] == math.inf else "too late") for one in missing]
+            if len(cohort) >= conf.min_clients:
+                return cohort, asked, failures, seconds
+            failures += [Failure(one, "the round was abandoned") for one in cohort]
+        raise RunError(
+            f"{bench.repeat}: round {round_ + 1} was abandoned {_MOST_ABANDONED} times, fewer than {conf.min_clients} "
+            "clients answered in time"
+        )

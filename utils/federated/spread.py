@@ -1,0 +1,104 @@
+"""How far the updates of a round differ: their norms, and how far each points where their mean points.
+
+Of a difference to the weights that were sent (layout.size,) a fixed random projection to 1,024 numbers is kept, a count
+sketch (Charikar, Chen and Farach-Colton 2002) whose buckets come in turn: angles between projections are those between
+differences to some hundredths, and a round of a hundred clients costs the memory of one small vector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.packing import UPDATES, packed, unpacked
+
+if TYPE_CHECKING:
+    from utils.federated.update import Update, Verdict
+    from utils.nets.layout import Vector
+
+BUCKETS, MOST_CLIENTS, MOST_ROWS = 1024, 100, 200_000
+"""Of a round with more clients only norms are told, and of a run with more updates in all no update by itself."""
+_BLOCK = 32 * BUCKETS
+_rng = np.random.default_rng([5, 1024])
+_SIGNS = (_rng.integers(0, 2, 2 * _BLOCK) * 2 - 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One update of a round: its norm, the cosine of its angle to the mean, what a strategy judged of it."""
+
+    client: int
+    norm: float
+    cosine: float
+    score: float
+    kept: bool
+
+
+class Spread:
+    """Of the updates of one round after the other."""
+
+    def __init__(self, with_angles: bool) -> None:
+        self._angles = with_angles
+        self.begin()
+
+    def begin(self) -> None:
+        """A round begins."""
+        self._clients: list[int] = []
+        self._norms: list[float] = []
+        self._sketches: list[NDArray[np.float32]] = []
+
+    def fold(self, update: Update, sent: Vector) -> None:
+        """Take in one update; it may be forgotten afterwards."""
+        square, sketch = 0.0, np.zeros(BUCKETS, np.float32)
+        for number, start in enumerate(range(0, len(sent), _BLOCK)):
+            change = update.weights[start : start + _BLOCK] - sent[start : start + _BLOCK]
+            square += float(np.dot(change, change))
+            if self._angles:
+                turn = number * 7919 % _BLOCK  # other signs for every block
+                change *= _SIGNS[turn : turn + len(change)]
+                whole = len(change) // BUCKETS * BUCKETS
+                sketch += change[:whole].reshape(-1, BUCKETS).sum(axis=0)
+                sketch[: len(change) - whole] += change[whole:]
+        self._clients.append(update.client)
+        self._norms.append(square**0.5)
+        if self._angles:
+            self._sketches.append(sketch)
+
+    def finish(self, verdicts: list[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
+        """Series of the round, and a row of every update where angles are measured; nothing where none was seen."""
+        if not self._norms:
+            return {}, []
+        norms = np.array(self._norms)
+        series = {
+            "update_norm": (float(norms.mean()), "", "none"),
+            "update_norm_most": (float(norms.max()), "", "none"),
+        }
+        if not self._angles:
+            return series, []
+        table = np.array(self._sketches, np.float64)
+        mean = table.mean(axis=0)
+        lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(mean)
+        cosines = np.divide(table @ mean, lengths, out=np.zeros(len(table)), where=lengths > 0).clip(-1, 1)
+        series["update_cosine"] = (float(cosines.mean()), "", "none")
+        series["update_cosine_least"] = (float(cosines.min()), "", "none")
+        judged = {one.client: one for one in verdicts}
+        rows = []
+        for client, norm, cosine in zip(self._clients, norms, cosines, strict=True):
+            one = judged.get(client)
+            rows.append(
+                Row(client, float(norm), float(cosine), one.score if one else 0.0, one.kept if one else True)
+            )
+        return series, rows
+
+
+def add_rows(table: dict[str, str], round_: int, rows: list[Row]) -> dict[str, str]:
+    """The packed table of all updates of a repeat, with those of another round."""
+    new: dict[str, list[Any]] = {"round": [round_] * len(rows)}
+    new |= {name: [getattr(row, name) for row in rows] for name in UPDATES if name != "round"}
+    return {
+        name: packed(np.concatenate([unpacked(table.get(name, ""), kind), np.array(new[name], kind)]))
+        for name, kind in UPDATES.items()
+    }
