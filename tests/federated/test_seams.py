@@ -1,14 +1,10 @@
 """Where later parts go: each family takes a part that is dropped into its folder, and it does what it says."""
 
-import importlib
-import sys
-
 import numpy as np
 import pytest
 
 from tests.conftest import TINY
 from tests.here import Here, trained
-from utils import parts
 from utils.conf import ConfError, make_conf
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat, share_out
@@ -102,26 +98,6 @@ class Link:
         return signed.astype(np.float64) / 2**12 / samples
 """
 )
-
-
-@pytest.fixture
-def dropped(tmp_path, monkeypatch):
-    """Puts a part into a folder on its family's path, for this process."""
-
-    def drop(family, name, text):
-        package = importlib.import_module(parts.FAMILIES[family])
-        folder = tmp_path / family
-        folder.mkdir(exist_ok=True)
-        (folder / f"{name}.py").write_text(text)
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-        monkeypatch.delitem(sys.modules, f"{package.__name__}.{name}", raising=False)
-        parts.load.cache_clear()
-        assert name in parts.names(family)
-
-    yield drop
-    for name in [name for name in sys.modules if getattr(sys.modules[name], "__file__", "") or ""]:
-        if str(tmp_path) in (sys.modules[name].__file__ or ""):
-            del sys.modules[name]
 
 
 def test_hostile_clients_train_on_other_targets_and_send_other_weights(dropped, tiny, photos):
