@@ -238,7 +238,7 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
         "repeats": records,
         "conf": run.conf.as_json(),
         "layers": [[name, list(shape)] for name, shape in zip(layout.names, layout.shapes, strict=True)],
-        "parameters": sum(layout.sizes[: layout.parameters]),
+        "parameters": layout.trained,
         "versions": _versions(),
         "data": _data(run),
         "degree": {

@@ -101,6 +101,19 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What a strategy made of a client's update: how it judged it (the strategy says in what), and whether that has a
+    part in the new weights.
+
+    There is no score where values that are not finite left nothing to judge, or where the rule gives none.
+    """
+
+    client: int
+    score: float | None
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Failure:
     """A client that gave nothing this round, and why, in one line."""
 

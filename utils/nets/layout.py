@@ -53,6 +53,11 @@ class Layout:
         """Length of the vector."""
         return sum(self.sizes)
 
+    @cached_property
+    def trained(self) -> int:
+        """How many values of the vector are parameters; those of buffers follow."""
+        return sum(self.sizes[: self.parameters])
+
     def named(self, vector: NDArray[np.floating]) -> dict[str, NDArray[np.floating]]:
         """Views into `vector` (shape (size,)) by tensor name. Raises ValueError on another length."""
         if vector.shape != (self.size,):

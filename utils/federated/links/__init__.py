@@ -34,7 +34,7 @@ class Way:
     def __init__(self, conf: Conf, layout: Layout) -> None:
         self.links: list[Any] = [part.module.Link(part.keys) for part in conf.link]
         self._size = layout.size
-        self._parameters = sum(layout.sizes[: layout.parameters])
+        self._parameters = layout.trained
         self._last = self.links[-1] if self.links and hasattr(self.links[-1], "encode") else None
         self._ring = self._last is not None and hasattr(self._last, "open")
         self._folded: list[Reply] = []
