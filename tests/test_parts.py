@@ -108,7 +108,7 @@ def test_a_conf_of_flat_keys_serialises_as_it_always_did():
         ({"strategy": {"name": "fedavg", "momentum": 0.5}}, 'unknown key "strategy.momentum"'),
         ({"link": "topk"}, "link: expected a list of names"),
         ({"link": ["topk"]}, "link: expected nothing, for there is none yet"),
-        ({"attack": "sign_flip"}, "attack: expected nothing, for there is none yet"),
+        ({"attack": "kindness"}, f"attack: expected one of {', '.join(parts.names('attack'))}, found"),
         (
             {"type": "cats", "min_crop": 1},
             "type: expected one of breast_cancer, diabetes, dialogue, digits, heart, house_prices, iris, mnist, "

@@ -1,4 +1,4 @@
-"""Geometric median of the updates (RFA, Pillutla et al. 2022, algorithm 2), https://arxiv.org/abs/1912.13445."""
+"""Geometric median of the updates (RFA, Pillutla et al. 2022), https://arxiv.org/abs/1912.13445."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mean of the updates nearest to their neighbours (Multi-Krum, Blanchard et al. 2017, section 4),
+"""The mean of the updates nearest to their neighbours (Multi-Krum, Blanchard et al. 2017),
 https://arxiv.org/abs/1703.02757.
 """
 

@@ -1,4 +1,4 @@
-"""Averaging of updates whose length is bounded (Sun et al. 2019, section 5), https://arxiv.org/abs/1911.07963."""
+"""Averaging of updates whose length is bounded (Sun et al. 2019), https://arxiv.org/abs/1911.07963."""
 
 from __future__ import annotations
 
