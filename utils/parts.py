@@ -21,7 +21,7 @@ import math
 import os
 import pkgutil
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -349,6 +349,9 @@ def check_parts(parts: Iterable[Part], values: Mapping[str, Any], where: str) ->
     for part in parts:
         module = part.module
         needs, refuses = getattr(module, "NEEDS", {}), getattr(module, "REFUSES", {})
+        needs = {
+            other: one.of(part.keys) if isinstance(one, AtLeast) else one for other, one in needs.items()
+        }
         _check_needs(needs, refuses, part.family, part.name, values, where)
 
 
@@ -389,9 +392,13 @@ def _check_needs(
 
 @dataclass(frozen=True)
 class AtLeast:
-    """In `NEEDS`: a number no smaller than this."""
+    """In `NEEDS`: a number no smaller than this, or than what this makes of the part's keys."""
 
-    least: float
+    least: float | Callable[[Any], float]
+
+    def of(self, keys: Any) -> AtLeast:
+        """The same for a part with these keys."""
+        return AtLeast(self.least(keys)) if callable(self.least) else self
 
 
 def _found(value: Any) -> Iterator[Any]:

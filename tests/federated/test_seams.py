@@ -152,7 +152,7 @@ def test_links_change_what_travels_and_the_bytes_are_those_of_the_payload(droppe
     state = run_repeat(conf, FIRST, photos, Here())
     shares, start = share_out(conf, FIRST, photos), read_weights(build(conf, 0))
     layout = Layout.of(build(conf, 0))
-    parameters = sum(layout.sizes[: layout.parameters])
+    parameters = layout.trained
     updates = []
     for number, mine in enumerate(shares.clients):
         change = vector(trained(tiny(norm="batch"), photos, mine, start, number=number).payload) - start

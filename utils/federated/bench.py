@@ -261,8 +261,7 @@ class Bench:
         new = self.strategy.finish()
         if self.local:
             new = self.local.finish(new, sent)
-        verdicts = self.strategy.verdicts() if hasattr(self.strategy, "verdicts") else []
-        series, rows = self.spread.finish(verdicts) if self.conf.no_models > 1 else ({}, [])
+        series, rows = self.spread.finish(self.strategy.verdicts()) if self.conf.no_models > 1 else ({}, [])
         return new, series | self.strategy.series(), rows
 
     def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:

@@ -63,22 +63,22 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
         }
         trained = each[job.client]
     elif attack and not getattr(attack, "TRAINS", True):
-        if not samples:
-            raise ValueError("it has no example to train on")
-        steps = conf.local_epochs * math.ceil(samples / conf.batch_size)
-        trained = _Trained(sent, None, {"steps": float(steps)}, np.random.default_rng(_stream(job, work)))
+        trained = _idle(job, work, sent, kept.layout)
     else:
         trained = _trained(job, work, buffers, device, attack, into)
-    weights = trained.weights
-    if attack and hasattr(attack, "together"):
-        weights = attack.together(np.stack([one.weights for one in each.values()]), sent, trained.rng)
-    elif attack and hasattr(attack, "weights"):
-        weights = attack.weights(weights, sent, trained.rng)
+    weights, cut = trained.weights, kept.layout.trained
+    if attack and (hasattr(attack, "together") or hasattr(attack, "weights")):
+        if hasattr(attack, "together"):
+            of_all = np.stack([one.weights[:cut] for one in each.values()])
+            given = attack.together(of_all, sent[:cut], trained.rng)
+        else:
+            given = attack.weights(weights[:cut], sent[:cut], trained.rng)
+        weights = np.concatenate([np.asarray(given, np.float32), weights[cut:]])
     payload: Bytes
     if into is not None:
         payload = into
     else:
-        payload = way.pack(np.asarray(weights, np.float32), sent, samples, trained.rng)
+        payload = way.pack(weights, sent, samples, trained.rng)
         if trained.told is not None:
             payload = bytes(payload) + trained.told.tobytes()
     metrics = {**trained.metrics, "seconds": time.perf_counter() - started}
@@ -128,6 +128,18 @@ def _trained(
         keep(work.home, job.client, job.round, local.memory, job.remembers)
     metrics = {"loss": loss, "steps": float(steps)}
     return _Trained(weights, getattr(local, "told", None), metrics, rng)
+
+
+def _idle(job: TrainJob, work: Work, sent: Vector, layout: Layout) -> _Trained:
+    """What a client has that trains nothing and says it did: what it was sent, and what it remembered before."""
+    conf, samples = work.conf, len(work.shares[share_of(job.client)])
+    if not samples:
+        raise ValueError("it has no example to train on")
+    if getattr(conf.local.module, "KEEPS", False):
+        keep(work.home, job.client, job.round, recall(work.home, job.client, job.remembers), job.remembers)
+    told = np.zeros(layout.trained, np.float32) if getattr(conf.local.module, "TELLS", False) else None
+    steps = conf.local_epochs * math.ceil(samples / conf.batch_size)
+    return _Trained(sent, told, {"steps": float(steps)}, np.random.default_rng(_stream(job, work)))
 
 
 def _stream(job: TrainJob, work: Work) -> list[int]:

@@ -7,6 +7,7 @@ differences to some hundredths, and a round of a hundred clients costs the memor
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Row:
     client: int
     norm: float
     cosine: float
-    score: float
+    score: float  # NaN where there is none
     kept: bool
 
 
@@ -89,7 +90,13 @@ class Spread:
         for client, norm, cosine in zip(self._clients, norms, cosines, strict=True):
             one = judged.get(client)
             rows.append(
-                Row(client, float(norm), float(cosine), one.score if one else 0.0, one.kept if one else True)
+                Row(
+                    client,
+                    float(norm),
+                    float(cosine),
+                    math.nan if one is None or one.score is None else one.score,
+                    one.kept if one else True,
+                )
             )
         return series, rows
 

@@ -123,10 +123,14 @@ class Update:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a strategy judged of a client's update: a score, and whether it was kept for the model."""
+    """What a strategy made of a client's update: how it judged it (the strategy says in what), and whether that has a
+    part in the new weights.
+
+    There is no score where values that are not finite left nothing to judge, or where the rule gives none.
+    """
 
     client: int
-    score: float
+    score: float | None
     kept: bool
 
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from utils.engines.memory import POOL
+from utils.federated import strategies
+from utils.federated.strategies import blocks, towards
 from utils.federated.update import Update
 
 if TYPE_CHECKING:
     from utils.conf import Conf
     from utils.nets.layout import Vector
 
-_BLOCK = 32_768
-
 ABOUT = ("the mean of the updates, weighted by their examples", "按样本数加权的更新均值")
 
 
-def _blocks(length: int) -> Iterator[slice]:
-    """A vector in pieces that fit the cache: what goes over them twice takes half the time."""
-    return (slice(start, start + _BLOCK) for start in range(0, length, _BLOCK))
-
-
-class Strategy:
+class Strategy(strategies.Strategy):
     """New weights = (1 - lambda) * old weights + lambda * mean of the updates weighted by examples.
 
     Sums run in float64 and in the order of folding; with lambda 1 the result is exactly the mean, rounded
@@ -44,11 +38,15 @@ class Strategy:
 
     def fold(self, update: Update) -> None:
         """Add one update, weighted by its number of examples."""
-        for block in _blocks(len(self._sum)):
-            before = self._sum[block] if self._samples else 0.0
-            scaled = np.multiply(update.weights[block], update.samples, dtype=np.float64)
-            np.add(before, scaled, out=self._sum[block])
+        self._add(update, update.samples, slice(0, len(self._sum)))
         self._samples += update.samples
+
+    def _add(self, update: Update, times: float, place: slice) -> None:
+        """Add a piece of an update so many times."""
+        for block in blocks(place.stop - place.start):
+            into = self._sum[place][block]
+            scaled = np.multiply(update.weights[place][block], times, dtype=np.float64)
+            np.add(into if self._samples else 0.0, scaled, out=into)
 
     def mean(self) -> NDArray[np.float64]:
         """Of the updates so far (layout.size,)."""
@@ -57,21 +55,11 @@ class Strategy:
     def finish(self) -> Vector:
         """The new weights (layout.size,), float32."""
         new = POOL.vector(len(self._sum))
-        for block in _blocks(len(new)):
-            mean = self._sum[block] / self._samples
-            if self.server_lr != 1.0:
-                mean = (1 - self.server_lr) * self._old[block].astype(np.float64) + self.server_lr * mean
-            new[block] = mean
+        for block in blocks(len(new)):
+            new[block] = self._moved(block, self._sum[block] / self._samples)
         self._old = new  # so that what it was is no longer held
         return new
 
-    def series(self) -> dict[str, tuple[float, str, str]]:
-        """Nothing."""
-        return {}
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Nothing."""
+    def _moved(self, block: slice, mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A piece of the new weights, of which this is the mean of the updates."""
+        return towards(mean, self._old[block], self.server_lr)

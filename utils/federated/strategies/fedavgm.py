@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated.strategies import fedavg
+from utils.federated.strategies._stepping import Stepping
 from utils.parts import key
 
 if TYPE_CHECKING:
     from utils.conf import Conf
-    from utils.nets.layout import Vector
 
 ABOUT = ("averaging with momentum at the server", "带服务器动量的联邦平均")
 
@@ -32,28 +31,21 @@ class Keys:
     )
 
 
-class Strategy(fedavg.Strategy):
+class Strategy(Stepping):
     """v = momentum * v + (mean of the updates - old weights); new weights = old weights + lambda * v.
 
     The convention of torch's SGD: the first v is the first step, and no bias is corrected. v is kept in float64.
     """
 
     def __init__(self, conf: Conf) -> None:
-        super().__init__(conf)
+        super().__init__(conf, velocity=0.0)
         self._momentum: float = conf.strategy.keys.momentum
-        self._velocity: NDArray[np.float64] | None = None
 
-    def finish(self) -> Vector:
-        """The new weights (layout.size,), float32."""
-        old = self._old.astype(np.float64)
-        step = self.mean() - old
-        self._velocity = step if self._velocity is None else self._momentum * self._velocity + step
-        return (old + self.server_lr * self._velocity).astype(np.float32)
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        """The velocity (layout.size,)."""
-        return {} if self._velocity is None else {"velocity": self._velocity}
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Take the velocity up again."""
-        self._velocity = state.get("velocity")
+    def step(
+        self, mean: NDArray[np.float64], old: NDArray[np.float64], **kept: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """See `Stepping`."""
+        velocity = kept["velocity"]
+        velocity *= self._momentum
+        velocity += mean - old
+        return velocity

@@ -1,0 +1,69 @@
+"""What goes with what: every pair of parts is checked by what they declare, and some of them train a round."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from tests.here import Here
+from utils import parts
+from utils.conf import ConfError, make_conf
+from utils.experiment import run_repeat
+from utils.federated.bench import Repeat
+
+FAMILIES = ("strategy", "local", "selection", "attack", "rounds")
+IRIS = {
+    "type": "iris", "no_models": 6, "k": 6, "global_epochs": 1, "local_epochs": 1, "batch_size": 16, "lr": 0.05,
+    "momentum": 0.0, "network": {"layers": [{"flatten": True}, {"dense": 8}, {"batch_norm": True}]},
+}  # fmt: skip
+PAIRS = [
+    ((first, one), (second, other))
+    for first, second in combinations(FAMILIES, 2)
+    for one in parts.names(first)
+    for other in parts.names(second)
+]
+
+
+def refused(pair):
+    try:
+        make_conf({**IRIS, **dict(pair)}, "x")
+    except ConfError as error:
+        assert str(error).count("\n") == 0
+        return str(error)
+    return ""
+
+
+def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
+    told = {tuple(name for _, name in pair): why for pair in PAIRS if (why := refused(pair))}
+    keeping = {"scaffold", "feddyn", "ditto", "fedbn"}
+    assert set(told) == {(local, attack) for local in keeping for attack in ("alie", "ipm")}
+    assert told["ditto", "ipm"] == "x: attack: ipm does not go with local ditto"
+    assert len(PAIRS) > 300
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_drawn_pairs_train_a_round(number, tmp_path):
+    good = [pair for pair in PAIRS if not refused(pair)]
+    drawn = np.random.default_rng(20261126).permutation(len(good))[:60]
+    for place in np.array_split(drawn, 6)[number]:
+        conf = make_conf({**IRIS, **dict(good[place])}, "x")
+        examples = conf.task.module.open_examples(conf, tmp_path)
+        try:
+            state = run_repeat(conf, Repeat(0, 0, 0), examples, Here())
+        except Exception as error:
+            raise AssertionError(f"{good[place]}: {error}") from error
+        assert np.isfinite(state.weights).all() and state.round == 1, good[place]
+
+
+def test_where_only_a_sum_is_opened_nobody_looks_at_single_updates(dropped):
+    from tests.federated.test_seams import RING
+
+    dropped("link", "ring", RING)
+    looking = {"strategy": ("fednova", "median", "krum", "norm_clipping"), "local": ("scaffold", "feddyn"),
+               "selection": ("by_size", "power_of_choice")}  # fmt: skip
+    for family, names in looking.items():
+        for name in names:
+            with pytest.raises(ConfError, match=f"{family}: {name} does not go with link ring"):
+                make_conf({**IRIS, family: name, "link": ["ring"]}, "x")
+    for name in ("fedavg", "fedavgm", "fedadam"):
+        make_conf({**IRIS, "strategy": name, "link": ["ring"]}, "x")
