@@ -62,13 +62,15 @@ class Adaptive(Stepping):
     v / (1 - beta2^t) stand for m and v. Both are kept in float64.
 
     A step is about lambda for every weight that goes on in one direction, however small its D, so lambda is far below
-    1: others begin with .1, and with .01 for Yogi.
+    1: others begin with .1, and with .01 for Yogi. Normalisation buffers therefore become their mean at once: moved by
+    such a lambda, they would lag behind the parameters they belong to.
     """
 
     def __init__(self, conf: Conf) -> None:
         self._keys = conf.strategy.keys
         self._corrected = getattr(self._keys, "corrected", False)
         super().__init__(conf, m=0.0, v=0.0 if self._corrected else self._keys.tau**2)
+        self._buffers_lr = 1.0
 
     def square(self, v: NDArray[np.float64], squared: NDArray[np.float64]) -> NDArray[np.float64]:
         """The next v, from the last one and D²."""

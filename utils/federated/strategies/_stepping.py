@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated.strategies import fedavg
+from utils.federated.strategies import fedavg, towards
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -26,6 +26,7 @@ class Stepping(fedavg.Strategy):
         from utils.nets.build import layout_of
 
         super().__init__(conf)
+        self._buffers_lr = self.server_lr
         self._trained, self._starts = layout_of(conf).trained, remembered
         self._kept: dict[str, NDArray[np.float64]] = {}
         self.rounds = 0
@@ -43,7 +44,7 @@ class Stepping(fedavg.Strategy):
         return super().finish()
 
     def _moved(self, block: slice, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        new = super()._moved(block, mean)
+        new = towards(mean, self._old[block], self._buffers_lr)
         place = slice(block.start, min(block.stop, self._trained))
         if (count := place.stop - place.start) > 0:
             old = self._old[place].astype(np.float64)

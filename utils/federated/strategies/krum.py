@@ -54,10 +54,8 @@ class Strategy(Weighing):
     def weights(self, products: NDArray[np.float64]) -> NDArray[np.float64]:
         """See `Weighing`; those chosen count the same."""
         count = len(products)
-        others = np.sort(distances(products), axis=1)[
-            :, 1 : count - self._f - 1
-        ]  # its own distance, 0, is the first
-        scores = others.sum(axis=1)
+        # The least distance of each is the one to itself.
+        scores = np.sort(distances(products), axis=1)[:, 1 : count - self._f - 1].sum(axis=1)
         nearest = np.argsort(scores, kind="stable")[: self.taken(count)]
         chosen = np.isin(np.arange(count), nearest)
         self._judged = list(zip(scores.tolist(), chosen.tolist(), strict=True))
