@@ -122,7 +122,7 @@ def made_up(
             repeats.append({
                 "fold": 0, "seed": seed, "rotation": 0, "series": series, "clients": [{}] * len(kept),
                 "test": {
-                    "id": [ids[one] for one in order], "scene": [ids[one][:4] for one in order],
+                    "id": [ids[one] for one in order], "scene": [ids[one] for one in order],
                     "truth": truth[order].tolist(), "said": said[order].tolist(), "own": truth[order].tolist(),
                 },
                 **(_updates(kept) if left_out else {}),

@@ -141,15 +141,17 @@ class Question:
 
     def compared(self) -> list[tuple[str, str]]:
         """Pairs of keys of cells, each with what it is compared with; pairs of one conf are none."""
-        found: dict[tuple[str, str], None] = {}
+        return list(dict.fromkeys(pair for one in self.against for pair in self.compared_by(one)))
+
+    def compared_by(self, one: Mapping[str, str]) -> list[tuple[str, str]]:
+        """Those of an entry of `against`."""
+        found = []
         for key, cell in self.cells.items():
-            for one in self.against:
-                other = "-".join(
-                    one.get(axis.name, name) for axis, name in zip(self.axes, cell.values, strict=True)
-                )
-                if other in self.cells and self.trained_as[key] != self.trained_as[other]:
-                    found[key, other] = None
-        return list(found)
+            names = zip(self.axes, cell.values, strict=True)
+            other = "-".join(one.get(axis.name, name) for axis, name in names)
+            if other in self.cells and self.trained_as[key] != self.trained_as[other]:
+                found.append((key, other))
+        return found
 
     def confs(self) -> Iterator[tuple[Cell, Conf]]:
         """The cells that are trained, each with its conf made. Raises ConfError naming the cell."""
