@@ -101,7 +101,7 @@ def made_up(
             continue
         repeats = []
         for seed in range(seeds):
-            right = (0.8 * hard[seed] + 0.2 * rng.random(examples)) < skill(cell.key)
+            right = (0.95 * hard[seed] + 0.05 * rng.random(examples)) < skill(cell.key)
             said = np.where(right, truth, (truth + 1) % 3)
             order = rng.permutation(examples)
             line = np.linspace(0.3, right.mean(), rounds).tolist()
