@@ -9,11 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from utils.files import place
 from utils.interrupt import end_with_standard_input, until_interrupted
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
+    from utils.data.examples import Examples
+    from utils.runs import Run
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,15 +41,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     which.add_argument("--all", action="store_true", help="every shipped conf, utils/conf_*.json")
     which.add_argument(
+        "--study",
+        metavar="NAME",
+        help="a question of utils/studies: every cell of it, collated into one file",
+    )
+    which.add_argument("--all-studies", action="store_true", help="every question, one after the other")
+    which.add_argument(
         "--keys", action="store_true", help="print every key of a conf and every part it may name"
     )
     parser.add_argument(
-        "--seeds", type=_count, default=1, metavar="N", help="repeats with N seeds (default 1)"
+        "--seeds", type=_count, metavar="N", help="repeats with N seeds (default 1; of a study, what it says)"
     )
     parser.add_argument(
-        "--folds", type=_folds, default=1, metavar="N", help="hold out N of the 5 folds in turn (default 1)"
+        "--folds",
+        type=_folds,
+        metavar="N",
+        help="hold out N of the 5 folds in turn (default 1; of a study 1)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run of the conf")
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run or study")
     parser.add_argument("--workers", type=_count, metavar="N", help="worker processes (default: one a core)")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="default auto")
     parser.add_argument(
@@ -90,6 +105,8 @@ def _train(given: argparse.Namespace) -> int:
         print(f"{keys_table()}\n\n{parts_table()}\n\n{layers_table()}")
         return 0
     try:
+        if given.study or given.all_studies:
+            return _answer(given)
         paths = sorted((HERE / "utils").glob("conf_*.json")) if given.all else given.conf
         confs = [(_conf_name(path), load_conf(path)) for path in paths]
         names = [name for name, _ in confs]
@@ -99,35 +116,20 @@ def _train(given: argparse.Namespace) -> int:
     except ConfError as error:
         return _refuse(error)
 
-    # Only now: torch takes seconds to import, here and where workers come from at the same time.
-    from utils.engines.workers import Workers, prepare_workers, usable_workers
-
-    prepare_workers()
-    import torch
+    if (place := _machine(given)) is None:
+        return 2
+    workers, device = place
 
     from utils.comparison import CALLED, absent, answers, estimated, figures_of
     from utils.data.examples import DataError
-    from utils.federated.bench import Repeat, State
-    from utils.nets.build import build
     from utils.partition.schemes import PartitionError
-    from utils.progress import Progress
-    from utils.report import Report
-    from utils.runs import Run, carry_out, prepare
+    from utils.runs import prepare
 
-    if given.device == "cuda" and not torch.cuda.is_available():
-        return _refuse("--device cuda: this torch finds no CUDA device")
-    device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
-    workers = given.workers or (1 if device == "cuda" else usable_workers())
-    torch.set_num_threads(1)
     runs = []
     try:
         for name, conf in confs:
-            examples = conf.task.module.open_examples(conf, given.data)
-            for file in examples.unreadable:
-                print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
-            build(conf, conf.seed)  # what cannot be built, or not be fetched, says so before any training
             run = prepare(
-                name, conf, examples, folds=given.folds, seeds=given.seeds, cache=given.cache,
+                name, conf, _opened(given, conf), folds=given.folds or 1, seeds=given.seeds or 1, cache=given.cache,
                 resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
             )  # fmt: skip
             if run is None:
@@ -145,23 +147,10 @@ def _train(given: argparse.Namespace) -> int:
     except OSError as error:
         return _fail(error)
 
-    report = None
     try:
-        report = Report(given.report, runs) if given.report else None
-        with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
-
-            def after_round(run: Run, repeat: Repeat, state: State) -> None:
-                progress(run, repeat, state)
-                if report:
-                    report(run, repeat, state)
-
-            watch = {"watch": report.watched} if report else {}
-            outcome = carry_out(runs, engine, side_by_side=workers, hook=after_round, **watch)
+        outcome = _carried_out(given, runs, workers, device)
     except OSError as error:
         return _fail(error)
-    finally:
-        if report:  # halted ones too say where they stand
-            report.close()
     failed = False
     for name, result in outcome.items():
         if isinstance(result, str):
@@ -181,6 +170,127 @@ def _train(given: argparse.Namespace) -> int:
                 f"{given.cache / (name + '.json.pkl')}",
             )
     return 1 if failed else 0
+
+
+def _answer(given: argparse.Namespace) -> int:
+    """Train the cells of a question, or of all, and collate what came out."""
+    from utils.studies.questions import QuestionError, read_question, read_questions, studies_folder
+
+    folder, confs = studies_folder(), []
+    try:
+        if given.folds not in (None, 1):
+            raise QuestionError(f"--folds: a study holds out one fold, found {given.folds}")
+        name = given.study or ""
+        questions = [read_question(folder, name.partition("@")[0])] if name else read_questions(folder)
+        for question in questions:
+            confs += list(question.confs())
+    except QuestionError as error:
+        return _refuse(error)
+    if (place := _machine(given)) is None:
+        return 2
+    workers, device = place
+
+    from utils.data.examples import DataError
+    from utils.partition.schemes import PartitionError
+    from utils.results import ResultError
+    from utils.studies.training import prepare_study
+
+    status = 0
+    for question in questions:
+        called = name or question.name
+        try:
+            work = prepare_study(
+                question, called, lambda conf: _opened(given, conf), seeds=given.seeds or question.seeds,
+                cache=given.cache, resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
+            )  # fmt: skip
+            if work is None:
+                _say(given, f"{called}: finished already")
+                continue
+            if work.name != called:
+                _say(
+                    given, f"{called}: a result or an unfinished study has this name, this one is {work.name}"
+                )
+            try:
+                outcome = _carried_out(given, work.runs, workers, device, [work.name])
+            except BaseException:
+                work.release()
+                raise
+            if work.has_any(outcome):
+                result = work.finish(outcome)
+            else:
+                status = 1
+                work.release()
+                for key, reason in outcome.items():
+                    print(f"{work.name}: {key}: {reason}", file=sys.stderr)
+                continue
+        except (DataError, PartitionError, ResultError) as error:
+            return _refuse(error)
+        except OSError as error:
+            return _fail(error)
+        for cell in result.cells.values():
+            if cell.failed:
+                status = 1
+                print(f"{work.name}: {cell.key}: {cell.failed}", file=sys.stderr)
+        _say(
+            given,
+            f"{work.name}: {len(result.cells)} cells, {result.seeds} seeds -> "
+            f"{given.cache / 'studies' / (work.name + '.json.pkl')}",
+        )
+    return status
+
+
+def _machine(given: argparse.Namespace) -> tuple[int, str] | None:
+    """How many workers on which device; None, and a line, where that cannot be had."""
+    # Only now: torch takes seconds to import, here and where workers come from at the same time.
+    from utils.engines.workers import prepare_workers, usable_workers
+
+    prepare_workers()
+    import torch
+
+    if given.device == "cuda" and not torch.cuda.is_available():
+        _refuse("--device cuda: this torch finds no CUDA device")
+        return None
+    device = "cuda" if given.device != "cpu" and torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)
+    return given.workers or (1 if device == "cuda" else usable_workers()), device
+
+
+def _opened(given: argparse.Namespace, conf: Conf) -> Examples:
+    """The examples of a conf; what cannot be built, or not be fetched, says so before any training."""
+    from utils.nets.build import build
+
+    examples: Examples = conf.task.module.open_examples(conf, given.data)
+    for file in examples.unreadable:
+        print(f"{given.data / conf.data / file}: cannot be decoded, left out", file=sys.stderr)
+    build(conf, conf.seed)
+    return examples
+
+
+def _carried_out(
+    given: argparse.Namespace, runs: list[Run], workers: int, device: str, called: Sequence[str] = ()
+) -> dict[str, dict[str, Any] | str]:
+    """Carry out runs, telling whoever watches; `called` is what they make together, else each makes its own."""
+    from utils.engines.workers import Workers
+    from utils.federated.bench import Repeat, State
+    from utils.progress import Progress
+    from utils.report import Report
+    from utils.runs import carry_out
+
+    report = None
+    try:
+        report = Report(given.report, runs, called) if given.report else None
+        with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
+
+            def after_round(run: Run, repeat: Repeat, state: State) -> None:
+                progress(run, repeat, state)
+                if report:
+                    report(run, repeat, state)
+
+            watch = {"watch": report.watched} if report else {}
+            return carry_out(runs, engine, side_by_side=workers, hook=after_round, **watch)
+    finally:
+        if report:  # halted ones too say where they stand
+            report.close()
 
 
 def _absent(found: list[dict[str, Any]]) -> list[str]:

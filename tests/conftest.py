@@ -60,6 +60,7 @@ GROUPS = {
     "tests/forecast/test_sky_check.py": "skies",
     "tests/photos/test_dataset.py": "photos",
     "tests/photos/test_duplicates.py": "photos",
+    "tests/test_questions.py": "trainings",
     "tests/test_resume.py": "trainings",
 }
 

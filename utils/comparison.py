@@ -284,7 +284,17 @@ def compare(
     but not tested, so they are no part of the correction. Seeds are paired by their number, which makes them the same
     seeds where the confs say the same `seed` and `partition_seed`, as those of a study do.
     """
-    all_answers = {name: answers(result, without) for name, result in results.items()}
+    return compare_answers(
+        {name: answers(result, without) for name, result in results.items()}, pairs, resamples
+    )
+
+
+def compare_answers(
+    all_answers: Mapping[str, Answers],
+    pairs: list[tuple[str, str]] | None = None,
+    resamples: int = RESAMPLES,
+) -> list[Comparison]:
+    """`compare` for answers, however they were kept."""
     known: dict[tuple[str, int, tuple[str, ...], bytes], tuple[float, Floats]] = {}
 
     def told(name: str, side: Answers) -> tuple[float, Floats]:
@@ -298,7 +308,7 @@ def compare(
 
     found: list[tuple[str, str, int, int, Estimate, float]] = []
     figures: list[str] = []
-    for a, b in pairs if pairs is not None else combinations(results, 2):
+    for a, b in pairs if pairs is not None else combinations(all_answers, 2):
         both = _matched(all_answers[a], all_answers[b])
         if both is None:
             continue

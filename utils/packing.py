@@ -11,8 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 
 MAX_PACKED = 16 * 1024 * 1024
 """The longest text that is made or taken, in letters."""
-UPDATES = {"round": "u4", "client": "u4", "norm": "f4", "cosine": "f4", "score": "f4", "kept": "u1"}
-"""What a record keeps of every update, by column: see `utils.federated.spread`."""
 _KINDS = "biuf"
 UPDATES = {"round": "i4", "client": "i4", "norm": "f4", "cosine": "f4", "score": "f4", "kept": "?"}
 """What a record may tell of each update that arrived, in `updates`, each packed as this type."""

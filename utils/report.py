@@ -84,9 +84,12 @@ class Counted(Sequence[Item]):
 
 
 class Report:
-    """A hook for `carry_out` that reports the runs into a folder; `watched` makes it see the clients too."""
+    """A hook for `carry_out` that reports the runs into a folder; `watched` makes it see the clients too.
 
-    def __init__(self, folder: Path, runs: list[Run]) -> None:
+    `called` is what the runs make together, where they do.
+    """
+
+    def __init__(self, folder: Path, runs: list[Run], called: Sequence[str] = ()) -> None:
         from utils.progress import Tally  # imports torch, which the site's queue has no use for
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +99,7 @@ class Report:
         self._written = 0.0
         self._failures: dict[tuple[str, Repeat], int] = {}
         self._repeats: dict[str, dict[str, Any]] = {}
-        self._names = [run.name for run in runs]
+        self._names = list(called) or [run.name for run in runs]
         for run in runs:
             repeats, workers = (
                 f"{count} {what}{'s' * (count > 1)}"
