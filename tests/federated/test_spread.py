@@ -45,6 +45,17 @@ def test_updates_that_change_nothing_have_no_angle_and_those_that_are_none_are_t
     assert spread.finish([]) == ({}, [])
 
 
+def test_an_update_that_is_not_finite_has_a_row_and_spoils_no_series():
+    spread, sent = Spread(with_angles=True), np.zeros(3, np.float32)
+    for client, worst in enumerate((1.0, np.nan, np.inf, 3e38)):
+        spread.fold(Update(client, np.array([1, worst, 0], np.float32), 1), sent)
+    series, rows = spread.finish([])
+    assert [np.isfinite(row.norm) for row in rows] == [True, False, False, False]
+    assert series["update_norm"][0] == pytest.approx(2**0.5) and series["update_cosine_least"][
+        0
+    ] == pytest.approx(1)
+
+
 def test_a_record_has_a_row_for_every_update_and_a_result_with_a_broken_table_is_refused(tiny, photos):
     state = run_repeat(tiny(no_models=4, k=2, global_epochs=3), FIRST, photos, Here())
     table = table_of(state.record["updates"])

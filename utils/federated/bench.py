@@ -261,7 +261,8 @@ class Bench:
         new = self.strategy.finish()
         if self.local:
             new = self.local.finish(new, sent)
-        series, rows = self.spread.finish(self.strategy.verdicts()) if self.conf.no_models > 1 else ({}, [])
+        verdicts = getattr(self.strategy, "verdicts", list)()  # a strategy of somebody's own may have none
+        series, rows = self.spread.finish(verdicts) if self.conf.no_models > 1 else ({}, [])
         return new, series | self.strategy.series(), rows
 
     def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:

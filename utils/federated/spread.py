@@ -29,7 +29,9 @@ _SIGNS = (_rng.integers(0, 2, 2 * _BLOCK) * 2 - 1).astype(np.float32)
 
 @dataclass(frozen=True)
 class Row:
-    """One update of a round: its norm, the cosine of its angle to the mean, what a strategy judged of it."""
+    """One update of a round: its norm, the cosine of its angle to the mean, what a strategy judged of it. What is not
+    finite has no finite norm.
+    """
 
     client: int
     norm: float
@@ -54,37 +56,44 @@ class Spread:
     def fold(self, update: Update, sent: Vector) -> None:
         """Take in one update; it may be forgotten afterwards."""
         square, sketch = 0.0, np.zeros(BUCKETS, np.float32)
-        for number, start in enumerate(range(0, len(sent), _BLOCK)):
-            change = update.weights[start : start + _BLOCK] - sent[start : start + _BLOCK]
-            square += float(np.dot(change, change))
-            if self._angles:
-                turn = number * 7919 % _BLOCK  # other signs for every block
-                change *= _SIGNS[turn : turn + len(change)]
-                whole = len(change) // BUCKETS * BUCKETS
-                sketch += change[:whole].reshape(-1, BUCKETS).sum(axis=0)
-                sketch[: len(change) - whole] += change[whole:]
+        with np.errstate(over="ignore", invalid="ignore"):  # hostile clients send what they like
+            for number, start in enumerate(range(0, len(sent), _BLOCK)):
+                change = update.weights[start : start + _BLOCK] - sent[start : start + _BLOCK]
+                square += float(np.dot(change, change))
+                if self._angles:
+                    turn = number * 7919 % _BLOCK  # other signs for every block
+                    change *= _SIGNS[turn : turn + len(change)]
+                    whole = len(change) // BUCKETS * BUCKETS
+                    sketch += change[:whole].reshape(-1, BUCKETS).sum(axis=0)
+                    sketch[: len(change) - whole] += change[whole:]
         self._clients.append(update.client)
         self._norms.append(square**0.5)
         if self._angles:
             self._sketches.append(sketch)
 
     def finish(self, verdicts: list[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
-        """Series of the round, and a row of every update where angles are measured; nothing where none was seen."""
+        """Series of the round, of what is finite, and a row of every update where angles are measured."""
         if not self._norms:
             return {}, []
         norms = np.array(self._norms)
+        finite = np.isfinite(norms)
+        known = norms[finite] if finite.any() else np.zeros(1)
         series = {
-            "update_norm": (float(norms.mean()), "", "none"),
-            "update_norm_most": (float(norms.max()), "", "none"),
+            "update_norm": (float(known.mean()), "", "none"),
+            "update_norm_most": (float(known.max()), "", "none"),
         }
         if not self._angles:
             return series, []
         table = np.array(self._sketches, np.float64)
-        mean = table.mean(axis=0)
-        lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(mean)
-        cosines = np.divide(table @ mean, lengths, out=np.zeros(len(table)), where=lengths > 0).clip(-1, 1)
-        series["update_cosine"] = (float(cosines.mean()), "", "none")
-        series["update_cosine_least"] = (float(cosines.min()), "", "none")
+        mean = table[finite].sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(mean)
+            cosines = np.divide(table @ mean, lengths, out=np.zeros(len(table)), where=lengths > 0).clip(
+                -1, 1
+            )
+        known = cosines[finite] if finite.any() else np.zeros(1)
+        series["update_cosine"] = (float(known.mean()), "", "none")
+        series["update_cosine_least"] = (float(known.min()), "", "none")
         judged = {one.client: one for one in verdicts}
         rows = []
         for client, norm, cosine in zip(self._clients, norms, cosines, strict=True):

@@ -48,6 +48,10 @@ class Value:
     label: Texts
     set: Mapping[str, Any]
 
+    def changes(self) -> bool:
+        """Whether all that it sets are keys of what another value names, or is taken away."""
+        return all(one is None or (isinstance(one, dict) and "name" not in one) for one in self.set.values())
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -123,7 +127,7 @@ class Question:
             if any(all(names[axis] in out for axis, out in one.items()) for one in self.without):
                 continue
             conf: Mapping[str, Any] = self.conf
-            for value in values:
+            for value in sorted(values, key=Value.changes):  # what is there first, then what changes it
                 conf = changed(conf, value.set)
             cell = Cell(tuple(value.name for value in values), conf)
             found[cell.key] = cell

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from utils.federated.bench import RunError
 from utils.federated.clock import CLOCK_STREAM, DURATIONS, arrivals, paces
@@ -78,7 +79,8 @@ class Rounds:
     """One round after the other."""
 
     def __init__(self, conf: Conf) -> None:
-        self._keys: Keys = conf.rounds.keys or Keys()
+        self._keys: Keys = conf.rounds.keys
+        self._clock = 0.0
 
     def play(self, bench: Bench, state: State) -> Played:
         """Train, decode and fold. Raises RunError when fewer clients than `min_clients` gave an update."""
@@ -106,9 +108,18 @@ class Rounds:
             )
         new, series, rows = bench.finish(sent)
         if self._keys != Keys():
-            series |= {"virtual_seconds": (seconds, "virtual s", "lower")}
+            self._clock += seconds
+            series |= {"virtual_seconds": (self._clock, "virtual s", "lower")}
         down = asked * sum(memoryview(one).nbytes for one in buffers.values())
         return Played({"weights": new}, updates, failures, down, up, series, rows)
+
+    def state(self) -> dict[str, NDArray[np.float64]]:
+        """The virtual seconds so far."""
+        return {"clock": np.array([self._clock])} if self._clock else {}
+
+    def restore(self, state: dict[str, NDArray[np.float64]]) -> None:
+        """Let the clock go on."""
+        self._clock = float(state["clock"][0]) if "clock" in state else 0.0
 
     def _cohort(
         self, bench: Bench, round_: int, buffers: Buffers
