@@ -1,13 +1,17 @@
 """Normalised averaging, checked against published values and against the gradients that clients took."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tests.conftest import TINY
 from tests.federated.folding import drawn, goes_on, played, strategy_of
 from utils.conf import make_conf
-from utils.federated.strategies.fednova import counted
+from utils.federated.strategies.fednova import Strategy, counted
 from utils.nets.build import layout_of
+from utils.parts import Part, load
 
 PLAIN = {"momentum": 0.0}
 
@@ -63,6 +67,18 @@ def test_it_is_the_formula(server_lr, momentum):
     assert np.allclose(new, expected, atol=1e-6)
 
 
+def test_with_a_pull_steps_count_less_at_the_rate_of_the_round_and_as_many_as_they_are():
+    conf = make_conf({**TINY, "momentum": 0.0, "lr": 0.1, "warmup": 1}, "x")
+    strategy = Strategy(replace(conf, local=Part("local", "pulled", SimpleNamespace(mu=2.0))))
+    weights, samples, steps = np.zeros(1, np.float32), [1, 3], [1, 4]
+    for lr in (0.05, 0.1):  # of the warm-up, then the whole
+        away = np.array([-0.1, -0.8])
+        a = [sum((1 - 2 * lr) ** i for i in range(tau)) for tau in steps]
+        expected = weights[0] + 13 / 4 * (1 / 4 * away[0] / a[0] + 3 / 4 * away[1] / a[1])
+        weights = played(strategy, weights, [weights + one for one in away], samples, steps)
+        assert weights[0] == pytest.approx(expected, rel=1e-5)
+
+
 def test_buffers_are_averaged_by_examples():
     conf = {"norm": "batch"}
     layout = layout_of(make_conf({**TINY, **conf}, "x"))
@@ -74,6 +90,4 @@ def test_buffers_are_averaged_by_examples():
 
 def test_it_goes_on_in_another_process_and_looks_at_each_update():
     assert goes_on(lambda: strategy_of("fednova", 0.5, {"warmup": 2}))
-    from utils.parts import load
-
     assert load("strategy", "fednova").NEEDS_EACH and not hasattr(load("strategy", "fednova"), "NEEDS_ALL")

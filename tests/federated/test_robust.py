@@ -71,6 +71,21 @@ def test_krums_scores_are_those_of_the_paper():
     assert new.tolist() == [0, 0]
 
 
+def test_distances_are_right_where_updates_differ_little_and_all_are_far_from_nought():
+    rng = np.random.default_rng(2)
+    old = np.full(300, 3e4, np.float32)
+    vectors = [(old + 0.01 * rng.normal(size=300)).astype(np.float32) for _ in range(7)]
+    _, verdicts = _new("krum", vectors, old)
+    assert [one.score for one in verdicts] == pytest.approx(_krum_by_hand(vectors, 1), rel=1e-9)
+
+
+def test_a_share_of_clients_that_is_a_whole_number_is_that_many():
+    vectors = [[float(number)] for number in range(29)] + [[50.0]] * 42 + [[100.0]] * 29
+    assert _new("trimmed_mean", vectors, beta=0.29)[0] == [
+        50.0
+    ]  # in floating point .29 times 100 is less than 29
+
+
 def _krum_by_hand(vectors, f):
     scores = []
     for one in vectors:
