@@ -35,6 +35,7 @@ from utils.federated.update import (
     Reply,
     TrainJob,
     Update,
+    Verdict,
     Work,
     share_of,
 )
@@ -261,7 +262,9 @@ class Bench:
         new = self.strategy.finish()
         if self.local:
             new = self.local.finish(new, sent)
-        verdicts = getattr(self.strategy, "verdicts", list)()  # a strategy of somebody's own may have none
+        verdicts: list[Verdict] = getattr(
+            self.strategy, "verdicts", list
+        )()  # a strategy of somebody's own may have none
         series, rows = self.spread.finish(verdicts) if self.conf.no_models > 1 else ({}, [])
         return new, series | self.strategy.series(), rows
 
