@@ -128,5 +128,6 @@ export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
 export function scaleOf(study: Study, figure: string, results: StudyResult[]): [low: number, high: number] {
   const all = results.flatMap((result) => study.cells.flatMap((cell) => figureOf(result, cell.key, figure)?.value ?? []));
   const [low, high] = [Math.min(...all), Math.max(...all)];
+  if (!all.length) return [0, 1];
   return high > low ? [low, high] : [low - 0.5, high + 0.5];
 }
