@@ -415,6 +415,8 @@ export interface Study {
   name: string;
   title: string;
   question: string;
+  equal: string;
+  decided_by: string;
   picture: "lines" | "heat" | "bars" | "curves";
   answers: "said" | "own";
   seeds: number;

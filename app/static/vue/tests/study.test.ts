@@ -12,7 +12,7 @@ function study(picture: Study["picture"], axes: Study["axes"], names = ["s"]): S
   const result = (name: string): StudyResult => ({
     name, finished: "", seeds: 3, examples: 9, versions: {}, series: [{ name: "accuracy", unit: "fraction", better: "higher" }], answer: "", sentences: [], cells: measured, tested: [],
   });
-  return { name: "s", title: "S", question: "?", picture, answers: "said", seeds: 3, colours: [["#111111", "#eeeeee"], ["#222222", "#dddddd"]], axes, figures: [{ name: "accuracy", label: "Accuracy" }], cells, results: names.map(result) };
+  return { name: "s", title: "S", question: "?", equal: "", decided_by: "", picture, answers: "said", seeds: 3, colours: [["#111111", "#eeeeee"], ["#222222", "#dddddd"]], axes, figures: [{ name: "accuracy", label: "Accuracy" }], cells, results: names.map(result) };
 }
 const shown = (of: Study, lines?: string[]) => ({ figure: "accuracy", panel: "", lines: new Set(lines ?? linesOf(of).map((line) => line.name)), results: of.results });
 
