@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ from utils.nets.outline import templates
 from utils.parts import json_name
 from utils.results import read_result, result_names, result_path, total
 from utils.studies import first, left_out, short, studies, study_runs, title
+from utils.studies.evidence import Evidence, evidence
+from utils.studies.measured import read_study, study_path
+from utils.studies.questions import HERE, read_question, read_questions
+from utils.studies.sentences import answer
 
 ROOT = Path(__file__).resolve().parent.parent
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
@@ -243,12 +248,29 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
         "others": others(results),
         "sure": sure(results),
     }
+    blocks = {name: in_chinese(said) if language == "zh" else said for name, said in blocks.items()}
+    blocks["questions"] = questions_list(language)
     for name, content in blocks.items():
-        content = in_chinese(content) if language == "zh" else content
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, _, after = rest.partition(f"<!-- /{name} -->")
         text = f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
     return text
+
+
+@cache
+def _evidence(question: str) -> Evidence | None:
+    path = study_path(ROOT / "cache", question)
+    return evidence(read_question(HERE, question), read_study(path)) if path.exists() else None
+
+
+def questions_list(language: str) -> str:
+    """Every question with its answer, made from the numbers of the shipped file, as a Markdown list."""
+    lines = []
+    for one in read_questions(HERE):
+        found = _evidence(one.name)
+        said = answer(found, language) if found else ""
+        lines.append(f"- **{one.title[language]}** (`{one.name}`). {one.question[language]} {said}".rstrip())
+    return "\n".join(lines)
 
 
 def shipped_results() -> dict[str, dict[str, Any]]:
