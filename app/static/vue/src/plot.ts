@@ -79,6 +79,15 @@ export const seriesTitle = (name: string, unit = ""): string =>
     bytes_down: t("Bytes sent to clients, a round"),
     steps: t("Gradient steps a round"),
     examples: t("Examples trained on, a round"),
+    client_accuracy: t("Accuracy on examples such as a client's own, mean over clients"),
+    client_accuracy_spread: t("Standard deviation of that accuracy over clients"),
+    client_accuracy_worst: t("Accuracy on examples such as a client's own, worst tenth of clients"),
+    attack_success: t("Share of test examples that come out as the attack wants"),
+    update_norm: t("Norm of an update, mean over clients"),
+    update_norm_most: t("Norm of an update, largest of a round"),
+    update_cosine: t("Cosine of an update to the mean of its round, mean over clients"),
+    update_cosine_least: t("Cosine of an update to the mean of its round, least of a round"),
+    virtual_seconds: t("Virtual seconds since the start"),
   })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
 
 /** The series that at least one of the runs has, in the order of the first that has it. */
@@ -86,6 +95,21 @@ export function seriesOf(runs: Run[], curves: Map<string, Curves>): Series[] {
   const found = new Map<string, Series>();
   for (const run of runs) for (const one of curves.get(run.name)?.series ?? []) if (!found.has(one.name)) found.set(one.name, one);
   return [...found.values()];
+}
+
+/** Which way a series is better, in words; of some neither is. */
+export const betterWhen = (better?: Series["better"]): string => (better === "higher" ? t("higher is better") : better === "lower" ? t("lower is better") : "");
+
+const GROUPS: [title: () => string, names: RegExp][] = [
+  [() => t("The model"), /^(validation_)?(accuracy|balanced_accuracy|loss|rmse|mae|r2)$|^training_loss$/],
+  [() => t("Clients and what they send"), /^(client_|update_|attack_)/],
+  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|bytes_up|bytes_down|steps|examples)$/],
+];
+/** Series by what they are of, for a choice among many; those that parts brought come last. */
+export function seriesGroups(series: Series[]): { title: string; series: Series[] }[] {
+  const groups = GROUPS.map(([title, names]) => ({ title: title(), series: series.filter((one) => names.test(one.name)) }));
+  const others = series.filter((one) => !GROUPS.some(([, names]) => names.test(one.name)));
+  return [...groups, { title: t("Of its parts"), series: others }].filter((group) => group.series.length);
 }
 
 /** A run's colours, for style sheets, which choose by the theme. */
