@@ -431,6 +431,8 @@ def _told_of_updates(repeat: Mapping[str, Any]) -> dict[str, Any]:
         name: column[whole].tolist() if column.dtype.kind != "f" else _short(column[whole])
         for name, column in table.items()
     }
+    if not whole.any():
+        return {}
     return {
         "updates": {
             **{key: repeat[key] for key in ("fold", "seed", "rotation")},
