@@ -44,7 +44,7 @@ def test_what_each_client_sent_is_mapped_and_hostile_clients_stand_out(page_of, 
             "Cosine to the mean of the round, on average: −0.75 of hostile clients, 0.50 of the others."
         )
         expect(
-            page.get_by_text("2 times a client was asked and not waited for: lost 1, too late 1.")
+            page.get_by_text("Clients that were asked and not waited for: 2 (lost 1, too late 1).")
         ).to_be_visible()
         rows = page.locator(".sent-table tbody tr")
         expect(rows).to_have_count(CLIENTS)
