@@ -53,6 +53,9 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.profile.routes import blueprint as profile
     from app.runs import service as runs
     from app.runs.api import blueprint as runs_api
+    from app.studies import service as studies
+    from app.studies.api import blueprint as studies_api
+    from app.studies.routes import blueprint as studies_pages
 
     accounts.init_app(app)
     busy.init_app(app)
@@ -61,10 +64,11 @@ def create_app(config: dict[str, Any]) -> Flask:
     vite.init_app(app)
     documented = api.init_app(app)
     runs.init_app(app)
+    studies.init_app(app)
     init_forecast(app)  # whose models are those of the runs
-    for blueprint in (auth, profile, admin, home, forecast, confs, jobs):
+    for blueprint in (auth, profile, admin, home, forecast, confs, jobs, studies_pages):
         app.register_blueprint(blueprint)
-    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api):
+    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api):
         documented.register_blueprint(blueprint)
     security.init_app(app)  # after the API, whose own error pages these replace
 

@@ -36,12 +36,14 @@ from utils.checkpoints import folder_of, is_busy
 from utils.files import atomic_write
 from utils.results import RESULT_NAME, ResultError, read_result
 from utils.studies import study_runs
+from utils.studies.measured import read_study, study_path
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DATABASE = "database.db"
 _MEMBER = re.compile(
     rf"{re.escape(_DATABASE)}"
     rf"|cache/(?P<result>{RESULT_NAME})\.json\.(pkl|safetensors|md)"
+    rf"|cache/studies/(?P<study>{RESULT_NAME})\.json\.pkl"
     rf"|cache/\.unfinished/(?P<unfinished>{RESULT_NAME})/(plan\.json|[A-Za-z0-9][\w.-]*\.npz)"
     r"|jobs/(?P<job>[1-9][0-9]{0,9})/[A-Za-z0-9][\w@.-]*",
     re.ASCII,
@@ -95,7 +97,8 @@ def _files(app: Flask) -> Iterator[tuple[Path, str]]:
     """What there is to back up and its name there: what is unfinished first, as it may become a result meanwhile."""
     with app.app_context():
         folders = ((jobs_folder(), "jobs", "*/*"), (app.config["CACHE"], "cache", ".unfinished/*/*"))
-    for folder, name, pattern in (*folders, (app.config["CACHE"], "cache", "*.json.*")):
+    results = ((app.config["CACHE"], "cache", pattern) for pattern in ("*.json.*", "studies/*.json.pkl"))
+    for folder, name, pattern in (*folders, *results):
         for path in sorted(folder.glob(pattern)):
             told = f"{name}/{path.relative_to(folder).as_posix()}"
             if _MEMBER.fullmatch(told) and path.is_file():
@@ -193,6 +196,8 @@ def _examine(path: Path, name: str) -> None:
     try:
         if name == _DATABASE:
             _examine_database(path)
+        elif name.startswith("cache/studies/"):
+            read_study(path)
         elif name.endswith(".json.pkl"):
             read_result(path)
         elif name.endswith("/plan.json"):
@@ -280,6 +285,10 @@ def _units(app: Flask, folder: Path, names: list[str]) -> list[tuple[Path, Path]
             target = folder_of(cache, run) if match["unfinished"] else cache / PurePosixPath(name).name
             if not (run in study_runs() and target.exists()):
                 found[target] = (folder / name).parent if match["unfinished"] else folder / name
+        elif study := match["study"]:
+            target = study_path(cache, study)
+            if "@" in study or not target.exists():  # shipped ones have no number
+                found[target] = folder / name
         elif match["job"]:
             found[jobs_folder() / match["job"]] = (folder / name).parent
     return [(unit, target) for target, unit in found.items()]

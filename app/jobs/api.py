@@ -1,4 +1,4 @@
-"""Trainings over HTTP: queue, watch, pause, stop, resume, repeat, delete."""
+"""Trainings and studies over HTTP: queue, watch, pause, stop, resume, repeat, delete."""
 
 from __future__ import annotations
 
@@ -39,15 +39,17 @@ from app.jobs.schemas import (
 from app.jobs.sets import sets as known_sets
 from app.jobs.supervisor import is_alive
 from app.models import Job
+from app.runs.names import language
 from app.runs.service import live
 from app.security import first_message
 from utils.conf import ConfError, read_json
 from utils.data.examples import DataError
 from utils.partition.schemes import PartitionError
+from utils.studies.questions import QuestionError, question_names, read_question, studies_folder
 
 blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
 _LISTED = 200
-_CANNOT_BE = (ConfError, DataError, PartitionError, service.JobError)
+_CANNOT_BE = (ConfError, DataError, PartitionError, QuestionError, service.JobError)
 _NUMBER = "<int(max=2147483647):number>"
 
 
@@ -112,6 +114,28 @@ def draw(asked: dict[str, Any]) -> dict[str, Any]:
     return {"jobs": [_told(one, positions())]}
 
 
+@blueprint.post("/studies/<name>/jobs")
+@needs("train", "researcher")
+@limiter.limit("60 per minute")
+@answers(MadeSchema, 401, 403, 404, 409, 422, 429)
+def run_study(name: str) -> dict[str, Any]:
+    """Queue a run of a whole study, every cell with its seeds; its result stands beside the shipped one."""
+    folder = studies_folder()
+    if name not in question_names(folder):
+        abort(404)
+    try:
+        question = read_question(folder, name)
+        one = service.ask(current_user, question, question.title[language()])
+    except service.JobError as error:
+        g.message = g.detail = str(error)
+        abort(409)
+    except _CANNOT_BE as error:
+        _refuse(_reason(error))
+    audit("study queued", f"{one.id} {one.name}")
+    db.session.commit()
+    return {"jobs": [_told(one, positions())]}
+
+
 @blueprint.get(f"/jobs/{_NUMBER}")
 @needs("read", "researcher")
 @answers(JobDetailsSchema, 401, 403, 404)
@@ -119,12 +143,7 @@ def job(number: int) -> dict[str, Any]:
     """One of one's own trainings (for admins: any) as it stands, with the curves so far."""
     one = _own(number)
     conf = json.loads(one.conf)
-    if one.kind != "training":
-        nothing: dict[str, Any] = {"at_work": [], "curves": {}, "rounds": 0, "repeats": 0}
-        return {**_told(one, positions()), "conf": conf, **nothing}
-    folds = 1 if conf.get("train_on") else one.folds
     status = service.status_of(number) or {}
-    unfinished = live().unfinished().get(one.run, {})
     at_work = [
         {
             "repeat": name.removeprefix(f"{one.run} "), "round": repeat["round"], "rounds": repeat["rounds"],
@@ -132,6 +151,12 @@ def job(number: int) -> dict[str, Any]:
         }
         for name, repeat in status.get("repeats", {}).items() if one.state == "running" and not repeat["done"]
     ]  # fmt: skip
+    if one.kind != "training":
+        return {
+            **_told(one, positions()), "conf": conf, "at_work": at_work, "curves": {}, "rounds": 0, "repeats": 0,
+        }  # fmt: skip
+    folds = 1 if conf.get("train_on") else one.folds
+    unfinished = live().unfinished().get(one.run, {})
     return {
         **_told(one, positions()), "conf": conf, "at_work": at_work, "curves": unfinished.get("begun", {}),
         "rounds": conf["global_epochs"], "repeats": folds * one.seeds * conf["rotations"],

@@ -1,7 +1,8 @@
 """Carries out one job, of a kind that COMMANDS knows, as a child process at low priority, watched until it ends.
 
-A child, `i2main.py` for a training and `i0down_training_resource.py` for a drawing, stops by itself when this process
-ends, however it ends (`--tied`), and goes on where a former one left off, so nothing is lost and nothing is done twice.
+A child, `i2main.py` for a training or a study and `i0down_training_resource.py` for a drawing, stops by itself when
+this process ends, however it ends (`--tied`), and goes on where a former one left off, so nothing is lost and nothing
+is done twice.
 """
 
 from __future__ import annotations
@@ -67,13 +68,20 @@ def _training(app: Flask, job: Job, folder: Path) -> list[object]:
     conf = folder / f"{job.run}.json"
     with atomic_write(conf) as file:
         file.write(job.conf.encode())
+    return _by_i2main(app, ["-c", conf.resolve(), "--folds", job.folds, "--seeds", job.seeds], folder)
+
+
+def _study(app: Flask, job: Job, folder: Path) -> list[object]:
+    return _by_i2main(app, ["--study", job.run, "--seeds", job.seeds], folder)
+
+
+def _by_i2main(app: Flask, what: list[object], folder: Path) -> list[object]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers = max(1, cores // max(1, app.config["SLOTS"]))
     cache, data = Path(app.config["CACHE"]).resolve(), Path(app.config["DATA"]).resolve()
     return [
-        sys.executable, ROOT / "i2main.py", "-c", conf.resolve(), "--folds", job.folds, "--seeds", job.seeds,
-        "--workers", workers, "--cache", cache, "--data", data, "--resume", "--quiet", "--tied",
-        "--report", folder.resolve(),
+        sys.executable, ROOT / "i2main.py", *what, "--workers", workers, "--cache", cache, "--data", data, "--resume",
+        "--quiet", "--tied", "--report", folder.resolve(),
     ]  # fmt: skip
 
 
@@ -88,6 +96,7 @@ def _drawing(app: Flask, job: Job, folder: Path) -> list[object]:
 COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {
     "training": _training,
     "drawing": _drawing,
+    "study": _study,
 }  # by kind of job
 
 

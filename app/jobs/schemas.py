@@ -82,8 +82,8 @@ class EditSchema(Schema):
 class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
-    `kind` is "training", or "drawing" of a set of skies, which are then its examples; `run` is what
-    it makes: a result, or a set.
+    `kind` is "training", "study" (every cell of one), or "drawing" of a set of skies, which are then its examples;
+    `run` is what it makes: a result, that of a study, or a set.
     `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
     first word.
     """

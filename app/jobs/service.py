@@ -1,5 +1,5 @@
-"""The queue of trainings, and of sets to be drawn: a row of the database each. Every change of state is made here, in
-one short transaction.
+"""The queue of trainings, of sets to be drawn, and of studies: a row of the database each. Every change of state is
+made here, in one short transaction.
 
     queued -> running -> done | failed | paused | stopped | queued (its process was lost, or it has made room for
     others; it goes on by itself)
@@ -37,6 +37,7 @@ from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
 from utils.report import LOG, STATUS
 from utils.results import ResultError, rename_result, result_path, total
+from utils.studies.questions import Question, read_question, studies_folder
 
 STATES = ("held", "queued", "running", "paused", "stopped", "done", "failed")
 MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
@@ -98,9 +99,7 @@ def _submit(
         suffix = "".join(f" {key} {_short(value)}" for key, value in variant.items())[:50]
         told = f"{name[: 60 - len(suffix)]}{suffix}"
         one = Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds)
-        hours = _hours(one)  # which finds out, too, whether it could be trained at all
-        if hours > current_app.config["GIANT_HOURS"] and not user.is_admin:
-            one.state, one.reason = "held", f"would take about {hours:.0f} hours; an admin has to allow that"
+        _hold_a_giant(one, _hours(one), user)  # which finds out, too, whether it could be trained at all
         made.append(one)
     return _queued(user, made)
 
@@ -118,17 +117,53 @@ def draw(user: User, count: int, name: str) -> Job:
         return _queued(user, [Job(kind="drawing", name=name, conf=asked)])[0]
 
 
+def ask(user: User, question: Question, title: str) -> Job:
+    """Queue a run of a whole study. Raises what `submit` does."""
+    with _one_at_a_time():
+        _check_room(user, 1)
+        conf = json.dumps({"study": question.name})
+        one = Job(kind="study", name=title[:60], conf=conf, folds=1, seeds=question.seeds)
+        _hold_a_giant(one, _hours_of_study(question), user)
+        return _queued(user, [one])[0]
+
+
+def _hold_a_giant(one: Job, hours: float, user: User) -> None:
+    if hours > current_app.config["GIANT_HOURS"] and not user.is_admin:
+        one.state, one.reason = "held", f"would take about {hours:.0f} hours; an admin has to allow that"
+
+
 def _queued(user: User, made: list[Job]) -> list[Job]:
     user.jobs.extend(made)
     db.session.flush()
     cache = Path(current_app.config["CACHE"])
     for job in made:
+        if job.kind == "study":
+            job.run = _free_study(job)
+            continue
         slug = re.sub(r"[^A-Za-z0-9_-]+", "_", job.name).strip("_-") or "run"
         job.run = f"{slug}-{job.id}"
         while result_path(cache, job.run).exists() or checkpoints.folder_of(cache, job.run).exists():
             job.run = f"{slug}-{job.id}-{secrets.token_hex(2)}"  # another database counts from 1 too
     db.session.commit()
     return made
+
+
+def _free_study(job: Job) -> str:
+    """What the study's result will be called: its name, and a number that no other has."""
+    folder, number = _cache_of(job), job.id + 1
+    while True:
+        name = f"{json.loads(job.conf)['study']}@{number}"
+        taken = db.session.scalar(select(Job.id).where(Job.kind == "study", Job.run == name))
+        there = result_path(folder, name).exists() or checkpoints.folder_of(folder, name).exists()
+        if taken is None and not there:
+            return name
+        number += 1
+
+
+def _cache_of(job: Job) -> Path:
+    """Where its result and its checkpoints lie."""
+    cache = Path(current_app.config["CACHE"])
+    return cache / "studies" if job.kind == "study" else cache
 
 
 def _check_room(user: User, more: int) -> None:
@@ -154,15 +189,30 @@ def _hours(job: Job) -> float:
     return float(examples * repeats / speed / 3600)
 
 
+def _hours_of_study(question: Question) -> float:
+    """About how long all of its cells would take, judged by the first of each set. Raises as `_hours` does."""
+    known: dict[Any, float] = {}  # hours of a whole pass of all clients, by what is trained on
+    hours = 0.0
+    for _cell, conf in question.confs():
+        passes = conf.k / conf.no_models * conf.local_epochs * conf.global_epochs
+        of = (conf.type, conf.data, conf.task)
+        if of not in known:
+            known[of] = _hours(Job(conf=json.dumps(conf.as_json()), folds=1, seeds=question.seeds)) / passes
+        hours += known[of] * passes
+    return hours
+
+
 def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def repeat(job: Job, user: User) -> Job:
-    """Queue the same once more, for `user`. Raises what `submit` and `draw` do."""
+    """Queue the same once more, for `user`. Raises what `submit`, `draw` and `ask` do."""
     asked = json.loads(job.conf)
     if job.kind == "drawing":
         return draw(user, asked["count"], asked["set"])
+    if job.kind == "study":
+        return ask(user, read_question(studies_folder(), asked["study"]), job.name)
     return submit(user, asked, name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={})[0]
 
 
@@ -226,6 +276,8 @@ def leave(jobs: Iterable[Job], anonymously: bool) -> None:
         if anonymously:
             forget_files([job], but_results=True)
             fresh = f"run-{secrets.token_hex(4)}"
+            if job.kind == "study":  # whose name says nothing of anybody
+                continue
             if rename_result(Path(current_app.config["CACHE"]), job.run, fresh):
                 db.session.execute(update(RunLabel).where(RunLabel.run == job.run).values(run=fresh))
         else:
@@ -246,9 +298,8 @@ def files(job: Job, but_results: bool = False) -> list[Path]:
         name = json.loads(job.conf)["set"]
         begun = job.state != "done" and not is_set(name)
         return [folder_of(job.id), *([Path(current_app.config["DATA"]) / name] if begun else [])]
-    cache = Path(current_app.config["CACHE"])
-    result = result_path(cache, job.run)
-    unfinished = checkpoints.folder_of(cache, job.run)
+    result = result_path(_cache_of(job), job.run)
+    unfinished = checkpoints.folder_of(_cache_of(job), job.run)
     made = [result.with_suffix(suffix) for suffix in (".pkl", ".safetensors", ".md")]
     return [
         *([] if but_results else made),
@@ -500,17 +551,17 @@ def _lost(job: Job, how: str) -> dict[str, Any]:
 
 def _got_on(job: Job) -> bool:
     """Whether it has ended a round since its latest start."""
-    folder = checkpoints.folder_of(Path(current_app.config["CACHE"]), job.run)
+    folder = checkpoints.folder_of(_cache_of(job), job.run)
     begun = (job.started or now()).timestamp()
     with suppress(OSError):
-        return any(path.stat().st_mtime > begun for path in folder.glob("*.npz"))
+        return any(path.stat().st_mtime > begun for path in folder.rglob("*.npz"))
     return False
 
 
 def _is_busy(job: Job) -> bool:
     """Whether a process, left over perhaps, still works on the run."""
     try:
-        return checkpoints.is_busy(Path(current_app.config["CACHE"]), job.run)
+        return checkpoints.is_busy(_cache_of(job), job.run)
     except OSError:  # a full disk, say: whoever tries to train will say it
         return False
 

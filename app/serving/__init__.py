@@ -48,6 +48,7 @@ def serve(app: Flask, port: int, threads: int) -> int:
 
     def warm() -> None:
         unless_busy(app.extensions["library"].warm)
+        unless_busy(app.extensions["studies"].warm)
         unless_busy(app.extensions["forecasters"].warm)
 
     def unless_busy(read: Callable[[], None]) -> None:

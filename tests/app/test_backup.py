@@ -25,8 +25,10 @@ from app.models import Job, User
 from app.presence import serving
 from tests.app.conftest import begin_training, whole_result
 from tests.app.test_site import _free_port
+from tests.asked import tiny_question, write_made_up
 from tests.conftest import ROOT, TINY
 from utils.results import read_result, result_path, write_result
+from utils.studies.measured import study_path
 
 
 @pytest.fixture
@@ -422,3 +424,20 @@ def test_a_journal_of_the_old_database_is_never_given_to_the_new_one(old):
     database.with_name("demo.db-journal").write_bytes(b"left by a crash")
     assert restore(site, archive) == 0 and len(_emails(site)) == 3
     assert not database.with_name("demo.db-journal").exists()
+
+
+def test_results_of_studies_come_back_and_the_shipped_ones_stay(site, cache, tmp_path, capsys):
+    question = tiny_question(tmp_path / "questions")
+    for name in ("tiny", "tiny@2"):
+        write_made_up(cache, question, lambda key: 0.6, name=name)
+    (cache / "studies" / "broken.json.pkl").write_bytes(b"\0")
+    archive = site.config["INSTANCE"] / "b.tar.gz"
+    assert backup(site, archive) == 0
+    assert "left out: cache/studies/broken.json.pkl" in capsys.readouterr().err
+    before = study_path(cache, "tiny@2").read_bytes()
+    write_made_up(cache, question, lambda key: 0.9)
+    study_path(cache, "tiny@2").unlink()
+    shipped = study_path(cache, "tiny").read_bytes()
+    assert restore(site, archive) == 0
+    assert study_path(cache, "tiny@2").read_bytes() == before
+    assert study_path(cache, "tiny").read_bytes() == shipped

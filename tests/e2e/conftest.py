@@ -11,9 +11,12 @@ import pytest
 
 from app.frontend import FOLDER
 from app.vite import DIST
+from tests.asked import IRIS, SKEW, TINY_QUESTION, both, write_made_up, write_question
 from tests.conftest import ROOT
 from tests.test_parts import DROPPED
 from utils.parts import EXTRA
+from utils.studies.measured import study_path
+from utils.studies.questions import read_question, studies_folder
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -57,8 +60,29 @@ def own_parts(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory, cache, photos, own_parts):
-    """Where the demo site is, on the shipped results, simulated skies and a part of one's own."""
+def questions(tmp_path_factory, cache):
+    """The shipped questions and three small ones, with results of these made of thin air."""
+    folder = tmp_path_factory.mktemp("studies")
+    for path in studies_folder({}).glob("*/question.json"):
+        shutil.copytree(path.parent, folder / path.parent.name)
+    axes = [SKEW, *TINY_QUESTION["axes"]]
+    write_question(folder, number=901, conf=IRIS | {"global_epochs": 1})
+    write_question(folder, "skewed", number=902, axes=axes, picture="lines", title=both("Skew"))
+    write_question(folder, "heat", number=903, axes=axes, picture="heat", title=both("Heat"))
+    for name in ("tiny", "skewed", "heat"):
+        kept = (lambda key: [0.2, 1.0, 0.9] if "momentum" in key else [1.0] * 3) if name == "heat" else None
+        write_made_up(
+            cache, read_question(folder, name), lambda key: 0.9 if "momentum" in key else 0.7, left_out=kept
+        )
+    shipped = read_question(folder, "server_optimisers")
+    if not study_path(cache, shipped.name).exists():
+        write_made_up(cache, shipped, lambda key: 0.8)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory, cache, photos, own_parts, questions):
+    """Where the demo site is, on the shipped results, simulated skies, small studies and a part of one's own."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     if not DIST.exists():
@@ -68,7 +92,7 @@ def address(tmp_path_factory, cache, photos, own_parts):
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("site")
     settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
-    settings[EXTRA] = str(own_parts)
+    settings |= {EXTRA: str(own_parts), "SKYFED_STUDIES": str(questions)}
     process = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, env={**os.environ, **settings},

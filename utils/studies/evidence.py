@@ -92,10 +92,13 @@ class Evidence:
         return any(one.comparison.is_tested for one in self.tested)
 
 
-def evidence(question: Question, result: StudyResult, resamples: int = RESAMPLES) -> Evidence:
+def evidence(question: Question, result: StudyResult, resamples: int | None = None) -> Evidence:
     """What a result says of a question. A cell that was measured with another conf than the question's of today is as
     good as not measured.
+
+    Of many pairs there are more `resamples`: with too few, no corrected p-value could be small.
     """
+    resamples = resamples or max(RESAMPLES, 100 * len(question.compared()))
     known = {
         cell.key: result.cells[cell.key]
         for cell in question.trained()

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.comparison import Answers
+from utils.conf import make_conf
 from utils.files import atomic_write
 from utils.packing import UPDATES, packed, unpacked
 from utils.results import (
@@ -175,12 +176,13 @@ def _cell(
     else:
         said_as = np.float32
     repeats = []
+    local = make_conf(dict(cell.conf), cell.key).local
+    # Where clients have no models of their own the common one is everybody's own.
+    whose = question.answers if hasattr(local.module, "personal") else "said"
     for repeat, columns in zip(result["repeats"], order, strict=True):
-        if question.answers not in repeat["test"]:
-            raise ResultError(
-                f"{question.name}: {cell.key}: its run has no answers called {question.answers}"
-            )
-        said = np.asarray(repeat["test"][question.answers])[columns]
+        if whose not in repeat["test"]:
+            raise ResultError(f"{question.name}: {cell.key}: its run has no answers called {whose}")
+        said = np.asarray(repeat["test"][whose])[columns]
         found = {}
         for figure in question.figures:
             of = next((one for one in repeat["series"] if one["name"] == figure.name and one["values"]), None)

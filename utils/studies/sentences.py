@@ -80,7 +80,7 @@ _TEXTS = {
     "failed": ("{cell} failed: {why}.", "{cell} 失败：{why}。"),
     "missing": (
         "{count} of {all} cells are not measured.",
-        "{all} 个格子中有 {count} 个没有测量。",
+        "{all} 种组合中有 {count} 个没有测量。",
     ),
     "points": ("{value} points [{low}, {high}], {p}", "{value} 个百分点 [{low}, {high}]，{p}"),
     "number": ("{value} [{low}, {high}], {p}", "{value} [{low}, {high}]，{p}"),
@@ -242,7 +242,8 @@ def _of_method(group: Sequence[_Pair], language: str) -> str:
         found = [one for one in tested if one.verdict == name]
         if not found:
             continue
-        where = [f"{one.context}: {_size(one.tested.comparison)}" for one in found[:_LISTED]]
+        most = sorted(found, key=lambda one: -abs(one.tested.comparison.difference.value))
+        where = [f"{one.context}: {_size(one.tested.comparison)}" for one in most[:_LISTED]]
         if len(found) > _LISTED:
             where.append(_say("more", language, count=len(found) - _LISTED))
         parts.append(

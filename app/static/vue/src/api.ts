@@ -302,7 +302,7 @@ export type JobState = "held" | "queued" | "running" | "paused" | "stopped" | "d
 
 export interface Job {
   id: number;
-  kind: "training" | "drawing";
+  kind: "training" | "study" | "drawing";
   name: string;
   note: string;
   who: string;
@@ -376,3 +376,79 @@ export const submitJobs = async (asked: Submission): Promise<Job[]> => (await ch
 export const actOnJob = (id: number, action: "pause" | "stop" | "resume" | "repeat"): Promise<Job> => change("POST", `/jobs/${id}/${action}`);
 export const editJob = (id: number, what: { name?: string; note?: string; priority?: number }): Promise<Job> => change("PUT", `/jobs/${id}`, what);
 export const deleteJob = (id: number): Promise<{ gone: boolean }> => change("DELETE", `/jobs/${id}`);
+
+export type Verdict = "better" | "worse" | "none" | "untested";
+
+export interface FigureValue {
+  value: number;
+  low: number;
+  high: number;
+  interval: boolean; // 95 %; else the lowest and highest of a seed
+  seeds: number;
+  rounds: number[];
+}
+
+export interface MeasuredCell {
+  key: string;
+  failed: string;
+  figures: Record<string, FigureValue>;
+  bytes: number;
+  seconds: number;
+  left_out: { clients: (number | null)[]; hostile_clients: number[]; hostile: number | null; honest: number | null } | null;
+}
+
+export interface TestedPair {
+  a: string;
+  b: string;
+  told: string;
+  verdict: Verdict;
+  figure: "accuracy" | "rmse";
+  difference: number;
+}
+
+/** What was measured for a study; of a file that cannot be read, its name and the error. */
+export interface StudyResult {
+  name: string;
+  error?: string;
+  finished: string;
+  seeds: number;
+  examples: number;
+  versions: Record<string, string>;
+  series: { name: string; unit: string; better: "higher" | "lower" | "none" }[];
+  answer: string;
+  sentences: string[];
+  cells: MeasuredCell[];
+  tested: TestedPair[];
+}
+
+export interface StudyValue {
+  name: string;
+  label: string;
+}
+
+export interface StudyCell {
+  key: string;
+  label: string;
+  trained_as: string;
+  values: string[];
+  conf: Record<string, Value>;
+}
+
+export interface Study {
+  name: string;
+  title: string;
+  question: string;
+  equal: string;
+  decided_by: string;
+  picture: "lines" | "heat" | "bars" | "curves";
+  answers: "said" | "own";
+  seeds: number;
+  colours: [light: string, dark: string][];
+  axes: (StudyValue & { values: StudyValue[] })[];
+  figures: StudyValue[];
+  cells: StudyCell[];
+  results: StudyResult[];
+}
+
+export const getStudy = (name: string): Promise<Study> => get(`/studies/${encodeURIComponent(name)}`);
+export const runStudy = async (name: string): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", `/studies/${encodeURIComponent(name)}/jobs`)).jobs;
