@@ -79,14 +79,14 @@ export const seriesTitle = (name: string, unit = ""): string =>
     bytes_down: t("Bytes sent to clients, a round"),
     steps: t("Gradient steps a round"),
     examples: t("Examples trained on, a round"),
-    client_accuracy: t("Accuracy on examples such as a client's own, mean over clients"),
-    client_accuracy_spread: t("Standard deviation of that accuracy over clients"),
-    client_accuracy_worst: t("Accuracy on examples such as a client's own, worst tenth of clients"),
-    attack_success: t("Share of test examples that come out as the attack wants"),
-    update_norm: t("Norm of an update, mean over clients"),
-    update_norm_most: t("Norm of an update, largest of a round"),
-    update_cosine: t("Cosine of an update to the mean of its round, mean over clients"),
-    update_cosine_least: t("Cosine of an update to the mean of its round, least of a round"),
+    client_accuracy: t("Accuracy for clients: mean"),
+    client_accuracy_spread: t("Accuracy for clients: standard deviation"),
+    client_accuracy_worst: t("Accuracy for clients: worst tenth"),
+    attack_success: t("Success of the attack"),
+    update_norm: t("Norm of updates: mean"),
+    update_norm_most: t("Norm of updates: largest"),
+    update_cosine: t("Cosine of updates to their mean: mean"),
+    update_cosine_least: t("Cosine of updates to their mean: least"),
     virtual_seconds: t("Virtual seconds since the start"),
   })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
 
@@ -97,8 +97,12 @@ export function seriesOf(runs: Run[], curves: Map<string, Curves>): Series[] {
   return [...found.values()];
 }
 
-/** Which way a series is better, in words; of some neither is. */
-export const betterWhen = (better?: Series["better"]): string => (better === "higher" ? t("higher is better") : better === "lower" ? t("lower is better") : "");
+/** What a series is of where its name does not say it, and which way is better; of some neither is. */
+export function seriesSays(one?: Series): string {
+  const of = /^client_accuracy/.test(one?.name ?? "") ? t("each on test examples such as its own") : one?.name === "attack_success" ? t("share of test examples that come out as it wants") : "";
+  const better = one?.better === "higher" ? t("higher is better") : one?.better === "lower" ? t("lower is better") : "";
+  return [of, better].filter(Boolean).join("; ");
+}
 
 const GROUPS: [title: () => string, names: RegExp][] = [
   [() => t("The model"), /^(validation_)?(accuracy|balanced_accuracy|loss|rmse|mae|r2)$|^training_loss$/],

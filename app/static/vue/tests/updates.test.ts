@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Series, Updates } from "../src/api";
-import { seriesGroups, seriesTitle } from "../src/plot";
+import { seriesGroups, seriesSays, seriesTitle } from "../src/plot";
 import { gridOf, partsOf, scaleOf, tellable } from "../src/updates";
 
 const updates: Updates = {
@@ -74,6 +74,10 @@ describe("a chart's choice of series", () => {
     expect(seriesGroups(names.map(named)).map((group) => group.series.map((one) => one.name))).toEqual([
       ["accuracy", "validation_loss", "training_loss"], ["update_norm", "attack_success"], ["seconds", "virtual_seconds", "training_seconds"], ["drag"],
     ]);
+  });
+  it("says of what a series is and which way it is better", () => {
+    expect(seriesSays({ ...named("client_accuracy_spread"), better: "lower" })).toBe("each on test examples such as its own; lower is better");
+    expect(seriesSays(named("update_norm")) + seriesSays()).toBe("");
   });
   it("calls each in words", () => {
     for (const name of ["client_accuracy", "client_accuracy_spread", "client_accuracy_worst", "attack_success", "update_norm", "update_norm_most", "update_cosine", "update_cosine_least", "virtual_seconds"])
