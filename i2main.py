@@ -122,6 +122,7 @@ def _train(given: argparse.Namespace) -> int:
 
     from utils.comparison import CALLED, absent, answers, estimated, figures_of
     from utils.data.examples import DataError
+    from utils.federated.clock import MISSED
     from utils.partition.schemes import PartitionError
     from utils.runs import prepare
 
@@ -160,13 +161,16 @@ def _train(given: argparse.Namespace) -> int:
             for line in _absent(absent(result)):
                 print(f"{name}: {line}", file=sys.stderr)
             known = answers(result)
-            failures = sum(len(repeat["failures"]) for repeat in result["repeats"])
+            reasons = [why for repeat in result["repeats"] for *_, why in repeat["failures"]]
+            missed = sum(why in MISSED for why in reasons)
+            failures = len(reasons) - missed
             figures = ", ".join(f"{CALLED[one]} {estimated(known, one)}" for one in figures_of(result))
             _say(
                 given,
                 f"{name}: {figures} "
                 f"({len(result['repeats'])} repeats, {len(known.ids)} test examples"
-                f"{f', {failures} updates failed' if failures else ''}) -> "
+                f"{f', {failures} updates failed' if failures else ''}"
+                f"{f', {missed} clients not waited for' if missed else ''}) -> "
                 f"{given.cache / (name + '.json.pkl')}",
             )
     return 1 if failed else 0

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.api.busy import Lock, place, wait_for
 from app.api.documents import as_json
@@ -35,8 +37,11 @@ from utils.comparison import (
     sources,
 )
 from utils.conf import ConfError, all_keys, make_conf, owner_name
+from utils.federated.clock import MISSED
+from utils.federated.spread import MOST_ROWS
 from utils.figures import COSTS, costs, rounds_of, series
 from utils.nets.outline import known_of
+from utils.packing import table_of
 from utils.results import ResultError, is_result_name, read_result, result_path, total
 from utils.studies import Study, StudyRun, colour, conf_name, first, short, study_runs, title
 
@@ -389,7 +394,8 @@ def details(
         "task": _told_by_the_task(name, result, left_out),
         "conf_own": own_keys(result["conf"]),
         "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
-        "failures": sum(len(r["failures"]) for r in repeats),
+        **_told_of_failures(repeats),
+        **_told_of_updates(head),
         "degree": result["degree"],
         "layers": result["layers"],
         "network": network(name, result["conf"]),
@@ -400,6 +406,47 @@ def details(
         "machine": result.get("machine"),
         "axes": COSTS,
     }  # fmt: skip
+
+
+def _told_of_failures(repeats: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many updates failed and how many clients a round of virtual time went on without, with the reasons."""
+    why = Counter(reason for repeat in repeats for _, _, reason in repeat["failures"])
+    failed = Counter({reason: count for reason, count in why.items() if reason not in MISSED})
+    return {
+        "failures": failed.total(),
+        "failed_for": [{"reason": reason, "count": count} for reason, count in failed.most_common(FEW)],
+        "missed_for": [{"reason": reason, "count": why[reason]} for reason in MISSED if why[reason]],
+    }
+
+
+def _told_of_updates(repeat: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of the updates of one repeat and who was hostile, where its record has one: `UpdatesSchema`."""
+    if "updates" not in repeat:
+        return {}
+    clients, told = len(repeat["clients"]), repeat.get("hostile")
+    hostile = {one for one in told if isinstance(one, int)} if isinstance(told, list) else set()
+    table = {name: column[:MOST_ROWS] for name, column in table_of(repeat["updates"]).items()}
+    whole = (table["client"] >= 0) & (table["client"] < clients) & (table["round"] >= 0)
+    columns: dict[str, list[Any]] = {
+        name: column[whole].tolist() if column.dtype.kind != "f" else _short(column[whole])
+        for name, column in table.items()
+    }
+    if not whole.any():
+        return {}
+    return {
+        "updates": {
+            **{key: repeat[key] for key in ("fold", "seed", "rotation")},
+            **columns,
+            "round": [round_ + 1 for round_ in columns["round"]],
+            "hostile": sorted(hostile & set(range(clients))),
+            "attacked": told is not None,
+        }
+    }
+
+
+def _short(column: NDArray[np.float32]) -> list[float | None]:
+    """Numbers with four digits that count; None where one is not finite."""
+    return [float(f"{number:.4g}") if math.isfinite(number) else None for number in column.tolist()]
 
 
 def network(name: str, conf: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -99,6 +99,30 @@ class AbsentSchema(Schema):
     folds = fields.List(fields.Integer(), required=True)
 
 
+class ReasonSchema(Schema):
+    """Why, and how often."""
+
+    reason = _text()
+    count = fields.Integer(required=True)
+
+
+class UpdatesSchema(Schema):
+    """What each client sent in one repeat, the first: a row an update, in the order of the rounds, at most 200,000.
+
+    `norm` is that of the difference to the weights that were sent, `cosine` that of its angle to the mean of the
+    round's, `score` what the strategy gave it, each null where there is none or it is not finite; `kept` is false where
+    the strategy left the update out.
+    """
+
+    fold, seed, rotation = (fields.Integer(required=True) for _ in range(3))
+    round = fields.List(fields.Integer(), required=True, metadata={"description": "from 1"})
+    client = fields.List(fields.Integer(), required=True, metadata={"description": "from 0"})
+    norm, cosine, score = (fields.List(fields.Float(allow_none=True), required=True) for _ in range(3))
+    kept = fields.List(fields.Boolean(), required=True)
+    attacked = fields.Boolean(required=True, metadata={"description": "whether the run has an attack"})
+    hostile = fields.List(fields.Integer(), required=True, metadata={"description": "numbers of the clients"})
+
+
 class DetailsSchema(RunSchema):
     """One run."""
 
@@ -133,7 +157,20 @@ class DetailsSchema(RunSchema):
     citation = _text(metadata={"description": "BibTeX"})
     task = fields.Dict(keys=fields.String(), required=True)
     conf_says = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    failures = fields.Integer(required=True)
+    failures = fields.Integer(required=True, metadata={"description": "updates that failed"})
+    failed_for = fields.List(
+        fields.Nested(ReasonSchema),
+        required=True,
+        metadata={"description": "why: at most ten reasons, the most frequent first"},
+    )
+    missed_for = fields.List(
+        fields.Nested(ReasonSchema),
+        required=True,
+        metadata={
+            "description": "why rounds of virtual time went on without clients that were asked; none failed"
+        },
+    )
+    updates = fields.Nested(UpdatesSchema, metadata={"description": "of runs that recorded them"})
     degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
     network = fields.Nested(

@@ -4,6 +4,7 @@ import pickle
 import re
 import time
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -11,6 +12,8 @@ from app.extensions import db
 from app.models import ApiToken
 from tests.app.conftest import Browser, whole_result
 from tests.test_results import HOSTILE, OF_NUMBERS
+from utils.federated.spread import MOST_ROWS
+from utils.packing import UPDATES, packed
 from utils.results import UNITS, result_path, write_result
 
 
@@ -87,6 +90,54 @@ def test_curves_comparison_and_csv(browse):
     assert text.startswith("run,round,passes") and text.count("\n") == 3
     assert browser.get("/api/v1/comparison?a=conf_a").status_code == 422
     assert browser.get("/api/v1/comparison?a=conf_a&b=none").status_code == 404
+
+
+def _with_updates(rows, **more):
+    """A result whose first repeat has a table of so many updates, of one client that sends one a round."""
+    result = whole_result("conf_sent")
+    table = {
+        "round": np.arange(rows), "client": np.zeros(rows), "norm": np.full(rows, 1.23456),
+        "cosine": np.full(rows, -0.5), "score": np.full(rows, np.nan), "kept": np.ones(rows),
+    } | more  # fmt: skip
+    result["repeats"][0]["updates"] = {
+        name: packed(np.asarray(column).astype(UPDATES[name])) for name, column in table.items()
+    }
+    return result
+
+
+def test_what_each_client_sent_is_told_of_the_first_repeat_where_it_was_recorded(browse, cache):
+    result = _with_updates(2, norm=[1.23456, np.inf], score=[np.nan, 2.5], kept=[True, False])
+    result["repeats"][0]["hostile"] = [0, 7]
+    write_result(result_path(cache, "conf_sent"), result)
+    browser = browse()
+    assert browser.get("/api/v1/runs/conf_sent").json["updates"] == {
+        "fold": 0, "seed": 0, "rotation": 0, "round": [1, 2], "client": [0, 0], "norm": [1.235, None],
+        "cosine": [-0.5, -0.5], "score": [None, 2.5], "kept": [True, False], "attacked": True, "hostile": [0],
+    }  # fmt: skip
+    assert "updates" not in browser.get("/api/v1/runs/conf_a").json
+
+
+def test_updates_are_bounded_and_those_of_no_client_are_not_told(browse, cache):
+    write_result(result_path(cache, "conf_sent"), _with_updates(MOST_ROWS + 5))
+    write_result(result_path(cache, "conf_odd"), _with_updates(3, client=[-1, 5, 0]))
+    write_result(result_path(cache, "conf_none"), _with_updates(0))
+    browser = browse()
+    told = browser.get("/api/v1/runs/conf_sent").json["updates"]
+    assert {len(told[name]) for name in UPDATES} == {MOST_ROWS} and told["hostile"] == []
+    odd = browser.get("/api/v1/runs/conf_odd").json["updates"]
+    assert (odd["client"], odd["round"], odd["attacked"]) == ([0], [3], False)
+    assert "updates" not in browser.get("/api/v1/runs/conf_none").json
+
+
+def test_a_client_that_was_not_waited_for_is_no_failure(browse, cache):
+    result = whole_result("conf_late")
+    result["repeats"][0]["failures"] = [
+        [0, 0, "lost"], [0, 0, "too late"], [1, 0, "too late"], [1, 0, "the engine broke"],
+    ]  # fmt: skip
+    write_result(result_path(cache, "conf_late"), result)
+    told = browse().get("/api/v1/runs/conf_late").json
+    assert told["failures"] == 1 and told["failed_for"] == [{"reason": "the engine broke", "count": 1}]
+    assert told["missed_for"] == [{"reason": "lost", "count": 1}, {"reason": "too late", "count": 2}]
 
 
 def test_the_model_is_the_file_beside_the_result(browse, cache):

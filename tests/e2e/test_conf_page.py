@@ -56,9 +56,9 @@ def test_a_part_of_ones_own_is_chosen_with_its_keys(page_of, tmp_path):
     _researcher(page)
     page.goto("/confs/new")
     expect(page.locator("#key-strategy")).to_have_value("fedavg")
-    assert page.locator("#key-rounds").count() == 0, "where there is no choice, none is offered"
+    assert page.locator("#key-link").count() == 0, "where there is no choice, none is offered"
     page.locator("#key-strategy").select_option("lingering")
-    expect(page.get_by_text("averaging that lingers")).to_be_visible()
+    expect(page.locator("#key-strategy option:checked")).to_have_text("lingering – averaging that lingers")
     drag = page.get_by_label("drag")
     expect(drag).to_have_value("0.25")
     drag.fill("0.5")
@@ -87,6 +87,45 @@ def test_a_part_that_does_not_fit_is_refused_while_one_types(chromium, address):
     context.close()
 
 
+def test_an_attack_is_put_and_a_strategy_that_stands_it_and_both_are_taken_away(open_page):
+    page = open_page(**PHONE)  # the browser logs the refusals itself
+    _researcher(page)
+    page.goto("/confs/new?from=conf_digits_f10")
+    said = page.locator("pre").first
+    expect(page.get_by_role("heading", name="How clients learn together")).to_be_visible()
+    expect(page.locator("#key-attack option:checked")).to_have_text("none")
+    page.locator("#key-attack").select_option("sign_flip")
+    page.get_by_label("hostile").fill("3")
+    expect(said).to_contain_text('"attack": {"name": "sign_flip", "hostile": 3}')
+    page.locator("#key-strategy").select_option("multikrum")
+    expect(
+        page.get_by_text("the mean of the updates that lie nearest to their neighbours").last
+    ).to_be_visible()
+    page.locator("[id='key-strategy.multikrum.f']").fill("4")
+    refusal = page.get_by_role("alert")
+    expect(refusal).to_have_text("strategy: multikrum needs k at least 11, found 10")
+    expect(refusal).to_be_in_viewport()
+    page.locator("[id='key-strategy.multikrum.f']").fill("3")
+    expect(refusal).to_have_count(0)
+    page.locator("#key-local").select_option("scaffold")
+    expect(refusal).to_have_text("local: scaffold needs momentum 0, found 0.9")
+    page.locator("#key-attack").select_option("alie")
+    page.locator("#key-local").select_option("ditto")
+    expect(refusal).to_have_text("attack: alie does not go with local ditto")
+    page.locator("#key-local").select_option("sgd")
+    page.locator("[id='key-rounds.synchronous.drop_out']").fill("0.2")
+    expect(refusal).to_have_count(0)
+    conf = json.loads(said.inner_text())
+    assert (conf["strategy"], conf["attack"]) == ({"name": "multikrum", "f": 3}, "alie")
+    assert conf["rounds"] == {"name": "synchronous", "drop_out": 0.2} and "local" not in conf
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    assert violations(page) == []
+    page.locator("#key-attack").select_option("")
+    page.locator("#key-strategy").select_option("fedavg")
+    page.locator("[id='key-rounds.synchronous.drop_out']").fill("0")
+    expect(said).not_to_contain_text(re.compile("attack|strategy|rounds"))
+
+
 def test_a_conf_that_cannot_be_is_refused_while_one_types(chromium, address):
     context = chromium.new_context(base_url=address, locale="en-US")  # the browser logs the refusal itself
     page = context.new_page()
@@ -113,6 +152,7 @@ def test_what_is_typed_is_refused_as_a_file_that_says_it_is(open_page):
     ]
     fields = page.locator("input[type=text], input:not([type]), textarea").and_(page.locator("[id^=key-]"))
     names = fields.evaluate_all("all => all.map(one => one.id.slice('key-'.length))")
+    names = [name for name in names if "." not in name]  # those of parts stand within their part
     assert len(names) > 20
     for name in rng.sample(names, 9):
         field = page.locator(f"#key-{name}")

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 CLOCK_STREAM = 6  # keeps these random numbers apart from those of training and of the cohorts
 DURATIONS = ("constant", "exponential", "half_normal", "lognormal")
+LOST, LATE, ABANDONED = MISSED = ("lost", "too late", "the round was abandoned")
+"""Why a client that was asked has no part in a round of virtual time, though nothing failed."""
 
 
 def paces(name: str, spread: float, rng: np.random.Generator, count: int) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.bench import RunError
-from utils.federated.clock import CLOCK_STREAM, DURATIONS, arrivals, paces
+from utils.federated.clock import ABANDONED, CLOCK_STREAM, DURATIONS, LATE, LOST, arrivals, paces
 from utils.federated.rounds import Played
 from utils.federated.update import Failure
 from utils.parts import key
@@ -148,10 +148,10 @@ class Rounds:
             asked += len(chosen)
             cohort = sorted(client for _, client in taken)
             missing = sorted(set(chosen) - set(cohort))
-            failures += [Failure(one, "lost" if when[one] == math.inf else "too late") for one in missing]
+            failures += [Failure(one, LOST if when[one] == math.inf else LATE) for one in missing]
             if len(cohort) >= conf.min_clients:
                 return cohort, asked, failures, seconds
-            failures += [Failure(one, "the round was abandoned") for one in cohort]
+            failures += [Failure(one, ABANDONED) for one in cohort]
         raise RunError(
             f"{bench.repeat}: round {round_ + 1} was abandoned {_MOST_ABANDONED} times, fewer than {conf.min_clients} "
             "clients answered in time"

@@ -109,10 +109,30 @@ export interface Foretold {
   said: number;
 }
 
+/** What each client sent in one repeat, a row an update. */
+export interface Updates {
+  fold: number;
+  seed: number;
+  rotation: number;
+  round: number[]; // from 1
+  client: number[]; // from 0
+  norm: (number | null)[];
+  cosine: (number | null)[];
+  score: (number | null)[];
+  kept: boolean[];
+  attacked: boolean;
+  hostile: number[];
+}
+
+export interface Reason {
+  reason: string;
+  count: number;
+}
+
 export interface Details extends Run {
   by_source: BySource[];
   owners: Owner[];
-  clients: { fold: number; seed: number; rotation: number; client: number; examples: number; accuracy?: number | null; rmse?: number | null }[];
+  clients: { fold: number; seed: number; rotation: number; client: number; owners: string[]; examples: number; accuracy?: number | null; rmse?: number | null }[];
   confusion: number[][];
   foretold: Foretold[];
   absent: { where: "training" | "test"; what: string; folds: number[] }[];
@@ -121,6 +141,9 @@ export interface Details extends Run {
   conf_own: string[];
   conf_says: Record<string, string>;
   failures: number;
+  failed_for: Reason[];
+  missed_for: Reason[]; // of clients that rounds of virtual time went on without
+  updates?: Updates; // of runs that recorded them
   degree: Record<string, number>;
   layers: [string, number[]][];
   network: Network | null; // of a described one

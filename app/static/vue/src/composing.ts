@@ -15,6 +15,10 @@ export const NETWORK = "layers.network";
 export const nameOf = (value: Value): string => (typeof value === "string" ? value : value && typeof value === "object" && !Array.isArray(value) ? String(value.name) : "");
 export const chosenPart = (key: Key, given: Given): PartChoice | undefined => key.parts?.find((part) => part.name === given[key.key]);
 
+/** The parts to choose from: first the one that is usual, then by name. */
+export const partsInOrder = (key: Key): PartChoice[] =>
+  [...(key.parts ?? [])].sort((a, b) => Number(b.name === nameOf(key.default)) - Number(a.name === nameOf(key.default)) || (a.name < b.name ? -1 : 1));
+
 /** A value as it is typed. */
 export const shown = (value: Value): string | boolean => (typeof value === "boolean" ? value : typeof value === "object" ? JSON.stringify(value) : String(value));
 

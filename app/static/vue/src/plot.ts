@@ -79,6 +79,15 @@ export const seriesTitle = (name: string, unit = ""): string =>
     bytes_down: t("Bytes sent to clients, a round"),
     steps: t("Gradient steps a round"),
     examples: t("Examples trained on, a round"),
+    client_accuracy: t("Accuracy for clients: mean"),
+    client_accuracy_spread: t("Accuracy for clients: standard deviation"),
+    client_accuracy_worst: t("Accuracy for clients: worst tenth"),
+    attack_success: t("Success of the attack"),
+    update_norm: t("Norm of updates: mean"),
+    update_norm_most: t("Norm of updates: largest"),
+    update_cosine: t("Cosine of updates to their mean: mean"),
+    update_cosine_least: t("Cosine of updates to their mean: least"),
+    virtual_seconds: t("Virtual seconds since the start"),
   })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
 
 /** The series that at least one of the runs has, in the order of the first that has it. */
@@ -86,6 +95,25 @@ export function seriesOf(runs: Run[], curves: Map<string, Curves>): Series[] {
   const found = new Map<string, Series>();
   for (const run of runs) for (const one of curves.get(run.name)?.series ?? []) if (!found.has(one.name)) found.set(one.name, one);
   return [...found.values()];
+}
+
+/** What a series is of where its name does not say it, and which way is better; of some neither is. */
+export function seriesSays(one?: Series): string {
+  const of = /^client_accuracy/.test(one?.name ?? "") ? t("each on test examples such as its own") : one?.name === "attack_success" ? t("share of test examples that come out as it wants") : "";
+  const better = one?.better === "higher" ? t("higher is better") : one?.better === "lower" ? t("lower is better") : "";
+  return [of, better].filter(Boolean).join("; ");
+}
+
+const GROUPS: [title: () => string, names: RegExp][] = [
+  [() => t("The model"), /^(validation_)?(accuracy|balanced_accuracy|loss|rmse|mae|r2)$|^training_loss$/],
+  [() => t("Clients and what they send"), /^(client_|update_|attack_)/],
+  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|bytes_up|bytes_down|steps|examples)$/],
+];
+/** Series by what they are of, for a choice among many; those that parts brought come last. */
+export function seriesGroups(series: Series[]): { title: string; series: Series[] }[] {
+  const groups = GROUPS.map(([title, names]) => ({ title: title(), series: series.filter((one) => names.test(one.name)) }));
+  const others = series.filter((one) => !GROUPS.some(([, names]) => names.test(one.name)));
+  return [...groups, { title: t("Of its parts"), series: others }].filter((group) => group.series.length);
 }
 
 /** A run's colours, for style sheets, which choose by the theme. */
