@@ -201,6 +201,17 @@ def test_a_study_asked_for_by_number_makes_that_one(study, tmp_path):
     assert "has this name" in study("--study", "tiny@7", status=2).stderr
 
 
+def test_all_studies_are_run_one_after_the_other(tmp_path, script, monkeypatch):
+    short = {"conf": IRIS | {"global_epochs": 1}, "seeds": 1}
+    write_question(tmp_path, **short)
+    write_question(tmp_path, "other", number=2, **short)
+    monkeypatch.setenv("SKYFED_STUDIES", str(tmp_path))
+    done = script("i2main.py", "--all-studies", "--workers", 1, "--cache", tmp_path / "cache", "--quiet")
+    assert done.returncode == 0, done.stderr
+    for name in ("tiny", "other"):
+        assert len(read_study(study_path(tmp_path / "cache", name)).cells) == 2
+
+
 def test_what_is_collated_is_what_the_runs_said(tmp_path):
     question = tiny_question(tmp_path, axes=[TINY_QUESTION["axes"][0], SKEW])
     outcome = made_up(

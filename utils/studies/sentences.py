@@ -265,10 +265,10 @@ def _over_seeds(told: Evidence, language: str) -> list[str]:
         if not known:
             continue
         low, high = (pick(known, key=lambda one: one[0].mean) for pick in (min, max))
-        seeds = min(one.seeds for one, _ in known)
+        seeds, unit = min(one.seeds for one, _ in known), told.result.series[figure.name][0]
         shown = {
-            "low": _brief(low[0].mean), "where_low": told.question.label(low[1].cell, language),
-            "high": _brief(high[0].mean), "where_high": told.question.label(high[1].cell, language),
+            "low": _with_unit(low[0].mean, unit), "where_low": told.question.label(low[1].cell, language),
+            "high": _with_unit(high[0].mean, unit), "where_high": told.question.label(high[1].cell, language),
         }  # fmt: skip
         found.append(
             _say(
@@ -306,8 +306,10 @@ def _size(one: Comparison) -> str:
     return told.replace("-", "−")
 
 
-def _brief(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+def _with_unit(value: float, unit: str) -> str:
+    if unit == "fraction":
+        return f"{100 * value:.1f} %"
+    return f"{value:.3f} {unit}".rstrip() if abs(value) < 10 else f"{value:.4g} {unit}".rstrip()
 
 
 def _sentence(text: str, language: str) -> str:
