@@ -209,9 +209,8 @@ def _record_clients(state: State, bench: Bench, judged: NDArray[np.float64]) -> 
     """
     home, record = bench.at_home, state.record
     if home.told:
-        models = bench.personal(state.weights) or [judged] * bench.conf.no_models
-        fares = home.series(np.array([home.accuracy(one, client) for client, one in enumerate(models)]))
-        for name, value in fares.items():
+        accuracies = home.accuracies(bench.personal(state.weights) or [judged])
+        for name, value in home.series(accuracies).items():
             append(record, name, value)
     attack: Any = bench.attack
     if hasattr(attack, "success"):

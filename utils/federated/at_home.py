@@ -7,6 +7,7 @@ that are a client's: then recall of each class on all test examples counts by ho
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,17 +41,19 @@ class AtHome:
         self._shares = counts * (np.bincount(self._truth, minlength=classes) > 0)  # of what is judged
         self.told = bool(self._shares.any())
 
-    def accuracy(self, judged: Floats, client: int) -> float:
-        """Of one client, by answers (n, classes) to all test examples; NaN where nothing such as its own is judged."""
-        right = judged.argmax(axis=1) == self._truth
+    def accuracies(self, answers: Sequence[Floats]) -> Floats:
+        """Of each client (clients,), by answers (n, classes) to all test examples: one for all, or each client's own. NaN
+        where nothing such as its own is judged.
+        """
+        right = np.stack([one.argmax(axis=1) == self._truth for one in answers])
         if self.own is not None:
-            return float(right[self.own[client]].mean()) if self.own[client].any() else math.nan
-        share = self._shares[client]
-        classes = len(share)
-        recall = np.bincount(self._truth, right, classes) / np.maximum(
-            np.bincount(self._truth, minlength=classes), 1
-        )
-        return float((share * recall).sum() / share.sum()) if share.sum() else math.nan
+            told, counts = (self.own & right).sum(axis=1), self.own.sum(axis=1)
+        else:
+            classes = self._shares.shape[1]
+            judged = np.maximum(np.bincount(self._truth, minlength=classes), 1)
+            recalls = np.stack([np.bincount(self._truth, one, classes) for one in right]) / judged
+            told, counts = (self._shares * recalls).sum(axis=1), self._shares.sum(axis=1)
+        return np.divide(told, counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
     def series(self, accuracies: Floats) -> dict[str, float]:
         """Mean and standard deviation over clients (clients,), and the mean of the worst tenth of them."""
