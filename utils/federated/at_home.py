@@ -42,8 +42,8 @@ class AtHome:
         self.told = bool(self._shares.any())
 
     def accuracies(self, answers: Sequence[Floats]) -> Floats:
-        """Of each client (clients,), by answers (n, classes) to all test examples: one for all, or each client's own. NaN
-        where nothing such as its own is judged.
+        """Of each client (clients,), by answers (n, classes) to all test examples: one for all, or each client's own.
+        NaN where nothing such as its own is judged.
         """
         right = np.stack([one.argmax(axis=1) == self._truth for one in answers])
         if self.own is not None:
@@ -53,7 +53,7 @@ class AtHome:
             judged = np.maximum(np.bincount(self._truth, minlength=classes), 1)
             recalls = np.stack([np.bincount(self._truth, one, classes) for one in right]) / judged
             told, counts = (self._shares * recalls).sum(axis=1), self._shares.sum(axis=1)
-        return np.divide(told, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+        return np.asarray(np.divide(told, counts, out=np.full(len(counts), np.nan), where=counts > 0))
 
     def series(self, accuracies: Floats) -> dict[str, float]:
         """Mean and standard deviation over clients (clients,), and the mean of the worst tenth of them."""
