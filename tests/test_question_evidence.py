@@ -57,7 +57,7 @@ def test_what_is_said_follows_from_the_numbers_in_both_languages(tmp_path):
     assert by.endswith("], p < 0.001")
     assert sentences(told, "en")[:2] == [
         f"“Momentum” is better than “Plain mean”, by {by}.",
-        f"No difference found between “Prox” and “Plain mean”: {difference(told.tested[1].comparison, 'en')}.",
+        f"No difference found between “Prox” and “Plain mean”: {difference(told.tested[1].comparison, 'en', True)}.",
     ]
     assert answer(told, "en").startswith("Better than “Plain mean”: “Momentum” (+")
     assert answer(told, "en").endswith("no difference from “Plain mean” was found for “Prox”.")
@@ -65,6 +65,23 @@ def test_what_is_said_follows_from_the_numbers_in_both_languages(tmp_path):
     turned = _three(tmp_path, against=[{"server": "momentum"}])
     told = evidence(turned, write_made_up(tmp_path, turned, SKILL.get))
     assert sentences(told, "en")[0].startswith("“Plain mean” is worse than “Momentum”, by ")
+
+
+def test_a_difference_that_was_not_found_says_which_way_it_went(tmp_path):
+    question = _three(tmp_path)
+    told = evidence(
+        question, write_made_up(tmp_path, question, {"plain": 0.7, "momentum": 0.69, "prox": 0.71}.get)
+    )
+    for one in told.tested:
+        said = difference(one.comparison, "en", signed=True)
+        assert said.startswith("+" if one.comparison.difference.value > 0 else "−") and " [−" in said
+
+
+def test_where_nothing_helps_the_answer_is_short(tmp_path):
+    values = [*THREE, value("more", "More", lr=0.03)]
+    question = tiny_question(tmp_path, axes=[{**TINY_QUESTION["axes"][0], "values": values}])
+    told = evidence(question, write_made_up(tmp_path, question, lambda key: 0.7))
+    assert answer(told, "en") == "None of 3 others was found to differ from “Plain mean”."
 
 
 def test_with_several_values_of_skew_the_answer_counts_and_methods_are_summed_up(tmp_path):

@@ -240,5 +240,5 @@ def _tested(found: Evidence, number: int, language: str) -> dict[str, Any]:
         "a": one.cell.key, "b": one.other.key, "verdict": verdict(said), "figure": said.figure,
         "difference": said.difference.value, "difference_low": said.difference.low,
         "difference_high": said.difference.high, "p": said.p, "p_holm": said.p_holm, "p_floor": said.floor,
-        "seeds": said.seeds, "scenes": said.scenes, "told": difference(said, language),
+        "seeds": said.seeds, "scenes": said.scenes, "told": difference(said, language, signed=True),
     }  # fmt: skip

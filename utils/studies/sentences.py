@@ -40,6 +40,10 @@ _TEXTS = {
     "is_better": ("better than {b}: {which}", "优于{b}：{which}"),
     "is_worse": ("worse than {b}: {which}", "不如{b}：{which}"),
     "is_none": ("no difference from {b} was found for {which}", "{which}与{b}相比未发现差异"),
+    "none_differs": (
+        "None of {all} others was found to differ from {b}.",
+        "{all} 个其他选项均未发现与{b}有差异。",
+    ),
     "none_of": (
         "In none of {all} comparisons with {b} was a difference found.",
         "与{b}的 {all} 次比较均未发现差异。",
@@ -128,6 +132,8 @@ def answer(told: Evidence, language: str) -> str:
     }
     b = pairs[0].b
     if len({one.context for one in pairs}) == 1:
+        if len(by_verdict["none"]) == len(tested) > 2:
+            return _say("none_differs", language, all=len(tested), b=b)
         parts = [
             _say(
                 f"is_{name}",
@@ -166,7 +172,13 @@ def sentences(told: Evidence, language: str) -> list[str]:
         contexts = {one.context for one in group}
         if len(contexts) == 1:
             found += [
-                _say(one.verdict, language, a=one.a, b=one.b, by=difference(one.tested.comparison, language))
+                _say(
+                    one.verdict,
+                    language,
+                    a=one.a,
+                    b=one.b,
+                    by=difference(one.tested.comparison, language, signed=one.verdict == "none"),
+                )
                 for one in group
             ]
         else:
@@ -187,17 +199,20 @@ def sentences(told: Evidence, language: str) -> list[str]:
     return [text[0].upper() + text[1:] for text in found]
 
 
-def difference(one: Comparison, language: str) -> str:
-    """The size of a difference with its interval, above 0: in points of accuracy, or in the unit of the RMSE."""
-    way = one.difference if one.difference.value >= 0 else one.difference.turned
-    if one.figure == "accuracy":
-        ends = {end: f"{100 * getattr(way, end):.1f}" for end in ("value", "low", "high")}
-    else:
-        digits = 3 if abs(way.value) < 10 else 1
-        ends = {end: f"{getattr(way, end):.{digits}f}" for end in ("value", "low", "high")}
-    shown = {end: text.replace("-", "−") for end, text in ends.items()}
+def difference(one: Comparison, language: str, signed: bool = False) -> str:
+    """The size of a difference with its interval, in points of accuracy or in the unit of the RMSE: that of the first
+    side less the second's where `signed`, else above 0.
+    """
+    way = one.difference.turned if one.difference.value < 0 and not signed else one.difference
+    percent = one.figure == "accuracy"
+    digits = 1 if percent or abs(way.value) >= 10 else 3
+    sign, scale = "+" if signed else "", 100 if percent else 1
+    shown = {
+        end: f"{scale * getattr(way, end):{sign}.{digits}f}".replace("-", "−")
+        for end in ("value", "low", "high")
+    }
     p = "–" if not one.is_tested else "p < 0.001" if one.p_holm < 0.0005 else one.p_text
-    return _say("points" if one.figure == "accuracy" else "number", language, **shown, p=p)
+    return _say("points" if percent else "number", language, **shown, p=p)
 
 
 def _groups(told: Evidence, language: str) -> list[list[_Pair]]:
