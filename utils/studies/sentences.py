@@ -79,7 +79,7 @@ _TEXTS = {
     ),
     "left_out": (
         "Where the server left updates out, it used {hostile} of those of hostile clients and {honest} of the others'.",
-        "在服务器剔除更新的情况下，敌意客户端的更新采用了 {hostile}，其余客户端的采用了 {honest}。",
+        "在服务器剔除更新的情况下，恶意客户端的更新采用了 {hostile}，其余客户端的采用了 {honest}。",
     ),
     "failed": ("{cell} failed: {why}.", "{cell} 失败：{why}。"),
     "missing": (
