@@ -2,7 +2,7 @@
 
 Every key is declared once: the general ones as fields of `Conf`, those of a task, a network or another part in its own
 file (`utils.parts`). Validation, the README's table and every form are made from these declarations. This module trains
-nothing and imports neither torch nor numpy.
+nothing and imports neither torch nor numpy; a part may, to see whether it fits.
 """
 
 from __future__ import annotations

@@ -116,6 +116,7 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
     ]
     return {
         **({"hostile": hostile} if attack else {}),
+        "measured": True,
         "fold": repeat.fold,
         "seed": repeat.seed,
         "rotation": repeat.rotation,
@@ -208,8 +209,8 @@ def _record_clients(state: State, bench: Bench, judged: NDArray[np.float64]) -> 
     attack achieved.
     """
     home, record = bench.at_home, state.record
-    if home.told:
-        accuracies = home.accuracies(bench.personal(state.weights) or [judged])
+    if home.told and bench.measured:
+        accuracies = home.accuracies(bench.personal(state.weights) or [judged.argmax(axis=1)])
         for name, value in home.series(accuracies).items():
             append(record, name, value)
     attack: Any = bench.attack
@@ -241,7 +242,7 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
         }
         mine = bench.at_home.own
         if mine is not None and mine.any(axis=0).all() and (models := bench.personal(state.weights)):
-            record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].argmax(axis=1).tolist()
+            record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].tolist()
     answers, wanted = bench.judge("held", state.weights), bench.targets("held")
     ends = np.cumsum([len(mine) for mine in bench.shares.clients])[:-1]
     name = "accuracy" if classes else "rmse"

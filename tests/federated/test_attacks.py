@@ -9,7 +9,7 @@ from tests.here import Here, trained
 from utils.conf import ConfError, make_conf
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
-from utils.federated.bench import Repeat, RunError, share_out
+from utils.federated.bench import Repeat, share_out
 from utils.federated.client import vector
 from utils.nets.build import build
 from utils.nets.layout import Layout, read_weights, write_weights
@@ -22,7 +22,7 @@ ZERO = np.zeros(3, np.float32)
 
 
 def _attack(name, **keys):
-    part = make_conf({**TINY, "no_models": 9, "attack": {"name": name, **keys}}, "x").attack
+    part = make_conf({**TINY, "no_models": 9, "k": 9, "attack": {"name": name, **keys}}, "x").attack
     return part.module.Attack(part.keys)
 
 
@@ -61,11 +61,6 @@ def test_what_they_send_together_is_the_formula_of_their_changes(name):
     expected = sent + (mean - 0.7 * spread if name == "alie" else -0.7 * mean)
     found = _attack(name, **{"z" if name == "alie" else "eps": 0.7}).together(trained, sent, _rng())
     assert np.allclose(found, expected, atol=1e-5) and np.array_equal(trained, before)
-
-
-def test_one_of_them_alone_sends_what_it_trained():
-    sent, trained = _drawn(1)
-    assert np.array_equal(_attack("alie").together(trained, sent, _rng()), trained[0])
 
 
 def test_what_one_sends_alone():
@@ -160,6 +155,7 @@ def test_a_backdoor_succeeds_with_those_it_turns():
         ({"attack": {"name": "ipm", "hostile": 4}}, "x: attack: ipm needs no_models at least 4, found 3"),
         ({"attack": {"name": "alie", "hostile": 1}}, "x: attack.hostile: expected a value in [2, 100000], found 1"),
         ({"attack": {"name": "backdoor", "poison": 2}}, "x: attack.poison: expected a value in [0.0, 1.0], found 2.0"),
+        ({"attack": {"name": "backdoor", "size": 33}}, "x: attack.size: expected at most 32, found 33"),
         ({"attack": {"name": "backdoor", "target": 2}}, "x: attack.target: expected a value in [0, 1], found 2"),
         ({"type": "dialogue", "network": "char_gru", "attack": "backdoor"},
          "x: attack: backdoor does not go with type dialogue"),
@@ -225,8 +221,8 @@ def test_free_riders_send_what_they_were_sent_and_have_no_loss(tiny, photos):
     assert np.allclose(state.weights, expected, atol=1e-6)
     assert values(state.record, "training_loss") == [pytest.approx(reply.metrics["loss"])]
     assert table_of(state.record["updates"])["norm"][:2].tolist() == [0.0, 0.0]
-    with pytest.raises(RunError, match="updates of none but clients that do not train"):
-        run_repeat(tiny(attack={"name": "free_rider", "hostile": 3}), FIRST, photos, Here())
+    with pytest.raises(ConfError, match=r"attack\.hostile: expected less than k \(3\), found 3"):
+        tiny(attack={"name": "free_rider", "hostile": 3})
 
 
 def test_what_is_behind_the_parameters_goes_out_as_it_was_trained(tiny, photos):

@@ -1,15 +1,21 @@
 """Ways of local training, against what can be worked out by hand."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import TINY
 from tests.here import Here
 from utils.conf import ConfError, make_conf
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
-from utils.federated.bench import Repeat, share_out
+from utils.federated.bench import Bench, Repeat, share_out
 from utils.federated.kept import read
+from utils.federated.local import Start, feddyn, scaffold
+from utils.federated.local.fedprox import pull
+from utils.federated.update import Reply
 from utils.nets.build import build
 from utils.nets.layout import Layout, read_weights
 from utils.results import values
@@ -173,3 +179,48 @@ def test_how_clients_fare_weighs_recalls_by_the_labels_they_have(tiny, photos):
         for name in ("client_accuracy", "client_accuracy_spread", "client_accuracy_worst")
     }
     assert list(told.values()) == pytest.approx([expected.mean(), expected.std(), expected.min()])
+
+
+def test_pulls_are_where_the_network_is(tiny):
+    """As on a GPU: the network's tensors are elsewhere than the vectors that were sent."""
+    net, layout = build(tiny(), 0).to("meta"), Layout.of(build(tiny(), 0))
+    for tensor in net.parameters():
+        tensor.grad = torch.zeros_like(tensor)
+    pull(net, np.zeros(layout.size, np.float32), 1.0)
+    start = Start(
+        np.zeros(layout.size, np.float32), layout, 0.1, 1.0, {}, np.ones(layout.trained, np.float32)
+    )
+    scaffold.Local(None, start).gradients(net)
+
+
+def test_a_run_that_an_earlier_version_began_ends_without_what_that_did_not_measure(tiny, photos):
+    conf, kept = tiny(), []
+    whole = run_repeat(conf, FIRST, photos, Here(), hook=lambda _, state: kept.append(deepcopy(state)))
+    begun = kept[0]
+    del begun.record["measured"], begun.record["updates"]
+    begun.record["series"] = [
+        one for one in begun.record["series"] if not one["name"].startswith(("client_", "update_"))
+    ]
+    state = run_repeat(conf, FIRST, photos, Here(), begun)
+    assert np.array_equal(state.weights, whole.weights) and not values(state.record, "update_norm")
+    assert {len(one["values"]) for one in state.record["series"]} == {3}
+
+
+def test_hostile_clients_have_no_part_in_how_clients_fare(tiny, photos):
+    conf = tiny(partition="shards", shards_per_owner=1, no_models=2, k=2, attack={"name": "label_flip"})
+    record = run_repeat(conf, FIRST, photos, Here()).record
+    assert values(record, "client_accuracy") == values(record, "client_accuracy_worst")
+
+
+def test_an_update_that_is_not_finite_does_not_reach_the_servers_half(tiny, photos):
+    flip = {"name": "sign_flip", "scale": 1e6}
+    conf = tiny(local="feddyn", strategy="median", lr=0.5, local_epochs=3, attack=flip, no_models=5, k=5)
+    server = feddyn.Server(conf, Layout.of(build(conf, 0)))
+    bench = Bench(conf, FIRST, photos, Here())
+    bench.local, sent = server, bench.start()
+    bench.begin(sent)
+    for client, value in enumerate((np.nan, np.inf, 1.0)):
+        weights = sent.copy()
+        weights[0] = value
+        bench.take(Reply(client, weights.tobytes(), 1, {"steps": 1.0}), sent, 0)
+    assert np.isfinite(server.state()["mean"]).all() and server.state()["mean"][0] != 0

@@ -101,7 +101,7 @@ def test_rounds_end_with_the_last_client_that_is_wanted(tiny, photos):
     slow = rounds(over_select=2.0, duration="lognormal", spread=1.0)
     state = run_repeat(tiny(**asked, rounds=slow), FIRST, photos, Here())
     sizes = np.array([len(mine) for mine in share_out(tiny(**asked), FIRST, photos).clients])
-    when = 0.01 * sizes * np.exp(np.random.default_rng([6, 0]).standard_normal(6))
+    when = 0.01 * sizes * np.exp(np.random.default_rng([7, 0]).standard_normal(6))
     first = np.argsort(when)[:3]
     assert [one["rounds"] for one in state.record["clients"]] == [
         2 * int(client in first) for client in range(6)

@@ -2,6 +2,7 @@
 
 Where every owner has the examples of one source, a client's are the test examples of its sources. Else there are none
 that are a client's: then recall of each class on all test examples counts by how much of the class the client has.
+Hostile clients are left out.
 """
 
 from __future__ import annotations
@@ -29,23 +30,27 @@ class AtHome:
         classes = len(classes_of(conf))
         self.told = classes > 0 and conf.no_models > 1
         self.own: NDArray[np.bool_] | None = None  # (clients, test examples)
+        attack = bench.attack
+        self._hostile = np.array(
+            [bool(attack and attack.is_hostile(one, conf)) for one in range(conf.no_models)]
+        )
         if not self.told:
             return
         self._truth = targets[shares.test]
         if conf.partition == "source":
             sources = bench.sources[shares.test]
             self.own = np.stack([np.isin(sources, bench.sources[mine]) for mine in shares.clients])
-            self.told = bool(self.own.any())
+            self.told = bool(self.own[~self._hostile].any())
             return
         counts = np.stack([np.bincount(targets[mine], minlength=classes) for mine in shares.clients])
         self._shares = counts * (np.bincount(self._truth, minlength=classes) > 0)  # of what is judged
-        self.told = bool(self._shares.any())
+        self.told = bool(self._shares[~self._hostile].any())
 
-    def accuracies(self, answers: Sequence[Floats]) -> Floats:
-        """Of each client (clients,), by answers (n, classes) to all test examples: one for all, or each client's own.
-        NaN where nothing such as its own is judged.
+    def accuracies(self, said: Sequence[NDArray[np.int64]]) -> Floats:
+        """Of each client (clients,), by classes (n,) that all test examples were said to be of: by one model for all,
+        or by each client's own. NaN where nothing such as its own is judged, and of hostile clients.
         """
-        right = np.stack([one.argmax(axis=1) == self._truth for one in answers])
+        right = np.stack([one == self._truth for one in said])
         if self.own is not None:
             told, counts = (self.own & right).sum(axis=1), self.own.sum(axis=1)
         else:
@@ -53,7 +58,9 @@ class AtHome:
             judged = np.maximum(np.bincount(self._truth, minlength=classes), 1)
             recalls = np.stack([np.bincount(self._truth, one, classes) for one in right]) / judged
             told, counts = (self._shares * recalls).sum(axis=1), self._shares.sum(axis=1)
-        return np.asarray(np.divide(told, counts, out=np.full(len(counts), np.nan), where=counts > 0))
+        return np.asarray(
+            np.divide(told, counts, out=np.full(len(counts), np.nan), where=(counts > 0) & ~self._hostile)
+        )
 
     def series(self, accuracies: Floats) -> dict[str, float]:
         """Mean and standard deviation over clients (clients,), and the mean of the worst tenth of them."""

@@ -198,7 +198,10 @@ class Bench:
             yield bytes(outcome.payload)
 
     def restore(self, state: State) -> None:
-        """Let the parts go on from what they remembered when `state` was kept."""
+        """Let the parts go on from what they remembered when `state` was kept. Where an earlier version began the run
+        without measuring updates and clients, this one does not begin with it.
+        """
+        self.measured = not state.round or "measured" in state.record
         for family, part in self._keepers().items():
             part.restore(state.of(family))
 
@@ -244,8 +247,8 @@ class Bench:
         if update:
             update = replace(update, weight=self.sizes[update.client] * len(self.sizes) / sum(self.sizes))
             self.spread.fold(update, sent)
-            if self.local:
-                self.local.fold(update, sent)
+            if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
+                self.local.fold(update, sent)  # which no strategy protects
             self._fold(update)
         if self.kept:
             self.kept.last[reply.client] = round_
@@ -265,7 +268,7 @@ class Bench:
         verdicts: list[Verdict] = getattr(
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
-        series, rows = self.spread.finish(verdicts) if self.conf.no_models > 1 else ({}, [])
+        series, rows = self.spread.finish(verdicts) if self.measured and self.conf.no_models > 1 else ({}, [])
         return new, series | self.strategy.series(), rows
 
     def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:
@@ -301,11 +304,11 @@ class Bench:
         found, self._asked_down, self._asked_up = (self._asked_down, self._asked_up), 0, 0
         return found
 
-    def personal(self, weights: Vector) -> list[NDArray[np.float64]]:
-        """Answers to the test examples by each client's own model; none where clients have none."""
+    def personal(self, weights: Vector) -> list[NDArray[np.int64]]:
+        """Which class (n,) each client's own model makes of the test examples; nothing where clients have no models."""
         if not hasattr(self._own, "personal") or self.kept is None:
             return []
-        return [self.judge("test", weights, client) for client in range(self.conf.no_models)]
+        return [self.judge("test", weights, client).argmax(axis=1) for client in range(self.conf.no_models)]
 
     def judge(
         self, share: str, weights: Vector, client: int = -1, attacked: bool = False

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-CLOCK_STREAM = 6  # keeps these random numbers apart from those of training and of the cohorts
+CLOCK_STREAM, PACES_STREAM = 6, 7  # keep these random numbers apart from each other and from all others
 DURATIONS = ("constant", "exponential", "half_normal", "lognormal")
 LOST, LATE, ABANDONED = MISSED = ("lost", "too late", "the round was abandoned")
 """Why a client that was asked has no part in a round of virtual time, though nothing failed."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from utils.nets.layout import Vector
 
 BUCKETS, MOST_CLIENTS, MOST_ROWS = 1024, 100, 200_000
-"""Of a round with more clients only norms are told, and of a run with more updates in all no update by itself."""
+"""Of a round with more clients, and of a run with more updates in all, only norms are told, of no update by itself."""
 _BLOCK = 32 * BUCKETS
 _rng = np.random.default_rng([5, 1024])
 _SIGNS = (_rng.integers(0, 2, 2 * _BLOCK) * 2 - 1).astype(np.float32)

@@ -123,8 +123,8 @@ class Update:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a strategy made of a client's update: how it judged it (the strategy says in what), and whether that has a
-    part in the new weights.
+    """What a strategy made of a client's update: how it judged it (the strategy says in what), and whether it went into
+    the new weights as it came, neither left out nor shortened.
 
     There is no score where values that are not finite left nothing to judge, or where the rule gives none.
     """

@@ -40,8 +40,8 @@ class OverSeeds:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Which share of the updates that came from each client was used (None: none came), and of those of `hostile`
-    clients and of `honest` ones together.
+    """Which share of the updates that came from each client was taken as it came (None: none came), and of those of
+    `hostile` clients and of `honest` ones together.
 
     `hostile_clients` is empty where these are others for each seed.
     """

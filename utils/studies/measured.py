@@ -59,8 +59,8 @@ class Tests:
 class Told:
     """A repeat: the answers (n,) in the order of its tests, the series by name (rounds,), bytes and seconds in all.
 
-    `arrived` and `kept` (clients,) count the rounds in which a client's update came, and in which the server used it;
-    empty where it used all. `hostile` are the numbers of the clients that attacked.
+    `arrived` and `kept` (clients,) count the rounds in which a client's update came, and in which it was taken as
+    it came; empty where it used all. `hostile` are the numbers of the clients that attacked.
     """
 
     seed: int

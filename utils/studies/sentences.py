@@ -78,8 +78,9 @@ _TEXTS = {
         "{figure}（一个种子，未作检验）从 {low}（{where_low}）到 {high}（{where_high}）。",
     ),
     "left_out": (
-        "Where the server left updates out, it used {hostile} of those of hostile clients and {honest} of the others'.",
-        "在服务器剔除更新的情况下，恶意客户端的更新采用了 {hostile}，其余客户端的采用了 {honest}。",
+        "Where the server left updates out or shortened them, it took {hostile} of those of hostile clients as "
+        "they came, and {honest} of the others'.",
+        "在服务器剔除或缩短更新的情况下，恶意客户端的更新有 {hostile} 被原样采用，其余客户端的有 {honest}。",
     ),
     "failed": ("{cell} failed: {why}.", "{cell} 失败：{why}。"),
     "missing": (

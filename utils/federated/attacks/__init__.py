@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from utils.parts import AtLeast, ConfError, extended, key
+from utils.refusal import said
 from utils.tasks import classes_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def _all(keys: Any) -> int:
 NEEDS = {"no_models": AtLeast(_all)}
 
 
+def check_idle(conf: Conf, where: str) -> None:
+    """Raises ConfError where a round may have none but hostile clients, of whom no model can be made if none trains."""
+    if conf.attack and conf.attack.keys.hostile >= conf.k:
+        what = said("less_than_key", key="k", most=conf.k)
+        found = conf.attack.keys.hostile
+        raise ConfError(where, "expected_found", key="attack.hostile", what=what, found=found)
+
+
 def check_classes(conf: Conf, where: str, part: str) -> int:
     """How many classes there are. Raises ConfError where there are none, since this attack means one."""
     if not (count := len(classes_of(conf))):
@@ -57,7 +66,7 @@ def check_classes(conf: Conf, where: str, part: str) -> int:
 
 
 class Hostile:
-    """Clients 0 to `hostile` - 1 are hostile, for the whole run; in a round those of them that take part."""
+    """Clients 0 to `hostile` - 1 are hostile, for the whole run, in every round in which they take part."""
 
     TRAINS = True
 

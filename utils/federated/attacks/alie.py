@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,7 +41,6 @@ class Attack(attacks.Hostile):
     """All hostile clients send mean - z * standard deviation of each weight, over what they trained honestly
     themselves: as in the paper they know nothing of the others and take their own for a sample of them (so the
     deviation is over m - 1). The paper's code has z 1.5; what its formula calls safe is often less, and 0 for 2 of 10.
-    Where only one hostile client takes part in a round, it sends what it trained.
     """
 
     def together(self, trained: Vector, sent: Vector, rng: np.random.Generator) -> Vector:
@@ -49,6 +48,5 @@ class Attack(attacks.Hostile):
         new = np.empty_like(sent)
         for block in blocks(len(sent)):
             piece = trained[:, block].astype(np.float64)
-            spread: Any = piece.std(axis=0, ddof=1) if len(piece) > 1 else 0.0
-            new[block] = piece.mean(axis=0) - self.keys.z * spread
+            new[block] = piece.mean(axis=0) - self.keys.z * piece.std(axis=0, ddof=1)
         return new

@@ -97,11 +97,14 @@ class Attack(attacks.Hostile):
 
 
 def fits(conf: Conf, where: str) -> None:
-    """Raises ConfError where there is no such class, or where inputs are ids, in which no trigger can be drawn."""
+    """Raises ConfError where there is no such class, or no room for the trigger, as in inputs that are ids."""
     classes = attacks.check_classes(conf, where, "backdoor")
     target = conf.attack.keys.target  # type: ignore[union-attr]
     if target >= classes:
         what = said("range", range=f"[0, {classes - 1}]")
         raise ConfError(where, "expected_found", key="attack.target", what=what, found=target)
+    if (size := conf.attack.keys.size) > (most := inputs_of(conf).shape[-1]):  # type: ignore[union-attr]
+        what = said("at_most", most=most)
+        raise ConfError(where, "expected_found", key="attack.size", what=what, found=size)
     if inputs_of(conf).tokens:
         raise ConfError(where, "refuses", key="attack", part="backdoor", other="type", found=conf.type)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from utils.federated import attacks
 from utils.federated.attacks import gaussian
 from utils.parts import key
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
 
 ABOUT = ("trains nothing and sends back what it was sent", "搭便车：不训练，把收到的模型原样发回")
 NEEDS = attacks.NEEDS
@@ -27,3 +31,8 @@ class Keys(attacks.Keys):
 
 class Attack(gaussian.Attack):
     """What is sent are the weights of the round's beginning, and a little noise where that is asked for."""
+
+
+def fits(conf: Conf, where: str) -> None:
+    """Raises ConfError where all of a round's clients may be hostile."""
+    attacks.check_idle(conf, where)

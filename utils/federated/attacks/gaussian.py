@@ -11,6 +11,7 @@ from utils.federated import attacks
 from utils.parts import key
 
 if TYPE_CHECKING:
+    from utils.conf import Conf
     from utils.nets.layout import Vector
 
 ABOUT = ("sends noise instead of what it learnt", "发送高斯噪声而不是所学内容")
@@ -38,3 +39,8 @@ class Attack(attacks.Hostile):
     def weights(self, weights: Vector, sent: Vector, rng: np.random.Generator) -> Vector:
         """What is sent."""
         return sent + np.float32(self.keys.sd) * rng.standard_normal(len(sent), dtype=np.float32)
+
+
+def fits(conf: Conf, where: str) -> None:
+    """Raises ConfError where all of a round's clients may be hostile."""
+    attacks.check_idle(conf, where)

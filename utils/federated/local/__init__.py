@@ -11,12 +11,12 @@ and, where it has them,
 A part whose file says `KEEPS = True` remembers something of each client: `start.memory` has what it kept last time, and
 after `finish` what stands in `self.memory` is kept. It stays with the client, and none of it counts as sent.
 
-`personal(sent, memory, layout) -> Vector`, a function of the file: the weights that a client itself works with; those
-are then judged beside the common model's.
+`personal(sent, memory, layout) -> Vector`, a function of the file: the weights that a client itself works with. Where
+there are classes and several clients it is those that say how clients fare; all else is told of the common model.
 
 A class `Server(conf, layout)` is the half of the part at the server, with
 
-- `fold(update, sent)`: take in one update, in the order of clients,
+- `fold(update, sent)`: take in one update that is finite, in the order of clients, whatever the strategy makes of it,
 - `finish(new, old) -> Vector`: the new weights, from those that the strategy made,
 
 and, where it has them,

@@ -2,7 +2,7 @@
 
 Weights, biases and running statistics of batch-norm layers are each client's own. In their place travels what was sent,
 so the common model's stay as they began: it is the clients' own models that are to be looked at, and the accuracy of
-the common one, whose statistics nobody trained, says little.
+the common one, whose statistics nobody trained, says little, as does an early stop by its loss.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """FedDyn (Acar et al. 2021, algorithm 1), https://arxiv.org/abs/2111.04263: clients' goals bend so that they agree.
 
 A client minimises f_i(w) + (a_i / 2) ||w - x + h_i||², then h_i += y_i - x (the paper's gradient term is -a_i h_i). The
-server adds the mean of all h_i, those that did not take part included, to the mean of the round's y_i. With a_i =
+server adds the mean of all h_i, those that did not take part included, to what the strategy makes of the round's y_i:
+with fedavg their mean weighted by examples, where the paper takes a plain one; it ends at the same point. With a_i =
 alpha / weight of the client what all agree on is the optimum of the losses weighted by examples, as the authors' code
 has it. Nothing but weights travels: the server sees y_i - x.
 """

@@ -49,4 +49,4 @@ def pull(net: nn.Module, to: object, strength: float) -> None:
 
     for tensor, there in zip(net.parameters(), pieces(net, to), strict=False):  # type: ignore[arg-type]
         if tensor.grad is not None:
-            tensor.grad.add_(tensor.detach() - there, alpha=strength)
+            tensor.grad.add_(tensor.detach() - there.to(tensor.device), alpha=strength)

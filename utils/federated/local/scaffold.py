@@ -45,7 +45,7 @@ class Local:
 
         for tensor, correction in zip(net.parameters(), pieces(net, self._correction), strict=True):
             if tensor.grad is not None:
-                tensor.grad.add_(correction)
+                tensor.grad.add_(correction.to(tensor.device))
 
     def finish(self, weights: Vector, steps: int, again: Any) -> Vector:
         """The new c_i, of which the server gets the change."""

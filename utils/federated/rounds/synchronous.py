@@ -2,7 +2,8 @@
 
 In virtual time (`utils.federated.clock`) some clients are lost and some come late. As in Bonawitz et al. 2019
 (https://arxiv.org/abs/1902.01046) more can be asked than are wanted: the round ends with the last one wanted, or at its
-deadline. With fewer than `min_clients` it is abandoned, and another cohort is drawn. Who does not count is not trained.
+deadline. With fewer than `min_clients` it is abandoned, and another cohort is drawn. Who does not count is
+not trained, and sends nothing. That a client is lost is known at once; what a selection asks takes no time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.bench import RunError
-from utils.federated.clock import ABANDONED, CLOCK_STREAM, DURATIONS, LATE, LOST, arrivals, paces
+from utils.federated.clock import (
+    ABANDONED,
+    CLOCK_STREAM,
+    DURATIONS,
+    LATE,
+    LOST,
+    PACES_STREAM,
+    arrivals,
+    paces,
+)
 from utils.federated.rounds import Played
 from utils.federated.update import Failure
 from utils.parts import key
@@ -126,7 +136,7 @@ class Rounds:
     ) -> tuple[list[int], int, list[Failure], float]:
         """Who trains; how many were asked, who of them is not waited for, and how many virtual seconds that takes."""
         keys, conf = self._keys, bench.conf
-        wanted = min(math.ceil(conf.k * keys.over_select), conf.no_models)
+        wanted = min(math.ceil(conf.k * keys.over_select - 1e-9), conf.no_models)  # 1.1 times 50 is 55
         if keys == Keys():
             cohort = bench.cohort(round_, wanted, buffers)
             return cohort, len(cohort), [], 0.0
@@ -136,7 +146,7 @@ class Rounds:
         for attempt in range(_MOST_ABANDONED):
             chosen = bench.cohort(round_, wanted, buffers, attempt)
             draws = np.random.default_rng([CLOCK_STREAM, bench.seed, round_, attempt])
-            of_run = np.random.default_rng([CLOCK_STREAM, bench.seed])
+            of_run = np.random.default_rng([PACES_STREAM, bench.seed])
             pace = paces(keys.duration, keys.spread, of_run if keys.same_slow else draws, len(passes))
             when = arrivals(passes, pace, keys.drop_out, draws)
             in_time = sorted(

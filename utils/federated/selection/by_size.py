@@ -1,7 +1,8 @@
 """Drawn in proportion to their examples (Li et al. 2020, scheme I), https://arxiv.org/abs/1907.02189.
 
 `k` draws with replacement, and every draw weighs alike in the mean, whoever was drawn twice twice: so the mean of what
-is expected is that of all clients weighted by examples. A round may have fewer clients than `k`.
+is expected is that of all clients weighted by examples. A round may have fewer clients than `k`, and
+fewer than `min_clients` end a run.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A strategy's file has a class `Strategy(conf)`, which may inherit from the one below what it has nothing to say of. The
 file says `NEEDS_EACH = True` where the rule looks at updates one by one, so that the mean of all of them would not do,
-and `NEEDS_ALL = True` too where it can only decide with all updates of a round before it, which it then keeps.
+and `NEEDS_ALL = True` too where it can only decide with all updates of a round before it, which it then keeps: its
+memory grows with the clients of a round.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ ABOUT = (
     "归一化平均：步数更多的客户端不会因此占更大比重",
 )
 NEEDS_EACH = True
+REFUSES = {"local": ("feddyn",)}  # which pulls too, and differently
 
 
 class Strategy(Stepping):

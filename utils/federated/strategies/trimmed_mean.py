@@ -53,7 +53,7 @@ class Strategy(Gathering):
 
     def middle(self, pieces: list[Vector]) -> NDArray[np.float64]:
         """See `Gathering`."""
-        cut = int(self._beta * len(pieces) + 1e-9)  # .29 times 100 is 29
+        cut = min(int(self._beta * len(pieces) + 1e-9), (len(pieces) - 1) // 2)  # .29 times 100 is 29
         kept = in_order(pieces)[:, cut : len(pieces) - cut]
         if cut:
             low, high = kept[:, 0].copy(), kept[:, -1].copy()
