@@ -146,7 +146,8 @@ def test_whose_updates_were_left_out_is_told(tmp_path):
     assert (out.hostile, out.honest) == pytest.approx((0.1, 0.95))
     assert told.found["plain"].left_out is None
     said = (
-        "Where the server left updates out, it used 20 % of those of hostile clients and 98 % of the others'."
+        "Where the server left updates out or shortened them, it took 20 % of those of hostile clients as they came, "
+        "and 98 % of the others'."
     )
     assert said in sentences(told, "en")
 
