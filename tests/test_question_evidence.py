@@ -90,10 +90,10 @@ def test_with_several_values_of_skew_the_answer_counts_and_methods_are_summed_up
     told = evidence(question, write_made_up(tmp_path, question, skill.get))
     assert answer(told, "en").startswith(
         "Of 2 comparisons with “Plain mean”, 1 came out better and 0 worse; in 1 no difference was found. "
-        "The largest gain: “Momentum”, Skew alpha 0.1, "
+        "The largest gain: “Momentum”, Skew: alpha 0.1, "
     )
     assert sentences(told, "en")[0].startswith(
-        "“Momentum” against “Plain mean”: better in 1 of 2 (Skew alpha 0.1: +"
+        "“Momentum” against “Plain mean”: better in 1 of 2 (Skew: alpha 0.1: +"
     )
     same = evidence(question, write_made_up(tmp_path, question, lambda key: 0.7))
     assert answer(same, "en") == "In none of 2 comparisons with “Plain mean” was a difference found."

@@ -90,7 +90,7 @@ _TEXTS = {
     "points": ("{value} points [{low}, {high}], {p}", "{value} 个百分点 [{low}, {high}]，{p}"),
     "number": ("{value} [{low}, {high}], {p}", "{value} [{low}, {high}]，{p}"),
 }
-_COMMA, _SEMICOLON = {"en": ", ", "zh": "、"}, {"en": "; ", "zh": "；"}
+_COMMA, _SEMICOLON, _COLON = {"en": ", ", "zh": "、"}, {"en": "; ", "zh": "；"}, {"en": ": ", "zh": "："}
 _LISTED = 4
 
 
@@ -229,7 +229,7 @@ def _groups(told: Evidence, language: str) -> list[list[_Pair]]:
             base = {axis.name: axis.value(against[axis.name]).label[language]
                     for axis in question.axes if axis.name in against}  # fmt: skip
             context = _COMMA[language].join(
-                f"{axis.label[language]} {labels[axis.name]}"
+                f"{axis.label[language]}{_COLON[language]}{labels[axis.name]}"
                 for axis in question.axes
                 if axis.name not in against and len(axis.values) > 1
             )
