@@ -175,6 +175,7 @@ class Bench:
         alone = conf.no_models == 1 or conf.k > MOST_CLIENTS or conf.k * conf.global_epochs > MOST_ROWS
         self.spread = Spread(not alone)
         self.at_home = AtHome(self)
+        self.measured = True  # how updates and clients differ
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0
 
