@@ -48,8 +48,8 @@ def serve(app: Flask, port: int, threads: int) -> int:
 
     def warm() -> None:
         unless_busy(app.extensions["library"].warm)
-        unless_busy(app.extensions["studies"].warm)
         unless_busy(app.extensions["forecasters"].warm)
+        unless_busy(app.extensions["studies"].warm)
 
     def unless_busy(read: Callable[[], None]) -> None:
         with app.app_context(), suppress(ServiceUnavailable):  # a visitor is already at it
