@@ -237,13 +237,16 @@ def test_what_is_collated_is_what_the_runs_said(tmp_path):
     assert {len(result.cells), len(read_study(study_path(tmp_path, "tiny")).cells)} == {4}
 
 
-def test_answers_of_ones_own_model_are_taken_where_the_question_says_so(tmp_path):
-    result = write_made_up(tmp_path, tiny_question(tmp_path, answers="own"), lambda key: 0.5)
+def test_answers_of_ones_own_model_are_taken_where_the_question_says_so_and_clients_have_one(tmp_path):
+    own = tiny_question(tmp_path, answers="own", conf={**TINY_QUESTION["conf"], "local": "ditto"})
+    result = write_made_up(tmp_path, own, lambda key: 0.5)
     assert result.cells["plain"].answers().outcome.mean() == 1.0
-    outcome = made_up(tiny_question(tmp_path, answers="own"), lambda key: 0.5)
+    outcome = made_up(own, lambda key: 0.5)
     del outcome["plain"]["repeats"][0]["test"]["own"]
     with pytest.raises(ResultError, match="no answers called own"):
-        collated(tiny_question(tmp_path, answers="own"), "tiny", outcome)
+        collated(own, "tiny", outcome)
+    common = write_made_up(tmp_path / "common", tiny_question(tmp_path, answers="own"), lambda key: 0.5)
+    assert common.cells["plain"].answers().outcome.mean() < 1.0
 
 
 def _broken(told, place, value):
