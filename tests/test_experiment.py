@@ -10,7 +10,8 @@ from tests.here import Here, trained
 from utils.data.examples import DataError
 from utils.engines.workers import Workers
 from utils.experiment import plan_repeats, run_repeat
-from utils.federated.bench import Repeat, RunError, State, scores, share_out
+from utils.federated import RunError
+from utils.federated.bench import Repeat, State, scores, share_out
 from utils.federated.client import vector
 from utils.federated.schedule import round_lr
 from utils.federated.selection.uniform import Selection

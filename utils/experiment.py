@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from utils.conf import Conf, owner_name
 from utils.data.examples import DataError, Examples
 from utils.engines import Engine
-from utils.federated.bench import Bench, Repeat, RunError, State, scores
+from utils.federated import RunError
+from utils.federated.bench import Bench, Repeat, State, scores
 from utils.federated.rounds import Played
 from utils.federated.spread import add_rows
 from utils.partition.degree import degree_of
@@ -110,12 +111,8 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
     repeat, shares = bench.repeat, bench.shares
     owners = [_counts(bench, owner) for owner in shares.owners]
     clients = zip(bench.conf.held(repeat.rotation), shares.clients, strict=True)
-    attack = bench.attack
-    hostile = [
-        client for client in range(bench.conf.no_models) if attack and attack.is_hostile(client, bench.conf)
-    ]
     return {
-        **({"hostile": hostile} if attack else {}),
+        **({"hostile": bench.hostile} if bench.attack else {}),
         "measured": True,
         "fold": repeat.fold,
         "seed": repeat.seed,

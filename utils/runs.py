@@ -27,7 +27,8 @@ from utils.data.examples import Examples
 from utils.data.scaling import EXACT
 from utils.engines import Engine, EngineError
 from utils.experiment import folds_of, plan_repeats, run_repeat
-from utils.federated.bench import Bench, Repeat, RunError, State, scores, share_out
+from utils.federated import RunError
+from utils.federated.bench import Bench, Repeat, State, scores, share_out
 from utils.files import atomic_write
 from utils.model_card import model_card
 from utils.nets.build import layout_of

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import TINY
 from tests.federated.folding import drawn, goes_on, played, strategy_of
 from utils.conf import ConfError, make_conf
-from utils.federated.bench import RunError
+from utils.federated import RunError
 from utils.federated.update import Verdict
 from utils.parts import load
 

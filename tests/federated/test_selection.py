@@ -8,7 +8,8 @@ import pytest
 from tests.here import Here
 from utils.conf import make_conf
 from utils.experiment import run_repeat
-from utils.federated.bench import Repeat, RunError, share_out
+from utils.federated import RunError
+from utils.federated.bench import Repeat, share_out
 from utils.federated.clock import arrivals, paces
 from utils.federated.selection.by_size import Selection as BySize
 from utils.federated.update import Answer, Failure, Update

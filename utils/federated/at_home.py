@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +17,37 @@ from numpy.typing import NDArray
 from utils.tasks import classes_of
 
 if TYPE_CHECKING:
-    from utils.federated.bench import Bench
+    from utils.conf import Conf
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 class AtHome:
     """Of one repeat: whose test examples are whose, or which classes clients have, in which shares."""
 
-    def __init__(self, bench: Bench) -> None:
-        conf, shares, targets = bench.conf, bench.shares, bench.examples.targets
+    def __init__(
+        self,
+        conf: Conf,
+        targets: NDArray[Any],
+        sources: Indices,
+        clients: Sequence[Indices],
+        test: Indices,
+        hostile: Sequence[int],
+    ) -> None:
+        """`targets` and `sources` (by number) are of all examples; `clients` and `test` say which are whose."""
         classes = len(classes_of(conf))
         self.told = classes > 0 and conf.no_models > 1
         self.own: NDArray[np.bool_] | None = None  # (clients, test examples)
-        attack = bench.attack
-        self._hostile = np.array(
-            [bool(attack and attack.is_hostile(one, conf)) for one in range(conf.no_models)]
-        )
+        self._hostile = np.isin(np.arange(conf.no_models), hostile)
         if not self.told:
             return
-        self._truth = targets[shares.test]
+        self._truth = targets[test]
         if conf.partition == "source":
-            sources = bench.sources[shares.test]
-            self.own = np.stack([np.isin(sources, bench.sources[mine]) for mine in shares.clients])
+            self.own = np.stack([np.isin(sources[test], sources[mine]) for mine in clients])
             self.told = bool(self.own[~self._hostile].any())
             return
-        counts = np.stack([np.bincount(targets[mine], minlength=classes) for mine in shares.clients])
+        counts = np.stack([np.bincount(targets[mine], minlength=classes) for mine in clients])
         self._shares = counts * (np.bincount(self._truth, minlength=classes) > 0)  # of what is judged
         self.told = bool(self._shares[~self._hostile].any())
 

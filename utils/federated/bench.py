@@ -18,6 +18,7 @@ from utils.conf import Conf
 from utils.data.examples import Examples, TooFewError, of_sources
 from utils.data.scaling import Scaled, agree
 from utils.engines import Engine
+from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.kept import Rounds
 from utils.federated.links import Way
@@ -46,10 +47,6 @@ from utils.partition.schemes import partition
 from utils.tasks import classes_of
 
 Indices = NDArray[np.int64]
-
-
-class RunError(RuntimeError):
-    """A run that cannot go on; the text is one line."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,11 @@ class Bench:
         self.kept = Rounds(conf.no_models) if self._keeps else None
         alone = conf.no_models == 1 or conf.k > MOST_CLIENTS or conf.k * conf.global_epochs > MOST_ROWS
         self.spread = Spread(not alone)
-        self.at_home = AtHome(self)
+        attack: Any = self.attack
+        self.hostile = [one for one in range(conf.no_models) if attack and attack.is_hostile(one, conf)]
+        self.at_home = AtHome(
+            conf, examples.targets, self.sources, self.shares.clients, self.shares.test, self.hostile
+        )
         self.measured = True  # how updates and clients differ
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0

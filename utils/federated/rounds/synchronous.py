@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated.bench import RunError
+from utils.federated import RunError
 from utils.federated.clock import (
     ABANDONED,
     CLOCK_STREAM,

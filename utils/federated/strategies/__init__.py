@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.federated import RunError
 from utils.federated.update import Update, Verdict
 from utils.parts import extended
 
@@ -59,10 +60,8 @@ def make_strategy(conf: Conf) -> Strategy:
     return made
 
 
-def refused(name: str, finite: int, all_: int, least: int) -> Exception:
+def refused(name: str, finite: int, all_: int, least: int) -> RunError:
     """That a rule has too few updates that are finite, as the reason for which its run ends."""
-    from utils.federated.bench import RunError  # which makes strategies
-
     return RunError(f"{name} needs {least} updates or more that are finite, found {finite} of {all_}")
 
 
