@@ -153,6 +153,9 @@ class Bench:
         self.seed = conf.seed + repeat.seed
         self.shares = share_out(conf, repeat, examples)
         self.sizes = [len(mine) for mine in self.shares.clients]
+        self.weights = [
+            size * len(self.sizes) / sum(self.sizes) for size in self.sizes
+        ]  # 1: as the average one
         self._own = conf.local.module
         self._keeps = getattr(self._own, "KEEPS", False)
         self._folder = TemporaryDirectory() if self._keeps and home is None else None
@@ -229,13 +232,11 @@ class Bench:
 
     def jobs(self, round_: int, cohort: Sequence[int], buffers: Buffers) -> list[TrainJob]:
         """The cohort's jobs."""
-        lr, reads, mean = self.lr(round_), tuple(buffers), sum(self.sizes) / len(self.sizes)
+        lr, reads = self.lr(round_), tuple(buffers)
         last = self.kept.last if self.kept else np.full(len(self.sizes), -1)
         return [
-            TrainJob(
-                round_, client, lr, reads, f"update/{client}", self.sizes[client] / mean, int(last[client])
-            )
-            for client in cohort
+            TrainJob(round_, one, lr, reads, f"update/{one}", self.weights[one], int(last[one]))
+            for one in cohort
         ]
 
     def begin(self, sent: Vector) -> None:
@@ -247,7 +248,7 @@ class Bench:
         """Decode an update and give it to the parts. Raises ValueError when it is not as long as it should be."""
         update = self.way.receive(reply, sent)
         if update:
-            update = replace(update, weight=self.sizes[update.client] * len(self.sizes) / sum(self.sizes))
+            update = replace(update, weight=self.weights[update.client])
             self.spread.fold(update, sent)
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
