@@ -153,9 +153,8 @@ class Bench:
         self.seed = conf.seed + repeat.seed
         self.shares = share_out(conf, repeat, examples)
         self.sizes = [len(mine) for mine in self.shares.clients]
-        self.weights = [
-            size * len(self.sizes) / sum(self.sizes) for size in self.sizes
-        ]  # 1: as the average one
+        mean = sum(self.sizes) / len(self.sizes) or 1.0
+        self.weights = [size / mean for size in self.sizes]
         self._own = conf.local.module
         self._keeps = getattr(self._own, "KEEPS", False)
         self._folder = TemporaryDirectory() if self._keeps and home is None else None
