@@ -300,12 +300,18 @@ class Bench:
         verdicts: list[Verdict] = getattr(
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
-        series, rows = self.spread.finish(verdicts) if self.measured and self.conf.no_models > 1 else ({}, [])
+        series, rows = self.compared(verdicts)
         try:
             new = self.way.down(new, sent, round_, np.random.default_rng([DOWN_STREAM, self.seed, round_]))
         except FloatingPointError as error:
             raise RunError(f"what the server would send: {error}") from None
         return new, series | self.strategy.series(), rows, unopened
+
+    def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
+        """How the updates of the round differ, and what a strategy made of each."""
+        if not self.measured or self.conf.no_models == 1:
+            return {}, []
+        return self.spread.finish(list(verdicts))
 
     def close(self) -> None:
         """End what parts began for this repeat."""
