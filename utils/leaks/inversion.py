@@ -3,7 +3,8 @@
 After Geiping et al. 2020, https://arxiv.org/abs/2003.14053: the attacker trains from inputs of its own as the client
 would, and changes them until the update that comes of it has the direction of the one that came (cosine distance, plus
 total variation of pictures), by Adam with the signs of the gradients, its step smaller after 3/8, 5/8 and 7/8 of the
-iterations, and no value beyond what inputs can be. Where the network begins with a dense layer that has a bias, one
+iterations, and no value beyond what inputs can be. Of an update that a link coded only the values that are not 0 count:
+a server sees what was left out. Where the network begins with a dense layer that has a bias, one
 example's input is also worked out: dW_k / db_k of any unit k (Phong et al. 2018); what fits the update better counts.
 Labels are taken as known; whether they could be read off the last layer's bias is told beside (iDLG, Zhao et al. 2020,
 https://arxiv.org/abs/2001.02610).
@@ -34,6 +35,8 @@ VARIATION = 0.05 / 64**2
 """The weight of total variation a pixel: neighbours are the more alike the more pixels a picture has (chosen on drawn
 pictures of 64 x 64, where 0.02 to 0.1 in all did as well, and digits of 8 x 8)."""
 DROPS = (3 / 8, 5 / 8, 7 / 8)
+FITS = 1e-6
+"""A distance that rounding to float32 leaves: there is nothing more to look for."""
 WIDEST = 10.0
 """How many standard deviations from the mean of its column the attacker takes a number to be at most."""
 Given = Callable[[torch.Tensor], torch.Tensor]
@@ -114,6 +117,7 @@ class Attacker:
         self.parameters = dict(self.net.named_parameters())
         self._came = [piece.clone() for piece in pieces(self.net, sent.difference)]
         self._norm = _length(self._came)
+        self._is_coded = bool(sent.conf.link) and hasattr(sent.conf.link[-1].module.Link, "encode")
 
     @property
     def truth(self) -> torch.Tensor:
@@ -124,6 +128,12 @@ class Attacker:
     def invert(self, iterations: int, rng: np.random.Generator) -> Found:
         """The inputs that fit best, after so many iterations from one random start."""
         assert self.terms is not None
+        found = []
+        if (worked_out := self.worked_out()) is not None:
+            boxed = worked_out.clamp(self.terms.low, self.terms.high)
+            found.append(Found(boxed, self._off(boxed), True))
+            if found[0].distance < FITS:
+                return found[0]
         shape = tuple(self.sent.inputs.shape)
         first = rng.random(shape) if self.terms.pictures else 0.1 * rng.standard_normal(shape)
         guess = torch.from_numpy(first.astype(np.float32)).requires_grad_()
@@ -140,16 +150,18 @@ class Attacker:
             falling.step()
             with torch.no_grad():
                 guess.clamp_(self.terms.low, self.terms.high)
-        found = [Found(guess.detach(), float(self.distance(guess.detach()).detach()), False)]
-        if (worked_out := self.worked_out()) is not None:
-            boxed = worked_out.clamp(self.terms.low, self.terms.high)
-            found.append(Found(boxed, float(self.distance(boxed).detach()), True))
+        found.append(Found(guess.detach(), self._off(guess.detach()), False))
         return min(found, key=lambda one: one.distance)
+
+    def _off(self, guess: torch.Tensor) -> float:
+        return float(self.distance(guess).detach())
 
     def distance(self, guess: torch.Tensor) -> torch.Tensor:
         """One less the cosine of the update that `guess` would make with the one that came."""
         assert self.terms is not None
         made = self._trained(self.terms.given(guess))
+        if self._is_coded:
+            made = [one * (came != 0) for one, came in zip(made, self._came, strict=True)]
         inner = sum((a * b).sum() for a, b in zip(made, self._came, strict=True))
         return 1 - inner / (_length(made) * self._norm + 1e-20)
 

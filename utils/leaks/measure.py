@@ -16,6 +16,7 @@ from utils.data.examples import Examples
 from utils.engines.here import Here
 from utils.federated import RunError
 from utils.federated.bench import Bench, Repeat
+from utils.federated.schedule import round_lr
 from utils.leaks import CAVEAT, LeaksError
 from utils.leaks.inversion import Attacker, Terms, matched
 from utils.leaks.membership import Membership, membership
@@ -61,22 +62,34 @@ class Protection:
 
 
 _ONE = {"batch_size": 1, "local_epochs": 1, "link": []}
-PROTECTIONS = (
-    Protection("none", ("none", "无"), {}),
-    Protection("batch_4", ("batch of 4", "每批 4 个样本"), {"batch_size": 4}),
-    Protection("passes_4", ("4 passes", "4 遍"), {"local_epochs": 4}),
-)
-"""Each begins with an update of one example and one step, without links."""
 
 
 def protections(conf: Conf) -> list[Protection]:
-    """Those that can be had here, and the run's own links where it has some."""
+    """Those that are tried of a run, each alone: an update of one example and one step is changed so. Clipped is to the
+    length of a step by a gradient of norm 1. A link that is not there is left out; the run's own ones come last.
+    """
+    clip = round_lr(conf, 0)
+    own = [part.as_json() for part in conf.link]
+    found = [
+        Protection("none", ("none", "无"), {}),
+        Protection("clip", ("clipping", "裁剪"), _link("local_dp", clip=clip, noise=0.0)),
+        Protection("noise", ("clipping and noise", "裁剪加噪声"), _link("local_dp", clip=clip, noise=0.01)),
+        Protection("topk_10", ("top 10 %", "最大的 10 %"), _link("topk", share=0.1)),
+        Protection("topk_1", ("top 1 %", "最大的 1 %"), _link("topk", share=0.01)),
+        Protection("batch_4", ("batch of 4", "每批 4 个样本"), {"batch_size": 4}),
+        Protection("passes_4", ("4 passes", "4 遍"), {"local_epochs": 4}),
+        *([Protection("own", ("the run's own links", "该实验自己的传输环节"), {"link": own})] if own else []),
+    ]
     known = names("link")
-    found = [one for one in PROTECTIONS if all(link["name"] in known for link in one.changes.get("link", []))]
-    if conf.link:
-        links = [part.as_json() for part in conf.link]
-        found.append(Protection("run", ("the run's own links", "该实验自己的传输环节"), {"link": links}))
-    return found
+    return [
+        one
+        for one in found
+        if one.name == "own" or all(link["name"] in known for link in one.changes.get("link", []))
+    ]
+
+
+def _link(name: str, **keys: Any) -> dict[str, Any]:
+    return {"link": [{"name": name, **keys}]}
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,11 @@ def told_apart(
 def _figures(places: Sequence[NDArray[np.int64]], weights: Sequence[Floats]) -> tuple[float, float]:
     """Area and share found, of losses by rank that count as often as `weights` say."""
     ranks = max(int(one.max()) for one in places) + 1
-    found, wrong = (
-        np.bincount(one, weight, ranks) / weight.sum() for one, weight in zip(places, weights, strict=True)
-    )
-    up_to, wrong_up_to = np.cumsum(found), np.cumsum(wrong)
-    area = float((wrong * (up_to - found / 2)).sum())
-    allowed = up_to[wrong_up_to <= FALSE_POSITIVES + 1e-12]
-    return area, float(allowed[-1]) if len(allowed) else 0.0
+    found, wrong = (np.bincount(one, weight, ranks) for one, weight in zip(places, weights, strict=True))
+    up_to, wrong_up_to = np.cumsum(found), np.cumsum(wrong)  # of whole numbers, so that nothing is rounded
+    area = (wrong * (up_to - found / 2)).sum() / (up_to[-1] * wrong_up_to[-1])
+    allowed = up_to[wrong_up_to <= FALSE_POSITIVES * wrong_up_to[-1]]
+    return float(area), float(allowed[-1] / up_to[-1]) if len(allowed) else 0.0
 
 
 def _blocks(scenes: Sequence[str], rng: np.random.Generator) -> NDArray[np.int64]:

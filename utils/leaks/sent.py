@@ -49,11 +49,12 @@ def attacked(conf: Conf, changes: Mapping[str, Any]) -> Conf:
 class FirstRound:
     """The first round of a repeat, in which single clients can be had to train on chosen examples.
 
-    Raises LeaksError where the server opens only the sum of all updates: there is no single one to be attacked.
+    Raises LeaksError where clients agree on something so that the server opens only the sum of their updates: there is
+    no single one to be attacked.
     """
 
     def __init__(self, conf: Conf, repeat: Repeat, examples: Examples) -> None:
-        if conf.link and hasattr(conf.link[-1].module.Link, "open"):
+        if conf.link and hasattr(conf.link[-1].module.Link, "prepare"):
             raise LeaksError(f"{conf.link[-1].name}: only the sum of all updates is opened")
         self.conf, self.examples = conf, examples
         self.bench = Bench(conf, repeat, examples, Here())
@@ -74,7 +75,7 @@ class FirstRound:
         with own_generator(bench.seed):
             [reply] = bench.engine.train(bench.work, [job], buffers)
         assert isinstance(reply, Reply)
-        update = bench.way.receive(reply, self.weights)
+        update = bench.way.receive(reply, self.weights) or bench.way.opened(self.weights)
         assert update is not None
         stored = self.examples.inputs[chosen]
         inputs = self.conf.task.module.for_training(stored, self.conf, np.random.default_rng(0))
