@@ -105,7 +105,7 @@ def test_a_matrix_of_rank_one_comes_out_again_and_a_larger_rank_by_and_by():
 
 
 def test_the_layers_that_change_most_go_whole():
-    layout = Layout(("a", "b", "c"), ((2,), (3,), (1,)), 3)
+    layout = Layout(("a.weight", "b.weight", "b.bias", "c.bias"), ((2,), (2,), (1,), (1,)), 4)
     link = link_of("changed_layers", layout, layers=0.5)
     update = np.array([0.1, -0.1, 5, 0, 0, -1.5], np.float32)
     assert through(link, update).tolist() == [0, 0, 5, 0, 0, -1.5]

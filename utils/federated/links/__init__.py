@@ -17,9 +17,9 @@ Karimireddy et al. 2019, https://arxiv.org/abs/1901.09847). Whatever else it rem
 dictionary of arrays, `memory`; either is client state, and does not travel.
 
 A link that says `down = True` also codes what the server sends: after the first round that is the difference to what
-was sent before, by the same `encode` and `decode` (or those of `downward`, a link as well), and all that this leaves
-out is sent later. So everybody, the server too, goes on from the weights as decoded. A client that took no part for
-some rounds is sent what it missed, or all the weights where that is shorter.
+was sent before, by the same `encode` and `decode` (or those of `downward`, a link as well), with what that left out
+last time where there is error feedback. So everybody, the server too, goes on from the weights as decoded. A client
+that took no part for some rounds is sent what it missed, or all the weights where that is shorter.
 
 A link that agrees with clients on something before they train, and asks them when the sum is opened, has
 
@@ -195,7 +195,7 @@ class Way:
             [self._lengths[: round_ + 1], np.zeros(max(0, round_ + 2 - len(self._lengths)), np.int64)]
         )
         cut, difference = self._layout.trained, new - sent
-        if self._left is not None:
+        if self._left is not None and getattr(self._down, "feedback", False):
             difference[:cut] += self._left
         payload = _coded(self._down, difference[:cut], 1, rng) + difference[cut:].tobytes()
         decoded = self._decoded(self._down, payload)
