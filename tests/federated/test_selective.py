@@ -52,6 +52,7 @@ def test_the_largest_changes_are_sent_and_what_was_changed_often_is_fetched(tiny
             most = np.argsort(-np.abs(change))[:few]
             server[most] += np.clip(change[most], -np.float32(0.001), np.float32(0.001))
             counts[most] += 1
+        server = server.astype(np.float32).astype(np.float64)
     assert np.allclose(state.weights, server, atol=1e-6)
     assert np.array_equal(state.vectors["rounds/counts"], counts)
     assert np.allclose(state.vectors["rounds/own"], own, atol=1e-6)
