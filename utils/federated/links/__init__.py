@@ -4,8 +4,8 @@ A link's file has a class `Link(keys, layout)`. Any link may change the update: 
 the network's parameters alone (layout.trained,). The last one may also have a form of its own on the wire:
 
 - `encode(difference, samples, rng) -> bytes` with `decode(payload) -> Vector`: every update is decoded, or
-- `encode` with `fold(payload)` and `open(samples) -> Vector`: payloads are added in the link's own ring, and only the
-  mean of all differences, weighted by `samples` in all, is ever opened.
+- `encode` with `fold(payload, client)` and `open(samples) -> Vector`: payloads are added in the link's own ring, and
+  only the mean of all differences, weighted by `samples` in all, is ever opened.
 
 Without links an update is the weights, float32. The first link makes it a float32 difference to what the client was
 sent, and the server adds that back. Normalisation buffers are never changed, and travel as plain float32 behind the
@@ -23,11 +23,13 @@ that took no part for some rounds is sent what it missed, or all the weights whe
 
 A link that agrees with clients on something before they train, and asks them when the sum is opened, has
 
-- `prepare(cohort, ask) -> (clients, buffers)`: who still takes part, and what their jobs read beside the weights,
-- `join(client, home, read)`, at a client before `encode`: who it is, the folder where it keeps what is its own, and
-  the buffers.
+- `prepare(cohort, sizes, ask) -> (clients, buffers)`: who still takes part, and what their jobs read beside the
+  weights; `sizes` are the numbers of examples by client,
+- `join(client, home, read)`, at a client before `encode`: who it is, the folder where it keeps what is its own (where
+  the link says `AT_HOME = True`), and the buffers.
 
-Its `open` may raise `UnopenedError`: the round then leaves the weights as they were. `close()` ends what it began.
+`prepare` and `open` may raise `UnopenedError`: the round then leaves the weights as they were. `close()` ends what it
+began.
 """
 
 from __future__ import annotations
@@ -67,7 +69,10 @@ class Way:
         self._told = 4 * layout.trained if getattr(conf.local.module, "TELLS", False) else 0
         self._last = self.links[-1] if self.links and hasattr(self.links[-1], "encode") else None
         self.ring = self._last is not None and hasattr(self._last, "open")
-        self.keeps = any(getattr(link, "feedback", False) or hasattr(link, "memory") for link in self.links)
+        self.keeps = any(
+            getattr(link, "feedback", False) or hasattr(link, "memory") or hasattr(link, "AT_HOME")
+            for link in self.links
+        )
         self._down: Any = None
         if getattr(self._last, "down", False):
             self._down = getattr(self._last, "downward", self._last)
@@ -134,11 +139,16 @@ class Way:
             }
             self._last.join(client, home, read)  # type: ignore[union-attr]
 
-    def prepare(self, cohort: Sequence[int], ask: Ask) -> tuple[Sequence[int], dict[str, Bytes]]:
-        """At the server, before clients train: who of the cohort takes part, and what their jobs read of the link."""
+    def prepare(
+        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
+    ) -> tuple[Sequence[int], dict[str, Bytes]]:
+        """At the server, before clients train: who of the cohort takes part, and what their jobs read of the link.
+
+        Raises UnopenedError when they are too few.
+        """
         if not hasattr(self._last, "prepare"):
             return cohort, {}
-        clients, buffers = self._last.prepare(cohort, ask)  # type: ignore[union-attr]
+        clients, buffers = self._last.prepare(cohort, sizes, ask)  # type: ignore[union-attr]
         return clients, {f"{OF_LINK}{name}": value for name, value in buffers.items()}
 
     def receive(self, reply: Reply, sent: Vector) -> Update | None:
@@ -147,7 +157,7 @@ class Way:
         Raises ValueError when it is not of the length it should have.
         """
         if self.ring:
-            self._last.fold(reply.payload)  # type: ignore[union-attr]
+            self._last.fold(reply.payload, reply.client)  # type: ignore[union-attr]
             self._folded.append(Reply(reply.client, b"", reply.samples, reply.metrics))
             return None
         payload, told = memoryview(reply.payload), None
