@@ -78,10 +78,10 @@ def test_random_values_are_right_in_the_mean_and_unscaled_with_feedback():
 def test_a_vote_of_three():
     link = link_of("signsgd", step=0.5)
     for one in ([1, -1, 2, -3], [4, 1, -9, -1], [-5, -2, -1, 0.1]):
-        link.fold(link.encode(np.array(one, np.float32), 10, RNG))
+        link.fold(link.encode(np.array(one, np.float32), 10, RNG), 0)
     assert link.open(30).tolist() == [0.5, -0.5, -0.5, -0.5]
     for one in ([1, 1, 1, 1], [1, -1, 1, -1]):
-        link.fold(link.encode(np.array(one, np.float32), 10, RNG))
+        link.fold(link.encode(np.array(one, np.float32), 10, RNG), 0)
     assert link.open(20).tolist() == [0.5, 0, 0.5, 0]
 
 
@@ -105,7 +105,7 @@ def test_a_matrix_of_rank_one_comes_out_again_and_a_larger_rank_by_and_by():
 
 
 def test_the_layers_that_change_most_go_whole():
-    layout = Layout(("a", "b", "c"), ((2,), (3,), (1,)), 3)
+    layout = Layout(("a.weight", "b.weight", "b.bias", "c.bias"), ((2,), (2,), (1,), (1,)), 4)
     link = link_of("changed_layers", layout, layers=0.5)
     update = np.array([0.1, -0.1, 5, 0, 0, -1.5], np.float32)
     assert through(link, update).tolist() == [0, 0, 5, 0, 0, -1.5]

@@ -90,7 +90,7 @@ class Link:
     def encode(self, difference, samples, rng):
         fixed = np.round(difference.astype(np.float64) * samples * 2**12).astype(np.int64)
         return (fixed % 2**32).astype('<u4').tobytes()
-    def fold(self, payload):
+    def fold(self, payload, client):
         one = np.frombuffer(payload, '<u4').astype(np.uint64)
         self.total = one if self.total is None else (self.total + one) % 2**32
     def open(self, samples):

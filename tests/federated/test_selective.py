@@ -8,6 +8,7 @@ from utils.conf import ConfError, make_conf
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat, share_out
 from utils.federated.client import vector
+from utils.federated.rounds.selective import ORDER_STREAM
 from utils.nets.build import build
 from utils.nets.layout import read_weights
 from utils.results import values
@@ -42,14 +43,16 @@ def test_the_largest_changes_are_sent_and_what_was_changed_often_is_fetched(tiny
     own, counts = np.tile(server.astype(np.float32), (3, 1)), np.zeros(len(server))
     few, fetched = round(0.1 * len(server)), round(0.3 * len(server))
     for round_ in range(2):
+        rng = np.random.default_rng([ORDER_STREAM, conf.seed, round_])
         for number, mine in enumerate(shares.clients):
-            start, often = own[number].copy(), np.argsort(-counts, kind="stable")[:fetched]
+            start, often = own[number].copy(), np.lexsort((rng.random(len(server)), -counts))[:fetched]
             start[often] = server[often].astype(np.float32)
             own[number] = vector(trained(conf, photos, mine, start, number=number, round=round_).payload)
             change = own[number] - start
             most = np.argsort(-np.abs(change))[:few]
             server[most] += np.clip(change[most], -np.float32(0.001), np.float32(0.001))
             counts[most] += 1
+        server = server.astype(np.float32).astype(np.float64)
     assert np.allclose(state.weights, server, atol=1e-6)
     assert np.array_equal(state.vectors["rounds/counts"], counts)
     assert np.allclose(state.vectors["rounds/own"], own, atol=1e-6)

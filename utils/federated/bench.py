@@ -180,6 +180,7 @@ class Bench:
         self.at_home = AtHome(
             conf, examples.targets, self.sources, self.shares.clients, self.shares.test, self.hostile
         )
+        self.unopened = ""  # why the sum of a round could not be
         self.measured = True  # how updates and clients differ
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0
@@ -256,8 +257,13 @@ class Bench:
                     "link", self.conf.link[-1].name, name, round_, [client], tuple(read), read
                 )
 
-        left, buffers = self.way.prepare(cohort, ask)
-        return list(left), buffers, [Failure(one, NOT_AGREED) for one in cohort if one not in set(left)]
+        self.unopened, why = "", NOT_AGREED
+        try:
+            left, buffers = self.way.prepare(cohort, self.sizes, ask)
+        except UnopenedError as error:
+            left, buffers, why = [], {}, str(error)
+            self.unopened = why
+        return list(left), buffers, [Failure(one, why) for one in cohort if one not in set(left)]
 
     def begin(self, sent: Vector) -> None:
         """A round begins."""
@@ -283,18 +289,16 @@ class Bench:
 
     def finish(
         self, sent: Vector, round_: int
-    ) -> tuple[Vector, dict[str, tuple[float, str, str]], list[Row], str]:
-        """The round's new weights, what was measured in it, what was found of every update; and if their sum could not
-        be opened, why: then the weights are the old ones.
+    ) -> tuple[Vector, dict[str, tuple[float, str, str]], list[Row]]:
+        """The round's new weights, what was measured in it, and what was found of every update. Where their sum cannot
+        be opened the weights are the old ones, and `unopened` says why.
         """
-        new, unopened = sent, ""
         try:
             if update := self.way.opened(sent):
                 self.strategy.fold(update)
         except UnopenedError as error:
-            unopened = str(error)
-        else:
-            new = self.strategy.finish()
+            self.unopened = str(error)
+        new = sent if self.unopened else self.strategy.finish()
         if self.local:
             new = self.local.finish(new, sent)
         verdicts: list[Verdict] = getattr(
@@ -305,7 +309,7 @@ class Bench:
             new = self.way.down(new, sent, round_, np.random.default_rng([DOWN_STREAM, self.seed, round_]))
         except FloatingPointError as error:
             raise RunError(f"what the server would send: {error}") from None
-        return new, series | self.strategy.series(), rows, unopened
+        return new, series | self.strategy.series(), rows
 
     def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
         """How the updates of the round differ, and what a strategy made of each."""

@@ -4,8 +4,8 @@ A link's file has a class `Link(keys, layout)`. Any link may change the update: 
 the network's parameters alone (layout.trained,). The last one may also have a form of its own on the wire:
 
 - `encode(difference, samples, rng) -> bytes` with `decode(payload) -> Vector`: every update is decoded, or
-- `encode` with `fold(payload)` and `open(samples) -> Vector`: payloads are added in the link's own ring, and only the
-  mean of all differences, weighted by `samples` in all, is ever opened.
+- `encode` with `fold(payload, client)` and `open(samples) -> Vector`: payloads are added in the link's own ring, and
+  only the mean of all differences, weighted by `samples` in all, is ever opened.
 
 Without links an update is the weights, float32. The first link makes it a float32 difference to what the client was
 sent, and the server adds that back. Normalisation buffers are never changed, and travel as plain float32 behind the
@@ -17,17 +17,19 @@ Karimireddy et al. 2019, https://arxiv.org/abs/1901.09847). Whatever else it rem
 dictionary of arrays, `memory`; either is client state, and does not travel.
 
 A link that says `down = True` also codes what the server sends: after the first round that is the difference to what
-was sent before, by the same `encode` and `decode` (or those of `downward`, a link as well), and all that this leaves
-out is sent later. So everybody, the server too, goes on from the weights as decoded. A client that took no part for
-some rounds is sent what it missed, or all the weights where that is shorter.
+was sent before, by the same `encode` and `decode` (or those of `downward`, a link as well), with what that left out
+last time where there is error feedback. So everybody, the server too, goes on from the weights as decoded. A client
+that took no part for some rounds is sent what it missed, or all the weights where that is shorter.
 
 A link that agrees with clients on something before they train, and asks them when the sum is opened, has
 
-- `prepare(cohort, ask) -> (clients, buffers)`: who still takes part, and what their jobs read beside the weights,
-- `join(client, home, read)`, at a client before `encode`: who it is, the folder where it keeps what is its own, and
-  the buffers.
+- `prepare(cohort, sizes, ask) -> (clients, buffers)`: who still takes part, and what their jobs read beside the
+  weights; `sizes` are the numbers of examples by client,
+- `join(client, home, read)`, at a client before `encode`: who it is, the folder where it keeps what is its own (where
+  the link says `AT_HOME = True`), and the buffers.
 
-Its `open` may raise `UnopenedError`: the round then leaves the weights as they were. `close()` ends what it began.
+`prepare` and `open` may raise `UnopenedError`: the round then leaves the weights as they were. `close()` ends what it
+began.
 """
 
 from __future__ import annotations
@@ -67,7 +69,10 @@ class Way:
         self._told = 4 * layout.trained if getattr(conf.local.module, "TELLS", False) else 0
         self._last = self.links[-1] if self.links and hasattr(self.links[-1], "encode") else None
         self.ring = self._last is not None and hasattr(self._last, "open")
-        self.keeps = any(getattr(link, "feedback", False) or hasattr(link, "memory") for link in self.links)
+        self.keeps = any(
+            getattr(link, "feedback", False) or hasattr(link, "memory") or hasattr(link, "AT_HOME")
+            for link in self.links
+        )
         self._down: Any = None
         if getattr(self._last, "down", False):
             self._down = getattr(self._last, "downward", self._last)
@@ -134,11 +139,16 @@ class Way:
             }
             self._last.join(client, home, read)  # type: ignore[union-attr]
 
-    def prepare(self, cohort: Sequence[int], ask: Ask) -> tuple[Sequence[int], dict[str, Bytes]]:
-        """At the server, before clients train: who of the cohort takes part, and what their jobs read of the link."""
+    def prepare(
+        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
+    ) -> tuple[Sequence[int], dict[str, Bytes]]:
+        """At the server, before clients train: who of the cohort takes part, and what their jobs read of the link.
+
+        Raises UnopenedError when they are too few.
+        """
         if not hasattr(self._last, "prepare"):
             return cohort, {}
-        clients, buffers = self._last.prepare(cohort, ask)  # type: ignore[union-attr]
+        clients, buffers = self._last.prepare(cohort, sizes, ask)  # type: ignore[union-attr]
         return clients, {f"{OF_LINK}{name}": value for name, value in buffers.items()}
 
     def receive(self, reply: Reply, sent: Vector) -> Update | None:
@@ -147,7 +157,7 @@ class Way:
         Raises ValueError when it is not of the length it should have.
         """
         if self.ring:
-            self._last.fold(reply.payload)  # type: ignore[union-attr]
+            self._last.fold(reply.payload, reply.client)  # type: ignore[union-attr]
             self._folded.append(Reply(reply.client, b"", reply.samples, reply.metrics))
             return None
         payload, told = memoryview(reply.payload), None
@@ -195,7 +205,7 @@ class Way:
             [self._lengths[: round_ + 1], np.zeros(max(0, round_ + 2 - len(self._lengths)), np.int64)]
         )
         cut, difference = self._layout.trained, new - sent
-        if self._left is not None:
+        if self._left is not None and getattr(self._down, "feedback", False):
             difference[:cut] += self._left
         payload = _coded(self._down, difference[:cut], 1, rng) + difference[cut:].tobytes()
         decoded = self._decoded(self._down, payload)

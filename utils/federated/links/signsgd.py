@@ -56,7 +56,7 @@ class Link:
         minus[zero] = rng.integers(0, 2, int(zero.sum()), dtype=np.uint8) == 1
         return packed(minus.astype(np.uint8)) + (difference[self._cut :] * np.float32(samples)).tobytes()
 
-    def fold(self, payload: Bytes) -> None:
+    def fold(self, payload: Bytes, client: int) -> None:
         """Count the votes of one client. Raises ValueError on another length."""
         view, tail = memoryview(payload), 4 * len(self._buffers)
         cut = view.nbytes - tail

@@ -132,7 +132,7 @@ class Rounds:
         bench.spread.begin()
         for client in turns:
             there, often = seen or (weights.astype(np.float32), counts)
-            start, sent = self._fetched(own[client], there, often)
+            start, sent = self._fetched(own[client], there, often, rng)
             down += sent
             outcome = next(self._trained(bench, client, round_, start))
             if isinstance(outcome, Failure):
@@ -155,12 +155,14 @@ class Rounds:
         series |= self._judged(bench)
         return Played({"weights": weights.astype(np.float32)}, updates, failures, down, up, series, rows)
 
-    def _fetched(self, mine: Vector, there: Vector, often: NDArray[np.float64]) -> tuple[Vector, int]:
-        """What a client begins from, and how many bytes it is sent for that."""
+    def _fetched(
+        self, mine: Vector, there: Vector, often: NDArray[np.float64], rng: np.random.Generator
+    ) -> tuple[Vector, int]:
+        """What a client begins from, and how many bytes it is sent for that. Where counts are equal, chance decides."""
         count = round(self._keys.download * len(mine))
         if count == len(mine):
             return there, there.nbytes
-        places = np.sort(np.argsort(-often, kind="stable")[:count])
+        places = np.sort(np.lexsort((rng.random(len(mine)), -often))[:count])
         start = mine.copy()
         start[places] = there[places]
         return start, len(places.astype("<u4").tobytes()) + there[places].nbytes

@@ -120,14 +120,14 @@ class Rounds:
                 failures.append(Failure(outcome.client, str(error)))
                 continue
             updates.append((outcome.client, outcome.samples, outcome.metrics))
-        if len(updates) < conf.min_clients:
+        if len(updates) < conf.min_clients and not bench.unopened:
             raise RunError(
                 f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
                 + (f"; last failure: {failures[-1].reason}" if failures else "")
             )
-        new, series, rows, unopened = bench.finish(sent, round_)
-        if unopened:
-            failures += [Failure(client, unopened) for client, *_ in updates]
+        new, series, rows = bench.finish(sent, round_)
+        if bench.unopened:
+            failures += [Failure(client, bench.unopened) for client, *_ in updates]
             updates = []
         if bench.way.links:
             series |= {"header_bytes": (headers, "B", "lower")}
