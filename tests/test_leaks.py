@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from tests.asked import both, tiny_question, value
 from tests.conftest import ROOT
+from tests.here import Here
 from utils.conf import load_conf, make_conf
 from utils.federated.bench import Repeat
 from utils.leaks import CAVEAT, LeaksError
@@ -22,6 +24,11 @@ from utils.leaks.membership import told_apart
 from utils.leaks.report import leaks_path, pictures_of, read_leaks, write_leaks
 from utils.leaks.sent import FirstRound, attacked
 from utils.results import ResultError
+from utils.runs import carry_out
+from utils.studies.evidence import evidence
+from utils.studies.measured import read_study, study_path
+from utils.studies.questions import QuestionError
+from utils.studies.training import prepare_study
 
 FIRST = Repeat(0, 0, 0)
 ONE = {"batch_size": 1, "local_epochs": 1}
@@ -188,7 +195,7 @@ def test_a_broken_report_is_refused_with_one_line(tmp_path, report):
         read_leaks(path)
     path.parent.mkdir()
     plain = json.loads(json.dumps(report))
-    for place, value, told in (
+    for place, wrong, told in (
         (("kind",), "study", "kind: expected leaks"),
         (("rows",), [], "rows: expected a list"),
         (("rows", 0, "psnr"), ["x"], "psnr: expected a list of numbers"),
@@ -203,7 +210,7 @@ def test_a_broken_report_is_refused_with_one_line(tmp_path, report):
         inner = broken
         for step in place[:-1]:
             inner = inner[step]
-        inner[place[-1]] = value
+        inner[place[-1]] = wrong
         path.write_bytes(pickle.dumps(broken, protocol=4))
         with pytest.raises(ResultError, match=told) as refused:
             read_leaks(path)
@@ -273,3 +280,26 @@ def test_what_cannot_be_asked_is_refused_with_one_line(tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["conf_f10", "--seconds", "0"])
     assert ended.value.code == 2
+
+
+def test_a_study_measures_what_its_cells_give_away(tmp_path):
+    few = {key: DIGITS[key] for key in DIGITS if key not in ("batch_size", "local_epochs")} | ONE
+    sparse = [value("all", link=[]), value("few", link=[{"name": "topk", "share": 0.01}])]
+    question = tiny_question(
+        tmp_path, conf=few, axes=[{"name": "link", "label": both("Link"), "values": sparse}],
+        against=[{"link": "all"}], leaks={"seconds": 0.3},
+        figures=[{"name": name, "label": both(name)} for name in ("accuracy", "inversion_psnr", "membership_auc")],
+    )  # fmt: skip
+    work = prepare_study(question, "tiny", lambda conf: _opened(conf, tmp_path), seeds=2, cache=tmp_path)
+    outcome = carry_out(work.runs, Here(), 1, lambda run, repeat, state: None)
+    result = work.finish(outcome)
+    told = evidence(question, read_study(study_path(tmp_path, "tiny"))).found
+    assert told["all"].figures["inversion_psnr"].mean > told["few"].figures["inversion_psnr"].mean + 3
+    assert 0.3 < told["all"].figures["membership_auc"].mean < 0.7 and told["all"].estimate is not None
+    assert (
+        result.series["inversion_psnr"] == ("dB", "lower")
+        and told["all"].figures["inversion_psnr"].seeds == 2
+    )
+    for wrong in ({"seconds": -1}, {"seconds": True}, {}, 5):
+        with pytest.raises(QuestionError, match=r"leaks"):
+            tiny_question(tmp_path, leaks=wrong)
