@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ def small(told: Evidence) -> dict[str, Any]:
     if question.picture == "heat":
         return picture | {"tiles": _tiles(told, {key: one[1] for key, one in shown.items()}, low, high)}
     picture |= _marked(told, low, high)
+    if question.picture == "costs":
+        return picture | {"dots": _by_bytes(told, shown, low, high)}
     first_panel = question.axes[2].values[0].name if len(question.axes) > 2 else None
     points: dict[str, list[Point]] = {}
     groups = [one.name for one in question.axes[1].values] if len(question.axes) > 1 else [""]
@@ -77,6 +80,20 @@ def _tiles(told: Evidence, values: dict[str, float], low: float, high: float) ->
             "width": round(wide / columns - 1, 1), "height": round(HEIGHT / rows - 1, 1),
             "share": round(100 * (value - low) / (high - low)),
         })  # fmt: skip
+    return found
+
+
+def _by_bytes(
+    told: Evidence, shown: dict[str, tuple[Cell, float, float, float]], low: float, high: float
+) -> list[dict[str, Any]]:
+    """Dots with intervals by what was sent in all, on a scale of powers of ten."""
+    sent = {key: math.log10(max(1.0, told.found[key].bytes)) for key in shown}
+    first, last = _ends(list(sent.values()))
+    found = []
+    for key, (_, value, below, above) in shown.items():
+        y, top, bottom = (_up(one, low, high) for one in (value, above, below))
+        x = _along(0.05 + 0.9 * (sent[key] - first) / (last - first), 1)
+        found.append({"x": x, "y": y, "top": top, "bottom": bottom, **_ink(0)})
     return found
 
 

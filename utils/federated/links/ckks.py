@@ -61,7 +61,7 @@ def fits(conf: Conf, where: str) -> None:
 
 
 class Link:
-    """A ciphertext of 4,096 numbers, some 70 bytes a weight. A client's values count by its examples: it sends them
+    """A ciphertext of 4,096 numbers, some 57 bytes a weight. A client's values count by its examples: it sends them
     times its number of examples over the largest of the round, which the server knows.
     """
 

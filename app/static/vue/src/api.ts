@@ -440,7 +440,7 @@ export interface Study {
   question: string;
   equal: string;
   decided_by: string;
-  picture: "lines" | "heat" | "bars" | "curves";
+  picture: "lines" | "heat" | "bars" | "curves" | "costs";
   answers: "said" | "own";
   seeds: number;
   colours: [light: string, dark: string][];

@@ -86,12 +86,41 @@ export function typedValue(key: Key, typed: string | boolean, usual: Value | und
   return typed;
 }
 
-function partValue(key: Key, part: PartChoice, given: Given): unknown {
+/** A part with those of its keys that are not as usual: its name alone where there are none. */
+function said(part: PartChoice, typed: (own: Key) => string | boolean): unknown {
   const usual = (one: Key): Value | undefined => (one.required || one.default === null ? undefined : one.default);
-  const own = part.keys.map((one) => [one.key, typedValue(one, given[placeOf(key, part, one)] ?? "", usual(one))] as const).filter(([, value]) => value !== undefined);
-  if (own.length) return { name: part.name, ...Object.fromEntries(own) };
-  return part.name === nameOf(key.default) ? undefined : part.name;
+  const own = part.keys.map((one) => [one.key, typedValue(one, typed(one), usual(one))] as const).filter(([, value]) => value !== undefined);
+  return own.length ? { name: part.name, ...Object.fromEntries(own) } : part.name;
 }
+
+function partValue(key: Key, part: PartChoice, given: Given): unknown {
+  const value = said(part, (own) => given[placeOf(key, part, own)] ?? "");
+  return value === part.name && part.name === nameOf(key.default) ? undefined : value;
+}
+
+/** One of several parts, and what is typed for its keys. */
+export interface ListedPart {
+  part: PartChoice;
+  given: Given;
+}
+
+/** The parts that a list of them in JSON says; what is none of them is left out. */
+export function listed(key: Key, text: string): ListedPart[] {
+  let values: unknown;
+  try {
+    values = JSON.parse(text || "[]");
+  } catch {
+    return [];
+  }
+  return (Array.isArray(values) ? (values as Value[]) : []).flatMap((value) => {
+    const part = key.parts?.find((one) => one.name === nameOf(value));
+    const own = value && typeof value === "object" ? (value as Record<string, Value>) : {};
+    return part ? [{ part, given: Object.fromEntries(part.keys.map((one) => [one.key, shown(own[one.key] ?? one.default ?? "")])) }] : [];
+  });
+}
+
+/** The same list as JSON again; nothing where it is empty, as it usually is. */
+export const listText = (list: ListedPart[]): string => (list.length ? JSON.stringify(list.map((one) => said(one.part, (own) => one.given[own.key] ?? ""))) : "[]");
 
 /** What the file says: keys that are not as usual, and those that must be there. */
 export function composed(given: Given, sayable: Sayable): Record<string, unknown> {

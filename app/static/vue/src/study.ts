@@ -75,8 +75,9 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
         return [{ x, y: one.rounds.map((value) => percent * value), name, mode: "lines", line: { color: ink, width: 2, dash: open ? "dash" : "solid" }, hovertemplate: `%{y:.4~g}<extra>${name}</extra>` }];
       }
       const found = cells.flatMap((cell) => {
-        const one = figureOf(result, cell.key, shown.figure);
-        return one ? [{ at: study.axes[0]!.values.findIndex((value) => value.name === cell.values[0]), one }] : [];
+        const measured = result.cells.find((one) => one.key === cell.key);
+        const one = measured?.figures[shown.figure];
+        return one ? [{ at: study.axes[0]!.values.findIndex((value) => value.name === cell.values[0]), one, label: plain(cell.label), bytes: measured!.bytes }] : [];
       });
       if (!found.length) return [];
       const beside = (among - (lines.length - 1) / 2) * Math.min(0.12, 0.6 / lines.length) + which * 0.03;
@@ -94,11 +95,20 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
       const marker = { color: ink, size: 9, symbol: `${SYMBOLS[line.number % SYMBOLS.length]}${open ? "-open" : ""}`, line: { color: ink, width: open ? 2 : 0 } };
       const text = found.map(({ one }) => between(one, percent === 100 ? "fraction" : ""));
       const common = { name, marker, text, hovertemplate: `%{text}<extra>${name}</extra>` };
+      if (study.picture === "costs") {
+        const text = found.map((one) => (found.some((other) => beats(other, one)) ? "" : one.label));
+        const hover = found.map(({ one, label }) => `${label}: ${between(one, percent === 100 ? "fraction" : "")}`);
+        const place = found.map(({ bytes }) => (bytes < Math.sqrt(Math.min(...found.map((one) => one.bytes)) * Math.max(...found.map((one) => one.bytes))) ? "bottom right" : "bottom left"));
+        return [{ name, marker, text, textposition: place, textfont: { size: 11 }, x: found.map(({ bytes }) => bytes), y: value, error_y: bars, mode: "markers+text", hovertext: hover, hovertemplate: "%{hovertext}, %{x:.3s}B<extra></extra>" }];
+      }
       if (study.picture === "bars") return [{ ...common, x: value, y: at, error_x: bars, mode: "markers" }];
       return [{ ...common, x: at, y: value, error_y: bars, mode: "lines+markers", line: { color: ink, width: 2, dash: open ? "dash" : "solid" } }];
     }),
   );
 }
+
+/** Whether one cell costs no more than another and does better: then the other needs no name in the picture. */
+const beats = (one: { one: FigureValue; bytes: number }, other: { one: FigureValue; bytes: number }): boolean => one.bytes < other.bytes && one.one.value >= other.one.value;
 
 /** The layout that goes with them. */
 export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
@@ -120,6 +130,7 @@ export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
     showlegend: false,
   };
   if (study.picture === "curves") return { ...shape, hovermode: "x unified", xaxis: { ...axis, title: { text: t("round") } }, yaxis: value };
+  if (study.picture === "costs") return { ...shape, xaxis: { ...axis, type: "log", dtick: 1, exponentformat: "SI", ticksuffix: "B", title: { text: t("bytes sent in all"), standoff: 10 } }, yaxis: value };
   if (study.picture === "bars") return { ...shape, margin: { l: 8, r: 12, t: 12, b: 50 }, xaxis: value, yaxis: { ...steps, range: [first.values.length - 0.5, -0.5] } };
   return { ...shape, xaxis: { ...steps, range: [-0.5, first.values.length - 0.5], title: { text: plain(first.label), standoff: 10 } }, yaxis: value };
 }
