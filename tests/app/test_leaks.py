@@ -26,7 +26,8 @@ def row_of(**changes):
     """A row of a report made of thin air."""
     return {
         "network": "own", "protection": "none", "label": ["none", "无"], "changes": {}, "failed": "",
-        "psnr": [40.0, 20.0], "error": [], "guess": 12.0, "label_told": 1.0, "distance": 0.1, "updates": 2, "examples": 1, "passes": 1,
+        "psnr": [40.0, 20.0], "error": [],
+        "guess": 12.0, "label_told": 1.0, "distance": 0.1, "updates": 2, "examples": 1, "passes": 1,
         "iterations": 100, "parameters": 10, "exact": 0, "seconds": 1.0,
         "pictures": {"shape": [1, 1, 8, 8], "original": packed(PICTURE), "found": packed(255 - PICTURE)}, **changes,
     }  # fmt: skip
