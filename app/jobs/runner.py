@@ -96,8 +96,8 @@ def _drawing(app: Flask, job: Job, folder: Path) -> list[object]:
 def _leaks(app: Flask, job: Job, folder: Path) -> list[object]:
     cache, data = Path(app.config["CACHE"]).resolve(), Path(app.config["DATA"]).resolve()
     return [
-        sys.executable, "-m", "utils.leaks", json.loads(job.conf)["run"], "--cache", cache, "--data", data, "--quiet",
-        "--tied", "--report", folder.resolve(),
+        sys.executable, "-m", "utils.leaks", json.loads(job.conf)["run"], "--cache", cache, "--data", data,
+        "--seconds", app.config["LEAKS_SECONDS"], "--quiet", "--tied", "--report", folder.resolve(),
     ]  # fmt: skip
 
 

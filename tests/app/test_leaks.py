@@ -105,8 +105,8 @@ def test_only_researchers_have_a_run_attacked_and_only_one_with_a_model(browse, 
     assert _attack(researcher, "conf_none").status_code == _attack(researcher, "conf_a").status_code == 404
 
 
-def test_a_researcher_has_it_found_out_and_the_report_stays(browse, site, cache, trained, monkeypatch):
-    monkeypatch.setitem(runner.COMMANDS, "leaks", lambda *asked: [*runner._leaks(*asked), "--seconds", "0.5"])
+def test_a_researcher_has_it_found_out_and_the_report_stays(browse, site, cache, trained):
+    site.config["LEAKS_SECONDS"] = 1
     browser = browse("researcher")
     [job] = _attack(browser, trained).json["jobs"]
     assert (job["kind"], job["run"], job["state"]) == ("leaks", trained, "queued")
