@@ -31,6 +31,7 @@ SENTENCES: dict[str, str] = {
     "held_twice": "%(key)s: what an owner has is held twice",
     "needs": "%(key)s: %(part)s needs %(other)s %(what)s, found %(found)s",
     "refuses": "%(key)s: %(part)s does not go with %(other)s %(found)s",
+    "packages": "%(key)s: %(part)s needs %(names)s, which is not installed; %(command)s installs it",
     "weights_unavailable": "%(key)s: torchvision's weights for %(name)s cannot be had (%(why)s)",
     # a layer
     "takes": "%(key)s: %(layer)s takes %(takes)s, found %(found)s",
