@@ -183,9 +183,9 @@ class Conf:
     )
     weight_decay: float = key("weight decay of the clients' SGD", default=0.0, low=0.0, high=1.0)
     min_clients: int = key(
-        "a round with fewer updates than this fails the run, at most `k`",
+        "a round with fewer updates than this fails the run, at most `k`; with 0 one without any is a round too",
         default=1,
-        low=1,
+        low=0,
         high="k",
         most=100_000,
     )

@@ -6,7 +6,9 @@ checks, help, README, form and API are made from that. Folders of one's own are 
 SKYFED_PARTS (several with the system's path separator), with a sub-folder a family: `my_parts/strategy/mine.py`.
 
 What cannot be declared a function `fits(conf, where)` of the file checks, raising ConfError (a network's: see
-`utils.nets.networks`).
+`utils.nets.networks`). Where rounds use something up (privacy, say), `spent(conf, sizes, rounds)` gives what so many
+have used, as series by name: value, unit, better direction; `allowed(conf, sizes) -> int` says how many there may be,
+raising ConfError where that is none. `sizes` are how many examples each client has.
 
 A part's file imports no torch at its top: it is read by programs that only want to know its keys. Packages of
 `requirements-bench.txt` that it works with stand in `PACKAGES`, by the names they are imported by: without them it is

@@ -67,7 +67,7 @@ def preview() -> dict[str, Any]:
     }  # fmt: skip
     try:
         return {**told, **outcome(conf), "reason": ""}
-    except (DataError, PartitionError) as error:
+    except (ConfError, DataError, PartitionError) as error:
         reason = in_ones_language(error).replace(str(current_app.config["DATA"]), "data")
         return {
             **told,

@@ -22,10 +22,10 @@ from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.kept import Rounds
 from utils.federated.links import Way
-from utils.federated.schedule import round_lr
+from utils.federated.schedule import round_lr, rounds_of
 from utils.federated.selection import COHORT_STREAM
 from utils.federated.spread import MOST_CLIENTS, MOST_ROWS, Row, Spread
-from utils.federated.strategies import make_strategy
+from utils.federated.strategies import STRATEGY_STREAM, make_strategy
 from utils.federated.update import (
     Answer,
     Buffers,
@@ -106,7 +106,7 @@ class Shares:
 def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     """How the examples fall to test, validation, owners and clients in this repeat.
 
-    Raises DataError or PartitionError, one line, when there are too few for it.
+    Raises DataError or PartitionError, one line, when there are too few for it, ConfError when no round is allowed.
     """
     train, val, test = split(conf, repeat.fold, examples)
     if not len(train):
@@ -123,6 +123,7 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     if conf.early_stop and not len(val):
         raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
+    rounds_of(conf, [len(mine) for mine in clients])
     return Shares(clients, owners, val, test)
 
 
@@ -153,6 +154,7 @@ class Bench:
         self.seed = conf.seed + repeat.seed
         self.shares = share_out(conf, repeat, examples)
         self.sizes = [len(mine) for mine in self.shares.clients]
+        self.most = rounds_of(conf, self.sizes)
         mean = sum(self.sizes) / len(self.sizes) or 1.0
         self.weights = [size / mean for size in self.sizes]
         self._own = conf.local.module
@@ -164,7 +166,7 @@ class Bench:
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
-        layout = layout_of(conf)
+        self._layout = layout = layout_of(conf)
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
         self.rounds = conf.rounds.module.Rounds(conf)
         self.selection = conf.selection.module.Selection(conf, self.sizes)
@@ -173,6 +175,10 @@ class Bench:
         self.kept = Rounds(conf.no_models) if self._keeps else None
         alone = conf.no_models == 1 or conf.k > MOST_CLIENTS or conf.k * conf.global_epochs > MOST_ROWS
         self.spread = Spread(not alone)
+        summed = bool(conf.link) and hasattr(conf.link[-1].module.Link, "open")
+        self._spreads = (
+            conf.no_models > 1 and not summed
+        )  # of updates of which nobody sees one there is no spread
         attack: Any = self.attack
         self.hostile = [one for one in range(conf.no_models) if attack and attack.is_hostile(one, conf)]
         self.at_home = AtHome(
@@ -238,8 +244,11 @@ class Bench:
             for one in cohort
         ]
 
-    def begin(self, sent: Vector) -> None:
+    def begin(self, sent: Vector, round_: int) -> None:
         """A round begins."""
+        self._taken = 0
+        if hasattr(self.strategy, "draw_from"):
+            self.strategy.draw_from(np.random.default_rng([STRATEGY_STREAM, self.seed, round_]))
         self.strategy.begin(sent)
         self.spread.begin()
 
@@ -252,6 +261,7 @@ class Bench:
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
             self._fold(update)
+        self._taken += 1
         if self.kept:
             self.kept.last[reply.client] = round_
 
@@ -264,14 +274,23 @@ class Bench:
         """The round's new weights, what was measured in it, and what was found of every update."""
         if update := self.way.opened(sent):
             self.strategy.fold(update)
-        new = self.strategy.finish()
-        if self.local:
-            new = self.local.finish(new, sent)
+        new = sent
+        if self._taken or getattr(self.conf.strategy.module, "FROM_NONE", False):
+            new = self.strategy.finish()
+            if self.local:
+                new = self.local.finish(new, sent)
         verdicts: list[Verdict] = getattr(
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
-        series, rows = self.spread.finish(verdicts) if self.measured and self.conf.no_models > 1 else ({}, [])
+        series, rows = self.spread.finish(verdicts) if self.measured and self._spreads else ({}, [])
         return new, series | self.strategy.series(), rows
+
+    def spent(self, rounds: int) -> dict[str, tuple[float, str, str]]:
+        """What so many rounds have used up, by the names of series: value, unit, better direction."""
+        parts = [part.module for part in self.conf.parts() if hasattr(part.module, "spent")]
+        return {
+            name: one for part in parts for name, one in part.spent(self.conf, self.sizes, rounds).items()
+        }
 
     def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:
         """The clients of a round, in ascending order; others when it is attempted again."""
@@ -336,6 +355,14 @@ class Bench:
             return outputs[:, 0]
         exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def training_loss(self, weights: Vector) -> float:
+        """Loss of a model on all that clients have, as they measure it when they train."""
+        found = scores(self.judge("held", weights), self.targets("held"))
+        if "loss" in found:
+            return found["loss"]
+        spread = self._layout.named(weights).get("target_spread")
+        return (found["rmse"] / (1.0 if spread is None else float(spread[0]))) ** 2
 
     def targets(self, share: str) -> NDArray[Any]:
         """Class numbers (n,), or numbers to foretell, of the examples of a share."""

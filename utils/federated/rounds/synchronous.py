@@ -99,7 +99,7 @@ class Rounds:
         cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
         up = 0
-        bench.begin(sent)
+        bench.begin(sent, round_)
         for outcome in bench.engine.train(bench.work, bench.jobs(round_, cohort, buffers), buffers):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
