@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,36 +59,36 @@ def run_repeat(
     After every round `hook` sees the state and may raise to stop. Raises RunError when a round has too few
     updates, DataError when the examples do not suffice, EngineError when the engine breaks down.
     """
-    bench = Bench(conf, repeat, examples, engine, home)
-    state = state or State({"weights": bench.start()}, _empty_record(bench))
-    bench.restore(state)
-    while not _is_over(bench, state):
-        started = time.perf_counter()
-        played = bench.rounds.play(bench, state)
-        trained = time.perf_counter() - started
-        _check_model(state, played)
-        state.vectors = played.vectors | bench.remembered()
-        _record_training(state, bench, played)
-        probabilities = _record_judging(state, bench)
-        append(state.record, "training_seconds", trained)
-        append(state.record, "seconds", time.perf_counter() - started)
-        state.round += 1
-        if _is_over(bench, state):
-            _record_end(state, bench, probabilities)
-        hook(repeat, state)
-    return state
+    with closing(Bench(conf, repeat, examples, engine, home)) as bench:
+        state = state or State({"weights": bench.start()}, _empty_record(bench))
+        bench.restore(state)
+        while not _is_over(bench, state):
+            started = time.perf_counter()
+            played = bench.rounds.play(bench, state)
+            trained = time.perf_counter() - started
+            _check_model(state, played)
+            state.vectors = played.vectors | bench.remembered()
+            _record_training(state, bench, played)
+            probabilities = _record_judging(state, bench)
+            append(state.record, "training_seconds", trained)
+            append(state.record, "seconds", time.perf_counter() - started)
+            state.round += 1
+            if _is_over(bench, state):
+                _record_end(state, bench, probabilities)
+            hook(repeat, state)
+        return state
 
 
 def train_only(conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -> dict[str, float]:
     """Train a repeat without ever looking at its test examples; returns the scores on its validation examples."""
-    bench = Bench(conf, repeat, examples, engine)
-    if not len(bench.shares.val):
-        raise DataError(f"{examples.name}: fold {repeat.fold} has no validation examples")
-    state = State({"weights": bench.start()})
-    while state.round < bench.most:
-        state.vectors = bench.rounds.play(bench, state).vectors
-        state.round += 1
-    return scores(bench.judge("val", state.weights), bench.targets("val"))
+    with closing(Bench(conf, repeat, examples, engine)) as bench:
+        if not len(bench.shares.val):
+            raise DataError(f"{examples.name}: fold {repeat.fold} has no validation examples")
+        state = State({"weights": bench.start()})
+        while state.round < bench.most:
+            state.vectors = bench.rounds.play(bench, state).vectors
+            state.round += 1
+        return scores(bench.judge("val", state.weights), bench.targets("val"))
 
 
 def _is_over(bench: Bench, state: State) -> bool:
@@ -144,9 +145,8 @@ def _counts(bench: Bench, indices: NDArray[np.int64]) -> dict[str, Any]:
 
 def _record_training(state: State, bench: Bench, played: Played) -> None:
     """What the round's training cost; where nobody trained, the loss is that of the new model on all that clients have.
-    Federated: what went down to the cohort and came up from those that answered. One
-    client that holds several owners' examples: their files travel to it once, before round 1. One owner alone: nothing
-    travels.
+    Federated: what went down to the cohort and came up from those that answered. One client that holds several owners'
+    examples: their files travel to it once, before round 1. One owner alone: nothing travels.
     """
     record, conf = state.record, bench.conf
     asked_down, asked_up = bench.asked()

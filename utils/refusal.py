@@ -79,6 +79,7 @@ SENTENCES: dict[str, str] = {
     "multiple": "a multiple of %(number)s",
     "name": "a name of letters, digits, _ and -",
     "at_most": "at most %(most)s",
+    "weights_at_most": "of at most %(most)s weights",
     "at_most_key": "at most %(key)s (%(most)s)",
     "less_than_key": "less than %(key)s (%(most)s)",
     "at_least": "at least %(least)s",

@@ -28,5 +28,5 @@ def test_a_network_with_batch_norm_learns_and_keeps_variances(name, tiny, photos
     assert state.weights.dtype == np.float32
     named = layout_of(conf).named(state.weights)
     assert all((array >= 0).all() for tensor, array in named.items() if tensor.endswith("running_var"))
-    losses = values(state.record, "loss")
-    assert losses[-1] < losses[0]
+    losses = values(state.record, "training_loss")  # that of the few test examples swings
+    assert losses[-1] < losses[0], losses

@@ -22,7 +22,7 @@ BESIDE = {
     "poisson": {"min_clients": 0},
 }
 """What else a conf needs that names such a part."""
-COVERED = {"dp_fedavg", "dp_sgd"}
+COVERED = {"dp_fedavg", "dp_sgd", "selective"}
 """Parts that take no network with batch norm or scaling."""
 HERE = {
     family: [name for name in parts.names(family) if not parts.missing(family, name)] for family in FAMILIES
@@ -61,10 +61,14 @@ def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
     keeping = {"scaffold", "feddyn", "ditto", "fedbn"}
     apart = {(local, attack) for local in keeping for attack in ("alie", "ipm")}
     private = {("dp_fedavg", other) for other in ("scaffold", "feddyn", "fedbn", "dp_sgd")}
-    private |= {("dp_fedavg", other) for other in parts.names("selection") if other != "poisson"}
-    assert set(told) == apart | {("fednova", "feddyn")} | (
-        private if "dp_fedavg" in HERE["strategy"] else set()
-    )
+    private |= {("dp_fedavg", other) for other in parts.names("selection") if other != "poisson"} | {
+        ("dp_sgd", "power_of_choice")
+    }
+    apart |= {("fednova", "feddyn")} | (private if "dp_fedavg" in HERE["strategy"] else set())
+    assert {pair for pair in told if "selective" not in pair} == apart
+    alone = {(one, "selective") for family in ("strategy", "local", "selection") for one in HERE[family]}
+    alone -= {(one, "selective") for one in ("fedavg", "sgd", "fedprox", "uniform")}
+    assert {pair for pair in told if "selective" in pair} == alone
     assert told["ditto", "ipm"] == "x: attack: ipm does not go with local ditto"
     assert len(PAIRS) > 300
 

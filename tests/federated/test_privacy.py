@@ -230,14 +230,14 @@ def test_an_update_leaves_a_client_clipped_and_covered():
     rng = np.random.default_rng(3)
     difference = rng.normal(size=50_000).astype(np.float32)
     keys = make_conf({**TINY, "link": [{"name": "local_dp", "clip": 2.0, "noise": 0.0}]}, "x").link[0].keys
-    clipped = Link(keys).apply(difference, rng)
+    clipped = Link(keys, None).apply(difference, rng)
     assert clipped.dtype == np.float32 and np.linalg.norm(clipped) == pytest.approx(2.0, rel=1e-5)
     assert clipped @ difference == pytest.approx(2.0 * np.linalg.norm(difference), rel=1e-5)
     short = difference / 1000
-    assert np.array_equal(Link(keys).apply(short, rng), short)
+    assert np.array_equal(Link(keys, None).apply(short, rng), short)
     keys = make_conf({**TINY, "link": [{"name": "local_dp", "clip": 2.0, "noise": 3.0}]}, "x").link[0].keys
     for given in (np.zeros(50_000, np.float32), np.full(50_000, np.nan, np.float32)):
-        assert Link(keys).apply(given, rng).std() == pytest.approx(6.0, rel=0.02)
+        assert Link(keys, None).apply(given, rng).std() == pytest.approx(6.0, rel=0.02)
     conf = make_conf({**TINY, "global_epochs": 20, "link": [{"name": "local_dp", "noise": 10.0}]}, "x")
     of_rounds = conf.link[0].module.spent(conf, [5] * 3, 20)
     assert of_rounds == {"epsilon": (epsilon("rdp", 5.0, 1.0, 20, 1e-5), "RDP, replace one update", "lower")}
@@ -419,6 +419,10 @@ def test_a_budget_that_lasts_for_no_round_is_refused_before_any(way, tiny, photo
         (
             {"link": ["local_dp"], "local": "scaffold", "momentum": 0.0},
             "link: local_dp does not go with local scaffold",
+        ),
+        (
+            {"link": ["local_dp"], "selection": "power_of_choice"},
+            "link: local_dp does not go with selection power_of_choice",
         ),
         ({"link": ["local_dp", "local_dp"]}, "link: local_dp does not go with link local_dp"),
         ({**central(), **sgd()}, "local: dp_sgd does not go with strategy dp_fedavg"),

@@ -76,24 +76,24 @@ class Keys:
     bound: float = key('largest change of a weight', zh='x', default=0.01, low=0.0, high=9.0, above_low=True)
 
 class Link:
-    def __init__(self, keys): self.bound = keys.bound
+    def __init__(self, keys, layout): self.bound = keys.bound
     def apply(self, difference, rng): return np.clip(difference, -self.bound, self.bound)
-    def encode(self, difference, samples): return difference.astype(np.float16).tobytes()
-    def decode(self, payload, size): return np.frombuffer(payload, np.float16).astype(np.float32)
+    def encode(self, difference, samples, rng): return difference.astype(np.float16).tobytes()
+    def decode(self, payload): return np.frombuffer(payload, np.float16).astype(np.float32)
 """
 )
 RING = (
     HEAD
     + """
 class Link:
-    def __init__(self, keys): self.total = None
-    def encode(self, difference, samples):
+    def __init__(self, keys, layout): self.total = None
+    def encode(self, difference, samples, rng):
         fixed = np.round(difference.astype(np.float64) * samples * 2**12).astype(np.int64)
         return (fixed % 2**32).astype('<u4').tobytes()
-    def fold(self, payload):
+    def fold(self, payload, client):
         one = np.frombuffer(payload, '<u4').astype(np.uint64)
         self.total = one if self.total is None else (self.total + one) % 2**32
-    def open(self, samples, size):
+    def open(self, samples):
         signed, self.total = self.total.astype(np.uint32).astype(np.int32), None
         return signed.astype(np.float64) / 2**12 / samples
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from utils.engines import Engine
 from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.kept import Rounds
-from utils.federated.links import Way
+from utils.federated.links import UnopenedError, Way
 from utils.federated.schedule import round_lr, rounds_of
 from utils.federated.selection import COHORT_STREAM
 from utils.federated.spread import MOST_CLIENTS, MOST_ROWS, Row, Spread
@@ -47,6 +47,8 @@ from utils.partition.schemes import partition
 from utils.tasks import classes_of
 
 Indices = NDArray[np.int64]
+DOWN_STREAM = 9  # of the codes of what the server sends
+NOT_AGREED = "gone before it trained"
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,9 @@ class Bench:
         mean = sum(self.sizes) / len(self.sizes) or 1.0
         self.weights = [size / mean for size in self.sizes]
         self._own = conf.local.module
-        self._keeps = getattr(self._own, "KEEPS", False)
+        self._layout = layout = layout_of(conf)
+        self.strategy, self.way = make_strategy(conf), Way(conf, layout)
+        self._keeps = getattr(self._own, "KEEPS", False) or self.way.keeps
         self._folder = TemporaryDirectory() if self._keeps and home is None else None
         place = self._folder.name if self._folder else str(home or "") if self._keeps else ""
         named = self.shares.named()
@@ -166,8 +170,6 @@ class Bench:
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
-        self._layout = layout = layout_of(conf)
-        self.strategy, self.way = make_strategy(conf), Way(conf, layout)
         self.rounds = conf.rounds.module.Rounds(conf)
         self.selection = conf.selection.module.Selection(conf, self.sizes)
         self.attack = conf.attack.module.Attack(conf.attack.keys) if conf.attack else None
@@ -175,15 +177,12 @@ class Bench:
         self.kept = Rounds(conf.no_models) if self._keeps else None
         alone = conf.no_models == 1 or conf.k > MOST_CLIENTS or conf.k * conf.global_epochs > MOST_ROWS
         self.spread = Spread(not alone)
-        summed = bool(conf.link) and hasattr(conf.link[-1].module.Link, "open")
-        self._spreads = (
-            conf.no_models > 1 and not summed
-        )  # of updates of which nobody sees one there is no spread
         attack: Any = self.attack
         self.hostile = [one for one in range(conf.no_models) if attack and attack.is_hostile(one, conf)]
         self.at_home = AtHome(
             conf, examples.targets, self.sources, self.shares.clients, self.shares.test, self.hostile
         )
+        self.unopened = ""  # why the sum of a round could not be
         self.measured = True  # how updates and clients differ
         self.lr = partial(round_lr, conf)
         self._asked_down = self._asked_up = 0
@@ -224,7 +223,7 @@ class Bench:
         """The parts that remember something."""
         parts = {
             "strategy": self.strategy, "selection": self.selection, "rounds": self.rounds, "local": self.local,
-            "kept": self.kept,
+            "kept": self.kept, "way": self.way,
         }  # fmt: skip
         return {family: part for family, part in parts.items() if hasattr(part, "state")}
 
@@ -243,6 +242,30 @@ class Bench:
             TrainJob(round_, one, lr, reads, f"update/{one}", self.weights[one], int(last[one]))
             for one in cohort
         ]
+
+    def prepare(
+        self, round_: int, cohort: Sequence[int]
+    ) -> tuple[list[int], dict[str, Bytes], list[Failure]]:
+        """What links agree on with clients before they train: who still takes part, what their jobs then read beside
+        the weights, and who is gone.
+        """
+
+        def ask(
+            name: str, clients: Sequence[int], of: Callable[[int], Buffers]
+        ) -> Iterator[Answer | Failure]:
+            for client in clients:
+                read = of(client)
+                yield from self.ask(
+                    "link", self.conf.link[-1].name, name, round_, [client], tuple(read), read
+                )
+
+        self.unopened, why = "", NOT_AGREED
+        try:
+            left, buffers = self.way.prepare(cohort, self.sizes, ask)
+        except UnopenedError as error:
+            left, buffers, why = [], {}, str(error)
+            self.unopened = why
+        return list(left), buffers, [Failure(one, why) for one in cohort if one not in set(left)]
 
     def begin(self, sent: Vector, round_: int) -> None:
         """A round begins."""
@@ -270,20 +293,41 @@ class Bench:
             update = replace(update, samples=self.selection.weigh(update))
         self.strategy.fold(update)
 
-    def finish(self, sent: Vector) -> tuple[Vector, dict[str, tuple[float, str, str]], list[Row]]:
-        """The round's new weights, what was measured in it, and what was found of every update."""
-        if update := self.way.opened(sent):
-            self.strategy.fold(update)
+    def finish(
+        self, sent: Vector, round_: int
+    ) -> tuple[Vector, dict[str, tuple[float, str, str]], list[Row]]:
+        """The round's new weights, what was measured in it, and what was found of every update. Where their sum cannot
+        be opened the weights are the old ones, and `unopened` says why.
+        """
+        try:
+            if update := self.way.opened(sent):
+                self.strategy.fold(update)
+        except UnopenedError as error:
+            self.unopened = str(error)
         new = sent
-        if self._taken or getattr(self.conf.strategy.module, "FROM_NONE", False):
+        if not self.unopened and (self._taken or getattr(self.conf.strategy.module, "FROM_NONE", False)):
             new = self.strategy.finish()
             if self.local:
                 new = self.local.finish(new, sent)
         verdicts: list[Verdict] = getattr(
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
-        series, rows = self.spread.finish(verdicts) if self.measured and self._spreads else ({}, [])
+        series, rows = self.compared(verdicts)
+        try:
+            new = self.way.down(new, sent, round_, np.random.default_rng([DOWN_STREAM, self.seed, round_]))
+        except FloatingPointError as error:
+            raise RunError(f"what the server would send: {error}") from None
         return new, series | self.strategy.series(), rows
+
+    def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
+        """How the updates of the round differ, and what a strategy made of each."""
+        if not self.measured or self.conf.no_models == 1 or self.way.ring:
+            return {}, []
+        return self.spread.finish(list(verdicts))
+
+    def close(self) -> None:
+        """End what parts began for this repeat."""
+        self.way.close()
 
     def spent(self, rounds: int) -> dict[str, tuple[float, str, str]]:
         """What so many rounds have used up, by the names of series: value, unit, better direction."""

@@ -20,6 +20,7 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
+from utils.federated.kept import Memory
 from utils.federated.kept import read as recall
 from utils.federated.kept import write as keep
 from utils.federated.links import Way
@@ -76,12 +77,17 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             given = attack.weights(weights[:cut], sent[:cut], trained.rng)
         weights = np.concatenate([np.asarray(given, np.float32), weights[cut:]])
     payload: Bytes
+    memory = trained.memory
     if into is not None:
         payload = into
     else:
-        payload = way.pack(weights, sent, samples, trained.rng)
+        way.join(job.client, work.home, buffers)
+        payload, left = way.pack(weights, sent, samples, trained.rng, trained.before)
+        memory = memory | left
         if trained.told is not None:
             payload = bytes(payload) + trained.told.tobytes()
+    if work.home:
+        keep(work.home, job.client, job.round, memory, job.remembers)
     metrics = {**trained.metrics, "seconds": time.perf_counter() - started}
     return Reply(job.client, payload, samples, metrics)
 
@@ -89,13 +95,15 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
 @dataclass(frozen=True)
 class _Trained:
     """What came of a client's training: weights (layout.size,), what it tells the server's half of its local part, what
-    it measured, and its generator as training left it.
+    it measured, its generator as training left it, what it remembered `before` and what its local part remembers now.
     """
 
     weights: Vector
     told: Vector | None
     metrics: dict[str, float]
     rng: np.random.Generator
+    before: Memory
+    memory: Memory
 
 
 def _trained(
@@ -109,9 +117,8 @@ def _trained(
     drawing = np.random.SeedSequence([DRAWING_STREAM, work.seed, job.round, job.client])
     _seed(int(drawing.generate_state(1, np.uint64)[0]), device)
     sent, layout = vector(buffers[job.reads[0]]), kept.layout
-    keeps = getattr(own, "KEEPS", False)
-    memory = recall(work.home, job.client, job.remembers) if keeps else {}
-    told = vector(buffers[job.reads[1]]) if len(job.reads) > 1 else None
+    memory = recall(work.home, job.client, job.remembers) if work.home else {}
+    told = vector(buffers["told"]) if "told" in job.reads else None
     local = own.Local(conf.local.keys, Start(sent, layout, job.lr, job.weight, memory, told))
     learnt = _Learnt(work, mine, job.lr, attack, device)
     begun = local.begin(sent) if hasattr(local, "begin") else sent
@@ -131,10 +138,9 @@ def _trained(
             return kept.weights.cpu().numpy().copy()
 
         weights = local.finish(weights, steps, again)
-    if keeps:
-        keep(work.home, job.client, job.round, local.memory, job.remembers)
+    remembered = local.memory if getattr(own, "KEEPS", False) else {}
     metrics = {"steps": float(steps)} | ({} if loss is None else {"loss": loss})
-    return _Trained(weights, getattr(local, "told", None), metrics, rng)
+    return _Trained(weights, getattr(local, "told", None), metrics, rng, memory, remembered)
 
 
 def _idle(job: TrainJob, work: Work, sent: Vector, layout: Layout) -> _Trained:
@@ -142,11 +148,11 @@ def _idle(job: TrainJob, work: Work, sent: Vector, layout: Layout) -> _Trained:
     conf, samples = work.conf, len(work.shares[share_of(job.client)])
     if not samples:
         raise ValueError("it has no example to train on")
-    if getattr(conf.local.module, "KEEPS", False):
-        keep(work.home, job.client, job.round, recall(work.home, job.client, job.remembers), job.remembers)
+    memory = recall(work.home, job.client, job.remembers) if work.home else {}
     told = np.zeros(layout.trained, np.float32) if getattr(conf.local.module, "TELLS", False) else None
     steps = conf.local_epochs * math.ceil(samples / conf.batch_size)
-    return _Trained(sent, told, {"steps": float(steps)}, np.random.default_rng(_stream(job, work)))
+    rng = np.random.default_rng(_stream(job, work))
+    return _Trained(sent, told, {"steps": float(steps)}, rng, memory, memory)
 
 
 def _stream(job: TrainJob, work: Work) -> list[int]:

@@ -131,11 +131,15 @@ def texts(relation: str, zh: str) -> dict[str, str]:
 
 
 def check(family: str, name: str, keys: Keys, conf: Conf, where: str) -> None:
-    """Raises ConfError where a budget has no noise, or the network has values that are neither clipped nor noised."""
+    """Raises ConfError where a budget has no noise, or where something is told that is neither clipped nor noised: what
+    a selection asks for, values of the network beside its parameters.
+    """
     from utils.nets.build import layout_of
 
     if keys.budget and not keys.noise:
         raise ConfError(where, "needs", key=family, part=name, other="noise", what=said("above_0"), found=0)
+    if hasattr(conf.selection.module, "ANSWERS"):
+        raise ConfError(where, "refuses", key=family, part=name, other="selection", found=conf.selection.name)
     layout = layout_of(conf)
     if beside := layout.size - layout.trained:
         found = said("so_many", count=beside)

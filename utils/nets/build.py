@@ -34,6 +34,11 @@ def layout_of(conf: Conf) -> Layout:
         return Layout.of(shape_of(conf))
 
 
+def has_batch_norm(conf: Conf) -> bool:
+    """Whether the network keeps running statistics, which are no parameters and yet say something of examples."""
+    return any(name.endswith("running_mean") for name in layout_of(conf).names)
+
+
 def shape_of(conf: Conf) -> nn.Module:
     """A network of the same layers with weights of no meaning; nothing is fetched for it."""
     keys = conf.network.keys

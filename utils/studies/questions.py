@@ -20,7 +20,7 @@ from utils.conf import MAX_CONF_BYTES, Conf, ConfError, make_conf, read_json
 
 HERE = Path(__file__).resolve().parent
 FILE = "question.json"
-PICTURES = ("lines", "heat", "bars", "curves")
+PICTURES = ("lines", "heat", "bars", "curves", "costs")
 ANSWERS = ("said", "own")
 TESTED = ("accuracy", "rmse")
 """Figures made of answers to test examples: these have intervals and paired tests."""
@@ -271,7 +271,7 @@ class _Reader:
         )
         if question.picture == "heat" and len(axes) < 2:
             raise self._wrong("picture", "two or three axes for heat", "one")
-        if question.picture in ("bars", "curves") and len(axes) > 2:
+        if question.picture in ("bars", "curves", "costs") and len(axes) > 2:
             raise self._wrong("picture", f"one or two axes for {question.picture}", len(axes))
         if not 0 < len(question.cells) <= MAX_CELLS:
             raise self._wrong("axes", f"1 to {MAX_CELLS} cells", len(question.cells))

@@ -27,6 +27,7 @@ ABOUT = (
     "本地差分隐私：每个更新在离开之前裁剪并加噪声",
 )
 PACKAGES = ("dp_accounting",)
+NEEDS = {"rounds": ("synchronous",)}  # in which nobody trains twice
 REFUSES = {"strategy": ("dp_fedavg",)}  # one epsilon a run
 RELATION = "replace one update"
 TEXTS = privacy.texts(RELATION, "替换一个更新")
@@ -35,7 +36,7 @@ TEXTS = privacy.texts(RELATION, "替换一个更新")
 class Link:
     """Clips, then adds noise."""
 
-    def __init__(self, keys: Keys, layout: Layout | None = None) -> None:
+    def __init__(self, keys: Keys, layout: Layout | None) -> None:
         self._keys = keys
 
     def apply(self, difference: Vector, rng: np.random.Generator) -> Vector:

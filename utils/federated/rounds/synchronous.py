@@ -26,6 +26,7 @@ from utils.federated.clock import (
     arrivals,
     paces,
 )
+from utils.federated.links import header
 from utils.federated.rounds import Played
 from utils.federated.update import Failure
 from utils.parts import key
@@ -99,28 +100,40 @@ class Rounds:
         cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
         up = 0
+        down = bench.way.bytes_down(asked, round_, buffers)
+        cohort, agreed, gone = bench.prepare(round_, cohort)
+        buffers |= agreed
+        down += len(cohort) * sum(memoryview(one).nbytes for one in agreed.values())
+        failures += gone
         bench.begin(sent, round_)
-        for outcome in bench.engine.train(bench.work, bench.jobs(round_, cohort, buffers), buffers):
+        jobs = bench.jobs(round_, cohort, buffers)
+        headers = sum(len(header(job)) for job in jobs)
+        for outcome in bench.engine.train(bench.work, jobs, buffers):
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 continue
             up += memoryview(outcome.payload).nbytes
+            headers += len(header(outcome))
             try:
                 bench.take(outcome, sent, round_)
             except ValueError as error:
                 failures.append(Failure(outcome.client, str(error)))
                 continue
             updates.append((outcome.client, outcome.samples, outcome.metrics))
-        if len(updates) < conf.min_clients:
+        if len(updates) < conf.min_clients and not bench.unopened:
             raise RunError(
                 f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
                 + (f"; last failure: {failures[-1].reason}" if failures else "")
             )
-        new, series, rows = bench.finish(sent)
+        new, series, rows = bench.finish(sent, round_)
+        if bench.unopened:
+            failures += [Failure(client, bench.unopened) for client, *_ in updates]
+            updates = []
+        if bench.way.links:
+            series |= {"header_bytes": (headers, "B", "lower")}
         if self._keys != Keys():
             self._clock += seconds
             series |= {"virtual_seconds": (self._clock, "virtual s", "lower")}
-        down = asked * sum(memoryview(one).nbytes for one in buffers.values())
         return Played({"weights": new}, updates, failures, down, up, series, rows)
 
     def state(self) -> dict[str, NDArray[np.float64]]:
@@ -133,16 +146,16 @@ class Rounds:
 
     def _cohort(
         self, bench: Bench, round_: int, buffers: Buffers
-    ) -> tuple[list[int], int, list[Failure], float]:
-        """Who trains; how many were asked, who of them is not waited for, and how many virtual seconds that takes."""
+    ) -> tuple[list[int], list[int], list[Failure], float]:
+        """Who trains; who was asked, who of them is not waited for, and how many virtual seconds that takes."""
         keys, conf = self._keys, bench.conf
         wanted = min(math.ceil(conf.k * keys.over_select - 1e-9), conf.no_models)  # 1.1 times 50 is 55
         if keys == Keys():
             cohort = bench.cohort(round_, wanted, buffers)
-            return cohort, len(cohort), [], 0.0
+            return cohort, cohort, [], 0.0
         passes = np.array(bench.sizes) * conf.local_epochs
         end = keys.deadline or math.inf
-        asked, seconds, failures = 0, 0.0, list[Failure]()
+        asked, seconds, failures = list[int](), 0.0, list[Failure]()
         for attempt in range(_MOST_ABANDONED):
             chosen = bench.cohort(round_, wanted, buffers, attempt)
             draws = np.random.default_rng([CLOCK_STREAM, bench.seed, round_, attempt])
@@ -155,7 +168,7 @@ class Rounds:
             taken = in_time[: conf.k]
             last = max((time for time, _ in taken), default=0.0)
             seconds += last if len(taken) == min(conf.k, len(chosen)) or end == math.inf else end
-            asked += len(chosen)
+            asked += chosen
             cohort = sorted(client for _, client in taken)
             missing = sorted(set(chosen) - set(cohort))
             failures += [Failure(one, LOST if when[one] == math.inf else LATE) for one in missing]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from utils.nets.layout import Vector
 
 __path__ = extended("strategy", __path__)
-STRATEGY_STREAM = 10  # keeps what strategies draw apart from all other random numbers
+STRATEGY_STREAM = 20  # keeps what strategies draw apart from all other random numbers
 
 
 class Strategy(Protocol):

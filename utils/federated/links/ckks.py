@@ -1,0 +1,169 @@
+"""Homomorphic encryption of updates (Cheon et al. 2017, CKKS, by TenSEAL), https://eprint.iacr.org/2016/421: the server
+adds ciphertexts, and a process that holds the key decrypts their sum.
+
+A ciphertext holds thousands of numbers, with noise some ten digits below them. Updates are whole numbers before they
+are encrypted, and the decrypted sum is rounded to whole numbers: so nothing of the noise is left, and a run is the same
+whenever it is repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from utils.federated import RunError
+from utils.federated.links._fixed import MOST_CLIENTS, quantised, summed
+from utils.federated.links._key_holder import KeyHolder
+from utils.parts import ConfError, key
+from utils.refusal import said
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
+    from utils.federated.links import Ask
+    from utils.federated.update import Buffers, Bytes
+    from utils.nets.layout import Layout, Vector
+
+ABOUT = (
+    "encrypted updates of real numbers that the server adds without reading them (CKKS)",
+    "同态加密（CKKS）：服务器对加密的实数更新求和而不能读取",
+)
+PACKAGES = ("tenseal",)
+LEVELS = 2**22
+_DEGREE, _MODULI, _SCALE = 8192, [60, 40, 60], 2.0**40  # 128 bits of security allow 218 bits of moduli
+_SLOTS = _DEGREE // 2
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How fine the whole numbers are."""
+
+    bound: float = key(
+        "changes beyond it are cut off; 2 ** 22 steps lie between minus and plus",
+        zh="超过该值的变化被截断；正负之间分为 2 ** 22 级",
+        default=8.0,
+        low=0.0,
+        high=1e6,
+        above_low=True,
+    )
+
+
+def fits(conf: Conf, where: str) -> None:
+    """The sum of all whole numbers must stay within what was measured. Raises ConfError."""
+    if conf.k > MOST_CLIENTS:
+        what = said("at_most", most=MOST_CLIENTS)
+        raise ConfError(where, "needs", key="link", part="ckks", other="k", what=what, found=conf.k)
+
+
+class Link:
+    """A ciphertext of 4,096 numbers, some 70 bytes a weight. A client's values count by its examples: it sends them
+    times its number of examples over the largest of the round, which the server knows.
+    """
+
+    def __init__(self, keys: Keys, layout: Layout) -> None:
+        self._bound, self._size = keys.bound, layout.size
+        self._pieces = math.ceil(self._size / _SLOTS)
+        self._holder: KeyHolder | None = None
+
+    def prepare(
+        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
+    ) -> tuple[Sequence[int], dict[str, Bytes]]:
+        """The public key, and how many examples the largest client of the round has."""
+        if self._holder is None:
+            self._holder = KeyHolder(__name__, _DEGREE)
+        self._most = max((sizes[client] for client in cohort), default=1)
+        self._total: list[Any] = []
+        self._clients = 0
+        return cohort, {"most": np.array([self._most], "<u4").tobytes(), "public": self._holder.public}
+
+    def fold(self, payload: Bytes, client: int) -> None:
+        """Add one client's ciphertexts. Raises ValueError where they are none."""
+        import tenseal
+
+        assert self._holder is not None
+        context = _context(self._holder.public)
+        pieces = _unpacked(payload)
+        if len(pieces) != self._pieces:
+            raise ValueError(f"an update of {len(pieces)} ciphertexts, expected {self._pieces}")
+        found = [tenseal.ckks_vector_from(context, piece) for piece in pieces]
+        self._total = [a + b for a, b in zip(self._total, found, strict=True)] if self._total else found
+        self._clients += 1
+
+    def open(self, samples: int) -> Vector:
+        """The mean difference (layout.size,), by who holds the key."""
+        assert self._holder is not None
+        plain = self._holder.decrypt(_packed([piece.serialize() for piece in self._total]))
+        total = np.frombuffer(plain, "<f8")[: self._size]
+        rounded = np.rint(total)
+        if len(total) != self._size or np.abs(total - rounded).max() > 0.25:
+            raise RunError("ckks: the sum of the encrypted updates has more noise than whole numbers allow")
+        whole = rounded.astype(np.uint32)
+        return (summed(whole, self._clients, self._bound, LEVELS) * (self._most / samples)).astype(np.float32)
+
+    def close(self) -> None:
+        """End the process that holds the key."""
+        if self._holder is not None:
+            self._holder.close()
+
+    def join(self, client: int, home: str, read: Buffers) -> None:
+        """At a client: the public key."""
+        self._most = int(np.frombuffer(read["most"], "<u4")[0])
+        self._public = bytes(read["public"])
+
+    def encode(self, difference: Vector, samples: int, rng: np.random.Generator) -> bytes:
+        """The update as whole numbers, encrypted."""
+        import tenseal
+
+        whole = quantised(difference * np.float32(samples / self._most), self._bound, LEVELS, rng)
+        context = _context(self._public)
+        pieces = [whole[start : start + _SLOTS] for start in range(0, len(whole), _SLOTS)]
+        return _packed([tenseal.ckks_vector(context, piece.tolist()).serialize() for piece in pieces])
+
+
+class Holder:
+    """Who holds the key."""
+
+    def __init__(self, degree: int) -> None:
+        import tenseal
+
+        self._context = tenseal.context(tenseal.SCHEME_TYPE.CKKS, degree, coeff_mod_bit_sizes=_MODULI)
+        self._context.global_scale = _SCALE
+        self.public: bytes = self._context.serialize(
+            save_public_key=True, save_secret_key=False, save_galois_keys=False, save_relin_keys=False
+        )
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """The numbers, float64, of the ciphertexts of a sum."""
+        import tenseal
+
+        vectors = [tenseal.ckks_vector_from(self._context, piece) for piece in _unpacked(ciphertext)]
+        found: list[NDArray[np.float64]] = [np.array(vector.decrypt(), "<f8") for vector in vectors]
+        return np.concatenate(found).tobytes()
+
+
+@lru_cache(maxsize=1)
+def _context(public: bytes) -> Any:
+    import tenseal
+
+    return tenseal.context_from(public)
+
+
+def _packed(pieces: Sequence[bytes]) -> bytes:
+    """Several messages in one."""
+    return np.array([len(pieces), *map(len, pieces)], "<u4").tobytes() + b"".join(pieces)
+
+
+def _unpacked(payload: Bytes) -> list[bytes]:
+    """The messages. Raises ValueError where it is not as long as it says."""
+    view = memoryview(payload)
+    count = int(np.frombuffer(view[:4], "<u4")[0])
+    lengths = np.frombuffer(view[4 : 4 * (count + 1)], "<u4")
+    ends = 4 * (count + 1) + np.cumsum(lengths, dtype=np.int64)
+    if len(lengths) != count or (ends[-1] if count else 4) != view.nbytes:
+        raise ValueError("ciphertexts that are cut off")
+    return [bytes(view[end - length : end]) for end, length in zip(ends, lengths, strict=True)]

@@ -1,0 +1,170 @@
+"""Encryption of whole numbers that can be added (Paillier 1999), for models of a few weights as logistic regression:
+the server multiplies ciphertexts, and a process that holds the key decrypts their sum.
+
+Primes are drawn as for RSA by `cryptography`, and what encryption draws comes from the system; the arithmetic is
+lightphe's.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from utils.federated.links._fixed import MOST_CLIENTS, quantised, summed
+from utils.federated.links._key_holder import KeyHolder
+from utils.parts import ConfError, key
+from utils.refusal import said
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
+    from utils.federated.links import Ask
+    from utils.federated.update import Buffers, Bytes
+    from utils.nets.layout import Layout, Vector
+
+ABOUT = (
+    "encrypted whole numbers that the server adds without reading them (Paillier); small models only",
+    "加法同态加密（Paillier）：服务器求和而不能读取；仅适用于小模型",
+)
+PACKAGES = ("lightphe", "cryptography")
+LEVELS, MOST_WEIGHTS, BITS = 2**22, 10_000, 2048
+_SLOT = 32  # bits for the sum of a weight of all clients
+_BYTES = BITS // 4  # of a ciphertext, a number below n²
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How fine the whole numbers are, and how many share a ciphertext."""
+
+    bound: float = key(
+        "changes beyond it are cut off; 2 ** 22 steps lie between minus and plus",
+        zh="超过该值的变化被截断；正负之间分为 2 ** 22 级",
+        default=8.0,
+        low=0.0,
+        high=1e6,
+        above_low=True,
+    )
+    together: int = key(
+        "weights that share a ciphertext, 32 bits each",
+        zh="共用一个密文的权重个数，每个 32 位",
+        default=1,
+        low=1,
+        high=(BITS - 1) // _SLOT,
+    )
+
+
+def fits(conf: Conf, where: str) -> None:
+    """Few enough clients for the sum and few enough weights for the time it takes. Raises ConfError."""
+    from utils.nets.build import layout_of
+
+    if conf.k > MOST_CLIENTS:
+        what = said("at_most", most=MOST_CLIENTS)
+        raise ConfError(where, "needs", key="link", part="paillier", other="k", what=what, found=conf.k)
+    if (size := layout_of(conf).size) > MOST_WEIGHTS:
+        what = said("weights_at_most", most=MOST_WEIGHTS)
+        raise ConfError(where, "needs", key="link", part="paillier", other="network", what=what, found=size)
+
+
+class Link:
+    """512 bytes a ciphertext, under a key of 2,048 bits. A client's values count by its examples: it sends them times
+    its number of examples over the largest of the round, which the server knows.
+    """
+
+    def __init__(self, keys: Keys, layout: Layout) -> None:
+        self._bound, self._size, self._together = keys.bound, layout.size, keys.together
+        self._pieces = math.ceil(self._size / keys.together)
+        self._holder: KeyHolder | None = None
+
+    def prepare(
+        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
+    ) -> tuple[Sequence[int], dict[str, Bytes]]:
+        """The public key, and how many examples the largest client of the round has."""
+        if self._holder is None:
+            self._holder = KeyHolder(__name__, BITS)
+            self._scheme = _public_scheme(self._holder.public)
+        self._most = max((sizes[client] for client in cohort), default=1)
+        self._total: list[int] = []
+        self._clients = 0
+        return cohort, {"most": np.array([self._most], "<u4").tobytes(), "public": self._holder.public}
+
+    def fold(self, payload: Bytes, client: int) -> None:
+        """Add one client's ciphertexts. Raises ValueError on another length."""
+        view = memoryview(payload)
+        if view.nbytes != self._pieces * _BYTES:
+            raise ValueError(f"an update of {view.nbytes} bytes, expected {self._pieces * _BYTES}")
+        found = _numbers(view)
+        if self._total:
+            found = [self._scheme.add(a, b) for a, b in zip(self._total, found, strict=True)]
+        self._total, self._clients = found, self._clients + 1
+
+    def open(self, samples: int) -> Vector:
+        """The mean difference (layout.size,), by who holds the key."""
+        assert self._holder is not None
+        plain = self._holder.decrypt(b"".join(number.to_bytes(_BYTES, "big") for number in self._total))
+        mask = (1 << _SLOT) - 1
+        total = [
+            number >> (_SLOT * place) & mask for number in _numbers(plain) for place in range(self._together)
+        ]
+        whole = np.array(total[: self._size], np.uint32)
+        return (summed(whole, self._clients, self._bound, LEVELS) * (self._most / samples)).astype(np.float32)
+
+    def close(self) -> None:
+        """End the process that holds the key."""
+        if self._holder is not None:
+            self._holder.close()
+
+    def join(self, client: int, home: str, read: Buffers) -> None:
+        """At a client: the public key."""
+        self._most = int(np.frombuffer(read["most"], "<u4")[0])
+        self._scheme = _public_scheme(bytes(read["public"]))
+
+    def encode(self, difference: Vector, samples: int, rng: np.random.Generator) -> bytes:
+        """The update as whole numbers, encrypted."""
+        whole = quantised(difference * np.float32(samples / self._most), self._bound, LEVELS, rng).tolist()
+        n = self._scheme.keys["public_key"]["n"]
+        parts = []
+        for start in range(0, len(whole), self._together):
+            plain = sum(
+                one << (_SLOT * place) for place, one in enumerate(whole[start : start + self._together])
+            )
+            blind = secrets.randbelow(n - 1) + 1
+            parts.append(int(self._scheme.encrypt(plain, blind)).to_bytes(_BYTES, "big"))
+        return b"".join(parts)
+
+
+class Holder:
+    """Who holds the key."""
+
+    def __init__(self, bits: int) -> None:
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        drawn = rsa.generate_private_key(65537, bits).private_numbers()
+        n = drawn.p * drawn.q
+        private = {"phi": (drawn.p - 1) * (drawn.q - 1)}
+        self._scheme = _scheme({"private_key": private, "public_key": {"g": n + 1, "n": n}})
+        self.public = n.to_bytes(bits // 8, "big")
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """The numbers of the ciphertexts of a sum, as long as these."""
+        found = [self._scheme.decrypt(number) for number in _numbers(ciphertext)]
+        return b"".join(int(number).to_bytes(_BYTES, "big") for number in found)
+
+
+def _scheme(keys: Any) -> Any:
+    from lightphe.cryptosystems.Paillier import Paillier
+
+    return Paillier(keys=keys)
+
+
+def _public_scheme(public: bytes) -> Any:
+    n = int.from_bytes(public, "big")
+    return _scheme({"public_key": {"g": n + 1, "n": n}})
+
+
+def _numbers(payload: Bytes) -> list[int]:
+    view = memoryview(payload)
+    return [int.from_bytes(view[start : start + _BYTES], "big") for start in range(0, view.nbytes, _BYTES)]
