@@ -11,7 +11,7 @@ from utils.conf import ConfError, make_conf
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat
 
-FAMILIES = ("strategy", "local", "selection", "attack", "rounds")
+FAMILIES = ("strategy", "local", "selection", "attack", "rounds", "link")
 IRIS = {
     "type": "iris", "no_models": 6, "k": 6, "global_epochs": 1, "local_epochs": 1, "batch_size": 16, "lr": 0.05,
     "momentum": 0.0, "network": {"layers": [{"flatten": True}, {"dense": 8}, {"batch_norm": True}]},
@@ -22,7 +22,7 @@ BESIDE = {
     "poisson": {"min_clients": 0},
 }
 """What else a conf needs that names such a part."""
-COVERED = {"dp_fedavg", "dp_sgd", "selective"}
+COVERED = {"dp_fedavg", "dp_sgd", "selective", "local_dp"}
 """Parts that take no network with batch norm or scaling."""
 HERE = {
     family: [name for name in parts.names(family) if not parts.missing(family, name)] for family in FAMILIES
@@ -44,6 +44,8 @@ def conf_of(pair):
     }
     if COVERED & set(names):
         conf |= PIXELS
+    if "link" in conf:
+        conf["link"] = [{"name": "paillier", "together": 63} if conf["link"] == "paillier" else conf["link"]]
     return make_conf(conf, "x")
 
 
@@ -65,9 +67,31 @@ def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
         ("dp_sgd", "power_of_choice")
     }
     apart |= {("fednova", "feddyn")} | (private if "dp_fedavg" in HERE["strategy"] else set())
+    sums = {name for name in ("signsgd", "secure_aggregation", "ckks", "paillier") if name in HERE["link"]}
+    looking = {
+        "fednova",
+        "median",
+        "trimmed_mean",
+        "krum",
+        "multikrum",
+        "geometric_median",
+        "norm_clipping",
+        "dp_fedavg",
+    }
+    looking |= {"scaffold", "feddyn", "by_size", "power_of_choice"}
+    apart |= {
+        (one, other)
+        for one in looking & {*HERE["strategy"], *HERE["local"], *HERE["selection"]}
+        for other in sums
+    }
+    if "local_dp" in HERE["link"]:  # what else would tell of clients
+        apart |= {
+            (one, "local_dp") for one in ("dp_sgd", "power_of_choice", "dp_fedavg", "fedbn", "scaffold")
+        }
     assert {pair for pair in told if "selective" not in pair} == apart
     alone = {(one, "selective") for family in ("strategy", "local", "selection") for one in HERE[family]}
     alone -= {(one, "selective") for one in ("fedavg", "sgd", "fedprox", "uniform")}
+    alone |= {("selective", one) for one in HERE["link"]}
     assert {pair for pair in told if "selective" in pair} == alone
     assert told["ditto", "ipm"] == "x: attack: ipm does not go with local ditto"
     assert len(PAIRS) > 300
@@ -76,7 +100,7 @@ def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
 @pytest.mark.parametrize("number", range(6))
 def test_drawn_pairs_train_a_round(number, tmp_path):
     good = [pair for pair in PAIRS if not refused(pair)]
-    drawn = np.random.default_rng(20261126).permutation(len(good))[:60]
+    drawn = np.random.default_rng(20261126).permutation(len(good))[:80]
     for place in np.array_split(drawn, 6)[number]:
         conf = conf_of(good[place])
         examples = conf.task.module.open_examples(conf, tmp_path)
