@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install run try serve test benchmark benchmark-peers soak pictures clean
+.PHONY: install bench run try serve test benchmark benchmark-peers soak pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -46,6 +46,10 @@ try: install
 	$(BIN)/python i2main.py -c utils/demo.json --resume
 	$(BIN)/python i3experiment_drawing.py --out figures
 	@echo "Open figures/index.html in a browser."
+
+# What some parts of the bench need beside, which are refused without it.
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 
 # Two processes share the tests; what depends on time runs by itself, after them.
 test: install

@@ -100,9 +100,9 @@ def _train(given: argparse.Namespace) -> int:
     except ConfError as error:
         return _refuse(error)
     if given.keys:
-        from utils.readme import keys_table, layers_table, parts_table
+        from utils.readme import keys_table, layers_table, missing_list, parts_table
 
-        print(f"{keys_table()}\n\n{parts_table()}\n\n{layers_table()}")
+        print("\n\n".join(filter(None, (keys_table(), parts_table(), layers_table(), missing_list()))))
         return 0
     try:
         if given.study or given.all_studies:

@@ -254,6 +254,33 @@ def test_a_broken_part_is_one_line_and_takes_nothing_down(own_parts, tmp_path):
     assert listed == str(sorted([f"broken{last}", "lingering", *parts.names("strategy")]))
 
 
+def test_a_part_whose_package_is_missing_is_told_and_read_but_not_trained(own_parts, tmp_path):
+    file = tmp_path / "own" / "strategy" / "lingering.py"
+    needing = (
+        "\nPACKAGES = ('numpy', 'nowhere_to_be_found')\ndef fits(conf, where): import nowhere_to_be_found\n"
+    )
+    file.write_text(DROPPED + needing)
+    conf = tmp_path / "conf_own.json"
+    conf.write_text(json.dumps({**TINY, "strategy": "lingering"}))
+    done = _python(["i2main.py", "-c", conf, "--cache", tmp_path], own_parts, status=2)
+    assert done.stderr == (
+        f"{conf}: strategy: lingering needs nowhere_to_be_found, which is not installed; {parts.INSTALL} installs it\n"
+    )
+    told = _python(["i2main.py", "--keys"], own_parts).stdout
+    assert "(needs `numpy`, `nowhere_to_be_found` of `requirements-bench.txt`)" in told
+    assert f"strategy lingering needs nowhere_to_be_found\nInstall with: {parts.INSTALL}" in told
+    code = (
+        "from app.confs.api import _key\nfrom utils.conf import all_keys, make_conf\n"
+        f"print(make_conf({{**{TINY!r}, 'strategy': 'lingering'}}, 'x').as_json()['strategy'])\n"
+        "told = [_key(one.field) for one in all_keys() if one.name == 'strategy'][0]['parts']\n"
+        "print({one['name']: one['install'] for one in told if one['name'] in ('fedavg', 'lingering')})\n"
+    )
+    assert _python(["-c", code], own_parts).stdout.splitlines() == [
+        "{'name': 'lingering', 'drag': 0.25}",
+        str({"fedavg": "", "lingering": parts.INSTALL}),
+    ]
+
+
 @pytest.mark.parametrize("kind", ["no folder", "a name that is taken"])
 def test_a_folder_of_ones_own_that_would_be_ignored_is_told(tmp_path, kind, script, monkeypatch):
     monkeypatch.setenv(parts.EXTRA, str(tmp_path / "own"))

@@ -183,9 +183,9 @@ class Conf:
     )
     weight_decay: float = key("weight decay of the clients' SGD", default=0.0, low=0.0, high=1.0)
     min_clients: int = key(
-        "a round with fewer updates than this fails the run, at most `k`",
+        "a round with fewer updates than this fails the run, at most `k`; with 0 one without any is a round too",
         default=1,
-        low=1,
+        low=0,
         high="k",
         most=100_000,
     )
@@ -344,8 +344,12 @@ def load_conf(path: Path) -> Conf:
 
 
 def parse_conf(raw: bytes, where: str) -> Conf:
-    """Validate the bytes of a conf file; `where` names their origin in errors. Raises ConfError."""
-    return make_conf(read_json(raw, where), where)
+    """Validate the bytes of a conf file; `where` names their origin in errors. Raises ConfError, also where a package
+    that one of its parts works with is not installed.
+    """
+    conf = make_conf(read_json(raw, where), where)
+    parts.check_installed(conf.parts(), where)
+    return conf
 
 
 def read_json(raw: bytes, where: str) -> Any:
@@ -374,7 +378,10 @@ def chinese() -> dict[str, str]:
 
 
 def make_conf(values: Any, where: str) -> Conf:
-    """Validate the plain JSON `values`; `where` names their origin in errors. Raises ConfError."""
+    """Validate the plain JSON `values`; `where` names their origin in errors. Raises ConfError.
+
+    Packages of parts may be missing: what others have trained can be read all the same.
+    """
     if not isinstance(values, dict):
         raise ConfError(where, "not_object", found=kind_of(values))
     general = {json_name(field): field for field in _general()}
@@ -447,7 +454,8 @@ def _check_fits(conf: Conf, where: str) -> None:
     if fits := getattr(conf.network.module, "fits", None):
         fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
     for part in conf.parts():
-        if part is not conf.network and (fits := getattr(part.module, "fits", None)):
+        fits = None if part is conf.network else getattr(part.module, "fits", None)
+        if fits and not parts.missing(part.family, part.name):
             fits(conf, where)
 
 

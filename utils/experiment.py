@@ -62,7 +62,7 @@ def run_repeat(
     with closing(Bench(conf, repeat, examples, engine, home)) as bench:
         state = state or State({"weights": bench.start()}, _empty_record(bench))
         bench.restore(state)
-        while not _is_over(conf, state):
+        while not _is_over(bench, state):
             started = time.perf_counter()
             played = bench.rounds.play(bench, state)
             trained = time.perf_counter() - started
@@ -73,7 +73,7 @@ def run_repeat(
             append(state.record, "training_seconds", trained)
             append(state.record, "seconds", time.perf_counter() - started)
             state.round += 1
-            if _is_over(conf, state):
+            if _is_over(bench, state):
                 _record_end(state, bench, probabilities)
             hook(repeat, state)
         return state
@@ -85,17 +85,17 @@ def train_only(conf: Conf, repeat: Repeat, examples: Examples, engine: Engine) -
         if not len(bench.shares.val):
             raise DataError(f"{examples.name}: fold {repeat.fold} has no validation examples")
         state = State({"weights": bench.start()})
-        while state.round < conf.global_epochs:
+        while state.round < bench.most:
             state.vectors = bench.rounds.play(bench, state).vectors
             state.round += 1
         return scores(bench.judge("val", state.weights), bench.targets("val"))
 
 
-def _is_over(conf: Conf, state: State) -> bool:
+def _is_over(bench: Bench, state: State) -> bool:
     losses = values(state.record, "validation_loss") or values(state.record, "validation_rmse")
-    patience = conf.early_stop
+    patience = bench.conf.early_stop
     stopped = bool(patience and losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
-    return stopped or state.round >= conf.global_epochs
+    return stopped or state.round >= bench.most
 
 
 def _check_model(state: State, played: Played) -> None:
@@ -144,9 +144,9 @@ def _counts(bench: Bench, indices: NDArray[np.int64]) -> dict[str, Any]:
 
 
 def _record_training(state: State, bench: Bench, played: Played) -> None:
-    """What the round's training cost. Federated: what went down to the cohort and came up from those that answered. One
-    client that holds several owners' examples: their files travel to it once, before round 1. One owner alone: nothing
-    travels.
+    """What the round's training cost; where nobody trained, the loss is that of the new model on all that clients have.
+    Federated: what went down to the cohort and came up from those that answered. One client that holds several owners'
+    examples: their files travel to it once, before round 1. One owner alone: nothing travels.
     """
     record, conf = state.record, bench.conf
     asked_down, asked_up = bench.asked()
@@ -156,15 +156,14 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         down, up = 0, int(bench.examples.sizes[bench.shares.clients[0]].sum()) if collected else 0
     samples = sum(n for _, n, _ in played.updates)
     trained = [(n, metrics["loss"]) for _, n, metrics in played.updates if "loss" in metrics]
-    if not trained:
-        raise RunError(
-            f"{bench.repeat}: round {state.round + 1} has updates of none but clients that do not train"
-        )
     append(record, "bytes_down", down)
     append(record, "bytes_up", up)
-    append(record, "steps", int(max(metrics["steps"] for _, _, metrics in played.updates)))
+    append(record, "steps", int(max((metrics["steps"] for _, _, metrics in played.updates), default=0)))
     append(record, "examples", samples * conf.local_epochs)
-    loss = sum(n * loss for n, loss in trained) / sum(n for n, _ in trained)
+    if trained:
+        loss = sum(n * loss for n, loss in trained) / sum(n for n, _ in trained)
+    else:
+        loss = bench.training_loss(state.weights)
     unit = unit_of(conf)
     append(
         record,
@@ -172,7 +171,7 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         loss,
         *([] if unit is None else ["variances" if is_scaled(conf) else f"{unit[:39]}²"]),
     )
-    for name, (value, unit, better) in played.series.items():
+    for name, (value, unit, better) in {**played.series, **bench.spent(state.round + 1)}.items():
         if name in UNITS:
             raise RunError(f"a part calls a series {name}, as one is called that every run has")
         append(record, name, float(value), unit, better)

@@ -6,15 +6,20 @@ checks, help, README, form and API are made from that. Folders of one's own are 
 SKYFED_PARTS (several with the system's path separator), with a sub-folder a family: `my_parts/strategy/mine.py`.
 
 What cannot be declared a function `fits(conf, where)` of the file checks, raising ConfError (a network's: see
-`utils.nets.networks`).
+`utils.nets.networks`). Where rounds use something up (privacy, say), `spent(conf, sizes, rounds)` gives what so many
+have used, as series by name: value, unit, better direction; `allowed(conf, sizes) -> int` says how many there may be,
+raising ConfError where that is none. `sizes` are how many examples each client has.
 
-A part's file imports no torch at its top: it is read by programs that only want to know its keys.
+A part's file imports no torch at its top: it is read by programs that only want to know its keys. Packages of
+`requirements-bench.txt` that it works with stand in `PACKAGES`, by the names they are imported by: without them it is
+told of and read in results, but no conf of one's own may name it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import json
 import logging
 import math
@@ -67,6 +72,7 @@ NEEDED = {
 }
 """What a file of each family offers, of several names in brackets one; the family's package says more of it."""
 EXTRA = "SKYFED_PARTS"
+INSTALL = "python3 -m pip install -r requirements-bench.txt"
 
 
 class ConfError(Refusal):
@@ -138,6 +144,9 @@ def _check_declared(family: str, module: ModuleType) -> None:
         one_of = (needed,) if isinstance(needed, str) else needed
         if not any(hasattr(module, name) for name in one_of):
             getattr(module, one_of[0])
+    packages = getattr(module, "PACKAGES", ())
+    if not (isinstance(packages, tuple) and all(isinstance(name, str) for name in packages)):
+        raise TypeError("PACKAGES is not a tuple of names")
     for table in ("NEEDS", "REFUSES"):
         for of, allowed in getattr(module, table, {}).items():
             if not (isinstance(of, str) and isinstance(allowed, tuple | AtLeast)):
@@ -184,6 +193,19 @@ def usable(family: str) -> tuple[str, ...]:
         else:
             found.append(name)
     return tuple(found)
+
+
+def missing(family: str, name: str) -> list[str]:
+    """The packages that a part works with and that are not installed; none of them is imported."""
+    return [one for one in getattr(load(family, name), "PACKAGES", ()) if not importlib.util.find_spec(one)]
+
+
+def check_installed(parts: Iterable[Part], where: str) -> None:
+    """Raises ConfError, one line with the command that helps, where a part's packages are not installed."""
+    for part in parts:
+        if absent := missing(part.family, part.name):
+            names = ", ".join(absent)
+            raise ConfError(where, "packages", key=part.family, part=part.name, names=names, command=INSTALL)
 
 
 def fields_of(keys: Any) -> tuple[dataclasses.Field[Any], ...]:

@@ -72,6 +72,7 @@ _SENTENCES = {
     r" \(each fold and each scene judged by what the others taught\)\.":
         "（每一折、每个场景都由其余部分所教的来评判）。",
     r"an object, or one of: ": "一个对象，或以下之一：", r"\ba list of layers": "层的列表",
+    r" \(needs (.+?) of `requirements-bench.txt`\)": r"（需要 `requirements-bench.txt` 中的 \1）",
     r"part: ": "部件：", r"list of parts: ": "部件的列表：", r"none yet": "暂无",
 }  # fmt: skip
 
@@ -95,9 +96,22 @@ def parts_table() -> str:
                 f"`{json_name(field)}` ({_default(field)}; {_range(field)}): {field.metadata['doc']}"
                 for field in parts.declared(family, name)
             ]
-            about = parts.load(family, name).ABOUT[0]
-            lines.append(f"| `{family}` | `{name}` | {'; '.join(keys)} | {about} |")
+            module = parts.load(family, name)
+            says, packages = module.ABOUT[0], ", ".join(f"`{one}`" for one in getattr(module, "PACKAGES", ()))
+            says += f" (needs {packages} of `requirements-bench.txt`)" if packages else ""
+            lines.append(f"| `{family}` | `{name}` | {'; '.join(keys)} | {says} |")
     return "\n".join(lines)
+
+
+def missing_list() -> str:
+    """Which parts cannot be used on this machine, with the command that changes it; empty where all can."""
+    absent = [
+        f"{family} {name} needs {', '.join(packages)}"
+        for family in parts.FAMILIES
+        for name in parts.usable(family)
+        if (packages := parts.missing(family, name))
+    ]
+    return "\n".join(["Not installed here:", *absent, f"Install with: {parts.INSTALL}"]) if absent else ""
 
 
 def layers_table() -> str:

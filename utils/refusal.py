@@ -31,6 +31,10 @@ SENTENCES: dict[str, str] = {
     "held_twice": "%(key)s: what an owner has is held twice",
     "needs": "%(key)s: %(part)s needs %(other)s %(what)s, found %(found)s",
     "refuses": "%(key)s: %(part)s does not go with %(other)s %(found)s",
+    "packages": "%(key)s: %(part)s needs %(names)s, which is not installed; %(command)s installs it",
+    "budget": "%(key)s: the budget of %(budget)s does not last for one round, which takes an epsilon of %(epsilon)s",
+    "adapts": "%(key)s: expected less than %(most)s, a tenth of the %(k)s clients expected in a round, where the clip "
+    "adapts; found %(found)s",
     "weights_unavailable": "%(key)s: torchvision's weights for %(name)s cannot be had (%(why)s)",
     # a layer
     "takes": "%(key)s: %(layer)s takes %(takes)s, found %(found)s",
@@ -61,6 +65,13 @@ SENTENCES: dict[str, str] = {
     "encodes": "%(key)s: %(name)s gives updates a form of its own, so it can only be the last",
     "batch_norm": "with batch norm",
     "none": "none",
+    "above_0": "above 0",
+    "no_buffers": "without values beside its parameters (statistics of batch norm, agreed scaling), which are neither "
+    "clipped nor noised",
+    "so_many": "%(count)s of them",
+    "as_usual": "as they usually are",
+    "not_recurrent": "without gru and lstm, which give no gradients of single examples",
+    "recurrent": "one of these",
     "no_part": "nothing, for there is none yet",
     "part": "a name, or an object with a name and keys",
     "parts": "a list of names, or of objects with a name and keys",

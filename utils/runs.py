@@ -33,6 +33,7 @@ from utils.files import atomic_write
 from utils.model_card import model_card
 from utils.nets.build import layout_of
 from utils.nets.layout import Layout
+from utils.parts import check_installed
 from utils.results import FORMAT, ResultError, read_result, result_path, values, write_result
 from utils.studies import left_out
 from utils.tasks import classes_of, is_scaled, unit_of
@@ -78,9 +79,10 @@ def prepare(
 ) -> Run | None:
     """Plan a run, or find the unfinished one; None when `resume` finds that it is finished already.
 
-    Raises DataError or PartitionError when the examples do not suffice for every repeat, ResultError when the
-    unfinished run cannot be resumed.
+    Raises ConfError when a package is missing, DataError or PartitionError when the examples do not suffice for every
+    repeat, ResultError when the unfinished run cannot be resumed.
     """
+    check_installed(conf.parts(), conf_name)
     folds = folds_of(conf, folds)
     repeats = plan_repeats(conf, folds, seeds)
     for repeat in repeats:

@@ -67,7 +67,7 @@ def preview() -> dict[str, Any]:
     }  # fmt: skip
     try:
         return {**told, **outcome(conf), "reason": ""}
-    except (DataError, PartitionError) as error:
+    except (ConfError, DataError, PartitionError) as error:
         reason = in_ones_language(error).replace(str(current_app.config["DATA"]), "data")
         return {
             **told,
@@ -99,6 +99,7 @@ def _key(field: dataclasses.Field[Any]) -> dict[str, Any]:
         told["kind"] = "parts" if field.default == () else "part"
         told["parts"] = [
             {"name": name, "about": parts.load(family, name).ABOUT[0],
+             "install": parts.INSTALL if parts.missing(family, name) else "",
              "keys": [{**_key(own), "of": name} for own in parts.declared(family, name)]}
             for name in parts.usable(family)
         ]  # fmt: skip

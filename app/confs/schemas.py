@@ -8,9 +8,11 @@ from app.api.schemas import NetworkSchema, RefusalSchema
 
 
 class PartSchema(Schema):
-    """A part that a key may name: what it is, and the keys it has."""
+    """A part that a key may name: what it is, and its keys. `install` is the command to be run here before it can
+    be used; empty where it can.
+    """
 
-    name, about = (fields.String(required=True) for _ in range(2))
+    name, about, install = (fields.String(required=True) for _ in range(3))
     keys = fields.List(fields.Nested(lambda: KeySchema()), required=True)
 
 

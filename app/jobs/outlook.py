@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from utils.conf import Conf, owner_name
 from utils.data.examples import Outline, TooFewError, of_sources
 from utils.data.split import DECKS, FOLDS, split_of
+from utils.federated.schedule import rounds_of
 from utils.partition.degree import degree_of
 from utils.partition.schemes import PartitionError, partition
 from utils.tasks import classes_of
@@ -23,7 +24,8 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
     """Who would hold what, how unequal that is, optimizer steps and examples (every pass counted) of one repeat; and
     how many scenes each fold judges (of `judge_on`: all at once).
 
-    Raises DataError and PartitionError where the conf cannot be carried out here, in one of `folds` folds.
+    Raises DataError and PartitionError where the conf cannot be carried out here, in one of `folds` folds, ConfError
+    where not even one round is allowed.
     """
     if conf.pool > MAX_OWNERS:
         raise PartitionError("", "too_many_owners", most=MAX_OWNERS)
@@ -36,6 +38,7 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
     counts = [np.bincount(own, minlength=classes).tolist() if classes else [] for own in targets]
     shares = [sum(len(fallen[owner]) for owner in owners) for owners in conf.held()]
     steps = max(math.ceil(examples / conf.batch_size) for examples in shares) * conf.local_epochs
+    rounds = rounds_of(conf, shares)
     absent = [
         {"where": where, "what": what}
         for where, there in (("training", every.targets[train]), ("test", every.targets[judged]))
@@ -49,8 +52,8 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
             for number, count in enumerate(counts)
         ],
         "degree": degree_of(targets, classes),
-        "steps": steps * conf.global_epochs,
-        "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * conf.global_epochs,
+        "steps": steps * rounds,
+        "examples": round(sum(shares) * conf.k / conf.no_models) * conf.local_epochs * rounds,
         "scenes": [len({every.scenes[index] for index in test}) for test in tests],
     }  # fmt: skip
 

@@ -10,14 +10,20 @@ from utils.nets.build import layout_of
 from utils.parts import names
 from utils.results import values
 
-FEW = {"krum": {"f": 0}, "multikrum": {"f": 0}}
+FEW = {"krum": {"f": 0}, "multikrum": {"f": 0}, "dp_fedavg": {"noise": 0.0}}
+ELSE = {"dp_fedavg": {"norm": "group", "selection": "poisson", "min_clients": 0}}
 
 
 @pytest.mark.parametrize("name", names("strategy"))
 def test_a_network_with_batch_norm_learns_and_keeps_variances(name, tiny, photos):
     part = {"name": name, **FEW.get(name, {})}
     lr = 0.01 if name in ("fedadagrad", "fedadam", "fedyogi") else 1.0
-    conf = tiny(global_epochs=6, local_epochs=3, norm="batch", strategy=part, **{"lambda": lr})
+    conf = tiny(
+        global_epochs=6,
+        local_epochs=3,
+        strategy=part,
+        **{"lambda": lr, "norm": "batch", **ELSE.get(name, {})},
+    )
     state = run_repeat(conf, Repeat(0, 0, 0), photos, Here())
     assert state.weights.dtype == np.float32
     named = layout_of(conf).named(state.weights)

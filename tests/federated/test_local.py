@@ -218,7 +218,7 @@ def test_an_update_that_is_not_finite_does_not_reach_the_servers_half(tiny, phot
     server = feddyn.Server(conf, Layout.of(build(conf, 0)))
     bench = Bench(conf, FIRST, photos, Here())
     bench.local, sent = server, bench.start()
-    bench.begin(sent)
+    bench.begin(sent, 0)
     for client, value in enumerate((np.nan, np.inf, 1.0)):
         weights = sent.copy()
         weights[0] = value

@@ -22,10 +22,10 @@ from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.kept import Rounds
 from utils.federated.links import UnopenedError, Way
-from utils.federated.schedule import round_lr
+from utils.federated.schedule import round_lr, rounds_of
 from utils.federated.selection import COHORT_STREAM
 from utils.federated.spread import MOST_CLIENTS, MOST_ROWS, Row, Spread
-from utils.federated.strategies import make_strategy
+from utils.federated.strategies import STRATEGY_STREAM, make_strategy
 from utils.federated.update import (
     Answer,
     Buffers,
@@ -108,7 +108,7 @@ class Shares:
 def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     """How the examples fall to test, validation, owners and clients in this repeat.
 
-    Raises DataError or PartitionError, one line, when there are too few for it.
+    Raises DataError or PartitionError, one line, when there are too few for it, ConfError when no round is allowed.
     """
     train, val, test = split(conf, repeat.fold, examples)
     if not len(train):
@@ -125,6 +125,7 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     if conf.early_stop and not len(val):
         raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
+    rounds_of(conf, [len(mine) for mine in clients])
     return Shares(clients, owners, val, test)
 
 
@@ -155,10 +156,11 @@ class Bench:
         self.seed = conf.seed + repeat.seed
         self.shares = share_out(conf, repeat, examples)
         self.sizes = [len(mine) for mine in self.shares.clients]
+        self.most = rounds_of(conf, self.sizes)
         mean = sum(self.sizes) / len(self.sizes) or 1.0
         self.weights = [size / mean for size in self.sizes]
         self._own = conf.local.module
-        layout = layout_of(conf)
+        self._layout = layout = layout_of(conf)
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
         self._keeps = getattr(self._own, "KEEPS", False) or self.way.keeps
         self._folder = TemporaryDirectory() if self._keeps and home is None else None
@@ -265,8 +267,11 @@ class Bench:
             self.unopened = why
         return list(left), buffers, [Failure(one, why) for one in cohort if one not in set(left)]
 
-    def begin(self, sent: Vector) -> None:
+    def begin(self, sent: Vector, round_: int) -> None:
         """A round begins."""
+        self._taken = 0
+        if hasattr(self.strategy, "draw_from"):
+            self.strategy.draw_from(np.random.default_rng([STRATEGY_STREAM, self.seed, round_]))
         self.strategy.begin(sent)
         self.spread.begin()
 
@@ -279,6 +284,7 @@ class Bench:
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
             self._fold(update)
+        self._taken += 1
         if self.kept:
             self.kept.last[reply.client] = round_
 
@@ -298,9 +304,11 @@ class Bench:
                 self.strategy.fold(update)
         except UnopenedError as error:
             self.unopened = str(error)
-        new = sent if self.unopened else self.strategy.finish()
-        if self.local:
-            new = self.local.finish(new, sent)
+        new = sent
+        if not self.unopened and (self._taken or getattr(self.conf.strategy.module, "FROM_NONE", False)):
+            new = self.strategy.finish()
+            if self.local:
+                new = self.local.finish(new, sent)
         verdicts: list[Verdict] = getattr(
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
@@ -313,13 +321,20 @@ class Bench:
 
     def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
         """How the updates of the round differ, and what a strategy made of each."""
-        if not self.measured or self.conf.no_models == 1:
+        if not self.measured or self.conf.no_models == 1 or self.way.ring:
             return {}, []
         return self.spread.finish(list(verdicts))
 
     def close(self) -> None:
         """End what parts began for this repeat."""
         self.way.close()
+
+    def spent(self, rounds: int) -> dict[str, tuple[float, str, str]]:
+        """What so many rounds have used up, by the names of series: value, unit, better direction."""
+        parts = [part.module for part in self.conf.parts() if hasattr(part.module, "spent")]
+        return {
+            name: one for part in parts for name, one in part.spent(self.conf, self.sizes, rounds).items()
+        }
 
     def cohort(self, round_: int, count: int, buffers: Buffers, attempt: int = 0) -> list[int]:
         """The clients of a round, in ascending order; others when it is attempted again."""
@@ -384,6 +399,14 @@ class Bench:
             return outputs[:, 0]
         exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def training_loss(self, weights: Vector) -> float:
+        """Loss of a model on all that clients have, as they measure it when they train."""
+        found = scores(self.judge("held", weights), self.targets("held"))
+        if "loss" in found:
+            return found["loss"]
+        spread = self._layout.named(weights).get("target_spread")
+        return (found["rmse"] / (1.0 if spread is None else float(spread[0]))) ** 2
 
     def targets(self, share: str) -> NDArray[Any]:
         """Class numbers (n,), or numbers to foretell, of the examples of a share."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -121,7 +122,13 @@ def _trained(
     local = own.Local(conf.local.keys, Start(sent, layout, job.lr, job.weight, memory, told))
     learnt = _Learnt(work, mine, job.lr, attack, device)
     begun = local.begin(sent) if hasattr(local, "begin") else sent
-    steps, loss = learnt.learn(kept, begun, local.gradients, rng)
+    if hasattr(local, "prepare"):
+        local.prepare(kept.net)
+    try:
+        steps, loss = learnt.learn(kept, begun, local.gradients, rng, getattr(local, "batches", None))
+    finally:
+        if hasattr(local, "release"):
+            local.release(kept.net)
     weights = np.empty_like(sent) if into is None else np.frombuffer(into, np.float32)
     as_tensor(weights).copy_(kept.weights)
     if hasattr(local, "finish"):
@@ -132,7 +139,7 @@ def _trained(
 
         weights = local.finish(weights, steps, again)
     remembered = local.memory if getattr(own, "KEEPS", False) else {}
-    metrics = {"loss": loss, "steps": float(steps)}
+    metrics = {"steps": float(steps)} | ({} if loss is None else {"loss": loss})
     return _Trained(weights, getattr(local, "told", None), metrics, rng, memory, remembered)
 
 
@@ -171,9 +178,11 @@ class _Learnt:
     device: torch.device
 
     def learn(
-        self, kept: _Kept, start: Vector, gradients: Any, rng: np.random.Generator
-    ) -> tuple[int, float]:
-        """Train the network in `kept` from `start`; returns the number of steps and the mean loss."""
+        self, kept: _Kept, start: Vector, gradients: Any, rng: np.random.Generator, own: Any = None
+    ) -> tuple[int, float | None]:
+        """Train the network in `kept` from `start`, in batches of a part's `own` where it has some; returns the number
+        of steps and the mean loss, None where no example came into a batch.
+        """
         conf, net, attack, mine = self.work.conf, kept.net, self.attack, self.mine
         targets, inputs_of = self.work.targets[mine], _inputs(self.work.store)
         if attack and hasattr(attack, "targets"):
@@ -182,27 +191,33 @@ class _Learnt:
         kept.weights.copy_(as_tensor(start))
         kept.forget()
         kept.optimizer.param_groups[0]["lr"] = self.lr
-        steps, loss_sum = 0, 0.0
-        for _ in range(conf.local_epochs):
-            order = rng.permutation(len(mine))
-            for batch in np.array_split(order, math.ceil(len(order) / conf.batch_size)):
-                if net.training != (several := len(batch) > 1):
-                    net.train(several)
+        steps, seen, loss_sum = 0, 0, 0.0
+        for batch in (own or _passes)(len(mine), conf, rng):
+            if net.training != (several := own is not None or len(batch) > 1):
+                net.train(several)
+            kept.let_go_of_gradients()
+            if len(batch):
                 inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
                 wanted = targets[batch]
                 if poisons:
                     inputs, wanted = attack.examples(inputs, wanted, rng)
                 outputs = _forward(net, inputs, self.device)
                 loss = _loss(net, outputs, torch.from_numpy(wanted).to(self.device))
-                kept.let_go_of_gradients()
                 loss.backward()  # type: ignore[no-untyped-call]
-                gradients(net)
-                kept.optimizer.step()
-                steps += 1
                 loss_sum += loss.item() * len(batch)
-            if not math.isfinite(loss_sum):
-                raise FloatingPointError(f"training loss is not finite at learning rate {self.lr:g}")
-        return steps, loss_sum / (conf.local_epochs * len(mine))
+                if not math.isfinite(loss_sum):
+                    raise FloatingPointError(f"training loss is not finite at learning rate {self.lr:g}")
+            gradients(net)
+            kept.optimizer.step()
+            steps += 1
+            seen += len(batch)
+        return steps, loss_sum / seen if seen else None
+
+
+def _passes(count: int, conf: Conf, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Which of so many examples each step learns from: all of them once a pass, in another order every time."""
+    for _ in range(conf.local_epochs):
+        yield from np.array_split(rng.permutation(count), math.ceil(count / conf.batch_size))
 
 
 def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:

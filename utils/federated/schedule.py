@@ -1,10 +1,22 @@
-"""The clients' learning rate over the rounds."""
+"""How many rounds there are, and the clients' learning rate over them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from utils.conf import Conf
+
+
+def rounds_of(conf: Conf, sizes: Sequence[int]) -> int:
+    """`global_epochs`, or as many as the parts allow with so many examples at each client. Raises ConfError where that
+    is none.
+    """
+    most = conf.global_epochs
+    for part in conf.parts():
+        if hasattr(part.module, "allowed"):
+            most = min(most, part.module.allowed(conf, sizes))
+    return most
 
 
 def round_lr(conf: Conf, round_: int) -> float:

@@ -72,9 +72,9 @@ class Spread:
             self._sketches.append(sketch)
 
     def finish(self, verdicts: list[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
-        """Series of the round, of what is finite, and a row of every update where angles are measured."""
-        if not self._norms:
-            return {}, []
+        """Series of the round, of what is finite (0 where nothing is), and a row of every update where angles are
+        measured.
+        """
         norms = np.array(self._norms)
         finite = np.isfinite(norms)
         known = norms[finite] if finite.any() else np.zeros(1)
@@ -84,7 +84,7 @@ class Spread:
         }
         if not self._angles:
             return series, []
-        table = np.array(self._sketches, np.float64)
+        table = np.array(self._sketches, np.float64).reshape(-1, BUCKETS)
         mean = table[finite].sum(axis=0)
         with np.errstate(invalid="ignore"):
             lengths = np.linalg.norm(table, axis=1) * np.linalg.norm(mean)

@@ -5,6 +5,11 @@
 and, where it has them,
 
 - `begin(sent) -> Vector`: the weights it begins from, if those are not the ones that were sent,
+- `prepare(net)` before it trains and `release(net)` afterwards: the network is used for other clients, who must find
+  nothing in it that was not there before,
+- `batches(count, conf, rng) -> Iterator`: which of its `count` examples each step learns from, where it is not all of
+  them once a pass. A batch may be empty: that is a step whose gradients are what `gradients` makes of none. Such a part
+  always trains in training mode, however few examples a batch has,
 - `finish(weights, steps, again) -> Vector`: what it gives out of the weights after so many steps. `again(weights,
   gradients)` trains once more, from other weights and with another change of gradients; what that gives counts nowhere.
 

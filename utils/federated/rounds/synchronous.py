@@ -105,7 +105,7 @@ class Rounds:
         buffers |= agreed
         down += len(cohort) * sum(memoryview(one).nbytes for one in agreed.values())
         failures += gone
-        bench.begin(sent)
+        bench.begin(sent, round_)
         jobs = bench.jobs(round_, cohort, buffers)
         headers = sum(len(header(job)) for job in jobs)
         for outcome in bench.engine.train(bench.work, jobs, buffers):

@@ -3,7 +3,8 @@
 A strategy's file has a class `Strategy(conf)`, which may inherit from the one below what it has nothing to say of. The
 file says `NEEDS_EACH = True` where the rule looks at updates one by one, so that the mean of all of them would not do,
 and `NEEDS_ALL = True` too where it can only decide with all updates of a round before it, which it then keeps: its
-memory grows with the clients of a round.
+memory grows with the clients of a round. `FROM_NONE = True` says that it makes new weights even of a round without
+updates; with the others such a round leaves the model as it is.
 """
 
 from __future__ import annotations
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
     from utils.nets.layout import Vector
 
 __path__ = extended("strategy", __path__)
+STRATEGY_STREAM = 20  # keeps what strategies draw apart from all other random numbers
 
 
 class Strategy(Protocol):
     """Folds the updates of one round, in client order, into new weights."""
+
+    def draw_from(self, rng: np.random.Generator) -> None:
+        """Whatever it draws in the round that is to begin, it draws from this generator, which is the round's own."""
+        return
 
     def begin(self, weights: Vector) -> None:
         """Start a round from the current weights (layout.size,)."""
@@ -35,7 +41,7 @@ class Strategy(Protocol):
         """Take in one update; it may be forgotten afterwards."""
 
     def finish(self) -> Vector:
-        """The new weights (layout.size,). At least one update has been folded."""
+        """The new weights (layout.size,). At least one update has been folded, unless `FROM_NONE`."""
 
     def verdicts(self) -> list[Verdict]:
         """What it made of each update of the round that `finish` ended; nothing where it treats all alike."""

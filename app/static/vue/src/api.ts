@@ -220,6 +220,7 @@ export async function change<T>(method: string, path: string, body?: FormData | 
 export interface PartChoice {
   name: string;
   about: string;
+  install: string; // the command without which it cannot be used here
   keys: Key[];
 }
 

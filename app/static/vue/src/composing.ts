@@ -19,6 +19,12 @@ export const chosenPart = (key: Key, given: Given): PartChoice | undefined => ke
 export const partsInOrder = (key: Key): PartChoice[] =>
   [...(key.parts ?? [])].sort((a, b) => Number(b.name === nameOf(key.default)) - Number(a.name === nameOf(key.default)) || (a.name < b.name ? -1 : 1));
 
+/** The parts that cannot be used here, and the command that changes it. */
+export function absent(key: Key): { parts: string; command: string } | undefined {
+  const found = key.parts?.filter((part) => part.install) ?? [];
+  return found[0] && { parts: found.map((part) => part.name).join(", "), command: found[0].install };
+}
+
 /** A value as it is typed. */
 export const shown = (value: Value): string | boolean => (typeof value === "boolean" ? value : typeof value === "object" ? JSON.stringify(value) : String(value));
 

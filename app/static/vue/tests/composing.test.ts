@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Key, Value } from "../src/api";
-import { asFile, composed, fault, filled, laidOut, type Sayable } from "../src/composing";
+import { absent, asFile, composed, fault, filled, laidOut, type Sayable } from "../src/composing";
 
 const key = (name: string, kind: Key["kind"], more: Partial<Key> = {}): Key => ({ key: name, kind, doc: "", of: "", required: false, default: null, ...more });
 const mlp = { layers: [{ flatten: true }, { dense: 8, activation: "relu", bias: true }] };
@@ -15,7 +15,7 @@ const sayable: Sayable = {
     key("holds", "lists", { default: [] }),
     key("data", "text", { default: "mwd" }),
     key("side", "whole", { of: "sky", default: 32 }),
-    key("strategy", "part", { default: "mean", parts: [{ name: "mean", about: "", keys: [] }, { name: "drag", about: "", keys: [key("by", "number", { of: "drag", default: 0.5 })] }] }),
+    key("strategy", "part", { default: "mean", parts: [{ name: "mean", about: "", install: "", keys: [] }, { name: "drag", about: "", install: "pip install x", keys: [key("by", "number", { of: "drag", default: 0.5 })] }] }),
   ],
   tasks: { sky: "resnet", rows: "layers" },
   brought: { sky: {}, rows: { data: "rows", network: "mlp" } },
@@ -41,6 +41,10 @@ describe("a form", () => {
     expect(composed(filled({ type: "rows", network: own }, sayable), sayable)).toEqual({ type: "rows", network: own });
     expect(JSON.parse(asFile({ lr: 1, network: own }))).toEqual({ lr: 1, network: own });
   });
+  it("tells of parts that cannot be used here how they can", () => {
+    expect(sayable.keys.map(absent).filter(Boolean)).toEqual([{ parts: "drag", command: "pip install x" }]);
+  });
+
   it("leaves to the site what is no number, and never says one that JSON does not have", () => {
     for (const typed of ["1,5", "abc", "1e999", "0x10", "--1"]) expect(composed({ type: "sky", lr: typed }, sayable).lr).toBe(typed);
     for (const [typed, value] of [[" 1.50 ", 1.5], [".5", 0.5], ["1e-3", 0.001], ["-2", -2]] as const) expect(composed({ type: "sky", lr: typed }, sayable).lr).toBe(value);
