@@ -188,9 +188,9 @@ def _cell(
             of = _measured(repeat, figure.name)
             if of is not None:
                 found[figure.name] = packed(np.asarray(of["values"], np.float32))
-                known = series.setdefault(figure.name, {"unit": of["unit"], "better": of["better"]})
-                if known["unit"] != of["unit"]:  # what cells have each in their own
-                    known["unit"] = ""
+                said_of = series.setdefault(figure.name, {"unit": of["unit"], "better": of["better"]})
+                if said_of["unit"] != of["unit"]:  # what cells have each in their own
+                    said_of["unit"] = ""
         repeats.append({
             "seed": repeat["seed"], "rotation": repeat["rotation"], "said": packed(said.astype(said_as)),
             "series": found, "bytes_up": total(repeat, "bytes_up"), "bytes_down": total(repeat, "bytes_down"),
