@@ -137,7 +137,7 @@ def run_leaks(name: str) -> Response:
 @needs("read", "researcher")
 @answers("image/png", 401, 403, 404, 422)
 def run_leaks_picture(name: str, row: int) -> Response:
-    """The pictures of a row of that report, on the left as they were, on the right as they were found; for researchers,
+    """The pictures of a row of that report, above as they were, below as they were found; for researchers,
     and of examples alone that are published under a licence.
     """
     found(name)

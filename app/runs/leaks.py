@@ -55,12 +55,12 @@ def told(cache: Path, name: str) -> dict[str, Any]:
 
 
 def picture(row: Mapping[str, Any]) -> bytes | None:
-    """A row's pictures as PNG, an original a line with what was found of it on the right; None where it keeps none."""
+    """A row's pictures as PNG, the originals side by side above what was found of them; None where it keeps none."""
     both = pictures_of(row)
     if both is None:
         return None
-    pairs = [np.concatenate(pair, axis=2) for pair in zip(*both, strict=True)]
-    whole = np.concatenate(pairs, axis=1).transpose(1, 2, 0)
+    pairs = [np.concatenate(pair, axis=1) for pair in zip(*both, strict=True)]
+    whole = np.concatenate(pairs, axis=2).transpose(1, 2, 0)
     times = max(1, -(-_LEAST // both[0].shape[-1]))
     whole = whole.repeat(times, axis=0).repeat(times, axis=1)
     written = io.BytesIO()

@@ -70,7 +70,7 @@ def test_pictures_are_for_researchers(browse, cache):
         assert browser.get("/api/v1/runs/conf_a/leaks/0.png").status_code == status
         assert "original" not in browser.get("/api/v1/runs/conf_a/leaks").text
     shown = np.asarray(Image.open(io.BytesIO(browser.get("/api/v1/runs/conf_a/leaks/0.png").data)))
-    assert shown.shape == (128, 256) and (shown[0, 0], shown[0, 128], shown[127, 127]) == (0, 255, 63)
+    assert shown.shape == (256, 128) and (shown[0, 0], shown[128, 0], shown[127, 127]) == (0, 255, 63)
     for path in ("conf_a/leaks/1.png", "conf_a/leaks/2.png", "conf_a/leaks/9.png", "conf_b/leaks/0.png"):
         assert browser.get(f"/api/v1/runs/{path}").status_code == 404
 

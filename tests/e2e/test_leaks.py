@@ -32,7 +32,7 @@ def test_a_researcher_asks_and_everybody_reads_the_answer(page_of, cache):
     picture = section.get_by_role("img").first
     picture.scroll_into_view_if_needed()
     expect(picture).to_have_js_property("complete", True)
-    assert picture.evaluate("one => one.naturalWidth") == 256
+    assert picture.evaluate("one => one.naturalHeight") == 256
     assert violations(page) == []
     section.get_by_role("link", name="the attacks").click()
     page.wait_for_url(re.compile(r"/jobs/\d+"))
