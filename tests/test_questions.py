@@ -90,7 +90,7 @@ def test_a_value_changes_a_key_of_a_part_takes_its_place_or_takes_it_away():
         ({"number": "one"}, "number: expected a whole number from 1 to 999, found one"),
         ({"title": {"en": "x"}}, "title: expected texts en and zh"),
         ({"colour": "red"}, "question: expected keys .*, found colour"),
-        ({"picture": "pie"}, "picture: expected one of lines, heat, bars, curves, found pie"),
+        ({"picture": "pie"}, "picture: expected one of lines, heat, bars, curves, costs, found pie"),
         ({"picture": "heat"}, "picture: expected two or three axes for heat"),
         ({"axes": []}, "axes: expected a list of 1 to 3, found 0"),
         ({"axes": [TINY_QUESTION["axes"][0]] * 2}, "axes: expected names that differ, found server twice"),
