@@ -73,7 +73,9 @@ def protections(conf: Conf) -> list[Protection]:
     found = [
         Protection("none", ("none", "无"), {}),
         Protection("clip", ("clipping", "裁剪"), _link("local_dp", clip=clip, noise=0.0)),
-        Protection("noise", ("clipping, noise 0.01", "裁剪，噪声 0.01"), _link("local_dp", clip=clip, noise=0.01)),
+        Protection(
+            "noise", ("clipping, noise 0.01", "裁剪，噪声 0.01"), _link("local_dp", clip=clip, noise=0.01)
+        ),
         Protection("topk_10", ("top 10 %", "最大的 10 %"), _link("topk", share=0.1)),
         Protection("topk_1", ("top 1 %", "最大的 1 %"), _link("topk", share=0.01)),
         Protection("batch_4", ("batch of 4", "每批 4 个样本"), {"batch_size": 4}),
