@@ -34,6 +34,7 @@ from app.jobs.service import jobs_folder
 from app.presence import AtWorkError, alone
 from utils.checkpoints import folder_of, is_busy
 from utils.files import atomic_write
+from utils.leaks.report import leaks_path, read_leaks
 from utils.results import RESULT_NAME, ResultError, read_result
 from utils.studies import study_runs
 from utils.studies.measured import read_study, study_path
@@ -44,11 +45,13 @@ _MEMBER = re.compile(
     rf"{re.escape(_DATABASE)}"
     rf"|cache/(?P<result>{RESULT_NAME})\.json\.(pkl|safetensors|md)"
     rf"|cache/studies/(?P<study>{RESULT_NAME})\.json\.pkl"
+    rf"|cache/leaks/(?P<leaks>{RESULT_NAME})\.json\.pkl"
     rf"|cache/\.unfinished/(?P<unfinished>{RESULT_NAME})/(plan\.json|[A-Za-z0-9][\w.-]*\.npz)"
     r"|jobs/(?P<job>[1-9][0-9]{0,9})/[A-Za-z0-9][\w@.-]*",
     re.ASCII,
 )
 """What a backup holds, and nothing else."""
+_RESULTS = ("*.json.*", "studies/*.json.pkl", "leaks/*.json.pkl")
 _KEPT = ".before-restore"
 
 
@@ -97,7 +100,7 @@ def _files(app: Flask) -> Iterator[tuple[Path, str]]:
     """What there is to back up and its name there: what is unfinished first, as it may become a result meanwhile."""
     with app.app_context():
         folders = ((jobs_folder(), "jobs", "*/*"), (app.config["CACHE"], "cache", ".unfinished/*/*"))
-    results = ((app.config["CACHE"], "cache", pattern) for pattern in ("*.json.*", "studies/*.json.pkl"))
+    results = ((app.config["CACHE"], "cache", pattern) for pattern in _RESULTS)
     for folder, name, pattern in (*folders, *results):
         for path in sorted(folder.glob(pattern)):
             told = f"{name}/{path.relative_to(folder).as_posix()}"
@@ -198,6 +201,8 @@ def _examine(path: Path, name: str) -> None:
             _examine_database(path)
         elif name.startswith("cache/studies/"):
             read_study(path)
+        elif name.startswith("cache/leaks/"):
+            read_leaks(path)
         elif name.endswith(".json.pkl"):
             read_result(path)
         elif name.endswith("/plan.json"):
@@ -289,6 +294,8 @@ def _units(app: Flask, folder: Path, names: list[str]) -> list[tuple[Path, Path]
             target = study_path(cache, study)
             if "@" in study or not target.exists():  # shipped ones have no number
                 found[target] = folder / name
+        elif leaks := match["leaks"]:
+            found[leaks_path(cache, leaks)] = folder / name
         elif match["job"]:
             found[jobs_folder() / match["job"]] = (folder / name).parent
     return [(unit, target) for target, unit in found.items()]

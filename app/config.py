@@ -28,8 +28,8 @@ class ConfigError(ValueError):
 
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
-    for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB, _LOST_AFTER, for accounts SKYFED_TRIES,
-    _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER.
+    for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB, _LOST_AFTER, _LEAKS_SECONDS, for
+    accounts SKYFED_TRIES, _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -91,6 +91,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
             environ, "SKYFED_GIANT_HOURS", 48, "hours above which a training needs an admin's word"
         ),
         "QUOTA": 1e6 * count(environ, "SKYFED_QUOTA_MB", 1000, "megabytes a person's trainings may take"),
+        "LEAKS_SECONDS": count(environ, "SKYFED_LEAKS_SECONDS", 80, "seconds that attacks on a run may take"),
         "LOST_AFTER": count(environ, "SKYFED_LOST_AFTER", 30, "seconds until a silent training is given up"),
         "TRIES": count(
             environ, "SKYFED_TRIES", 10, "wrong passwords of an account from one place without a wait"

@@ -5,27 +5,23 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from utils.engines import here as engine
 from utils.federated import client
 from utils.federated.update import JudgeJob, Reply, TrainJob, Work
 
-CPU = torch.device("cpu")
+CPU = engine.CPU
 
 
-class Here:
-    """Carries jobs out one after the other."""
+class Here(engine.Here):
+    """As torch works with one thread."""
 
     def train(self, work, jobs, buffers):
         torch.set_num_threads(1)
-        for job in jobs:
-            yield client.train(job, work, buffers, CPU)
+        return super().train(work, jobs, buffers)
 
     def judge(self, work, jobs, buffers):
         torch.set_num_threads(1)
-        return [client.judge(job, work, buffers, CPU) for job in jobs]
-
-    def ask(self, work, questions, buffers):
-        for question in questions:
-            yield client.answer(question, work, buffers, CPU)
+        return super().judge(work, jobs, buffers)
 
 
 def work_of(conf, photos, indices, seed=0, number=0, store=None):

@@ -386,6 +386,10 @@ def check_result(result: Any, where: str) -> None:
         )
         need(_has_numbers(repeat.get("degree"), degree), f"{place}.degree", f"numbers {', '.join(degree)}")
         _check_test(repeat, place, classes, need)
+        if "figures" in repeat:
+            once = repeat["figures"]
+            all_good = isinstance(once, list) and all(map(_is_figure, once))
+            need(all_good, f"{place}.figures", "a list of names, units, directions and values")
         if "updates" in repeat:
             need(_is_table(repeat["updates"]), f"{place}.updates", "packed columns of one length")
         of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
@@ -528,6 +532,14 @@ def _is_failure(value: Any) -> bool:
         and len(value) == 3
         and all(map(_is_int, value[:2]))
         and isinstance(value[2], str)
+    )
+
+
+def _is_figure(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and not _series_fault(value.get("name"), value.get("unit"), value.get("better"))
+        and _numbers([value.get("value")])
     )
 
 

@@ -44,7 +44,10 @@ Watch = Callable[["Run", Repeat, Engine], Engine]
 
 @dataclass
 class Run:
-    """One conf on its way to a result: the repeats it needs and where its checkpoints lie."""
+    """One conf on its way to a result: the repeats it needs and where its checkpoints lie.
+
+    `at_end` measures more of a repeat's last state, once: `name`, `unit`, `better` and `value` of each figure.
+    """
 
     conf: Conf
     examples: Examples
@@ -53,6 +56,7 @@ class Run:
     cache: Path
     workers: int
     device: str
+    at_end: Callable[[Repeat, State], list[dict[str, Any]]] | None = None
 
     @property
     def name(self) -> str:
@@ -156,6 +160,8 @@ def _one(run: Run, repeat: Repeat, engine: Engine, hook: Hook) -> State:
             return state
 
     def after_round(repeat: Repeat, state: State) -> None:
+        if run.at_end and "test" in state.record:
+            state.record["figures"] = run.at_end(repeat, state)
         run.checkpoints.save(
             repeat, state, keep_weights="test" not in state.record or repeat == run.repeats[0]
         )

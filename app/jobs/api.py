@@ -40,16 +40,21 @@ from app.jobs.sets import sets as known_sets
 from app.jobs.supervisor import is_alive
 from app.models import Job
 from app.runs.names import language
-from app.runs.service import live
+from app.runs.service import library, live
 from app.security import first_message
 from utils.conf import ConfError, read_json
 from utils.data.examples import DataError
 from utils.partition.schemes import PartitionError
+from utils.results import ResultError
 from utils.studies.questions import QuestionError, question_names, read_question, studies_folder
 
 blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
 _LISTED = 200
 _CANNOT_BE = (ConfError, DataError, PartitionError, QuestionError, service.JobError)
+_MAKES = {
+    "drawing": "set",
+    "leaks": "run",
+}  # what a job's conf calls that which it makes, or makes a report on
 _NUMBER = "<int(max=2147483647):number>"
 
 
@@ -132,6 +137,28 @@ def run_study(name: str) -> dict[str, Any]:
     except _CANNOT_BE as error:
         _refuse(_reason(error))
     audit("study queued", f"{one.id} {one.name}")
+    db.session.commit()
+    return {"jobs": [_told(one, positions())]}
+
+
+@blueprint.post("/runs/<name>/leaks/jobs")
+@needs("train", "researcher")
+@limiter.limit("60 per minute")
+@answers(MadeSchema, 401, 403, 404, 409, 429)
+def attack(name: str) -> dict[str, Any]:
+    """Queue attacks on the run's updates and model; the report takes the place of an earlier one."""
+    try:
+        result = library().result(name)
+    except ResultError:
+        result = None
+    if result is None or not result.get("model"):
+        abort(404)
+    try:
+        one = service.attack(current_user, name, library().title(name))
+    except service.JobError as error:
+        g.message = g.detail = str(error)
+        abort(409)
+    audit("attacks on a run queued", f"{one.id} {name}")
     db.session.commit()
     return {"jobs": [_told(one, positions())]}
 
@@ -247,7 +274,7 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
     status = (service.status_of(one.id) if one.state not in ("queued", "done") else None) or {}
     mine = one.user_id == current_user.id
     return {
-        "run": json.loads(one.conf)["set"] if one.kind == "drawing" else one.run,
+        "run": json.loads(one.conf)[_MAKES[one.kind]] if one.kind in _MAKES else one.run,
         "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
         "reason": reasons.in_ones_language(_without_paths(one.reason)), "folds": one.folds, "seeds": one.seeds,

@@ -1,8 +1,8 @@
 """Carries out one job, of a kind that COMMANDS knows, as a child process at low priority, watched until it ends.
 
-A child, `i2main.py` for a training or a study and `i0down_training_resource.py` for a drawing, stops by itself when
-this process ends, however it ends (`--tied`), and goes on where a former one left off, so nothing is lost and nothing
-is done twice.
+A child, `i2main.py` for a training or a study, `i0down_training_resource.py` for a drawing and `utils.leaks` for
+attacks on a run, stops by itself when this process ends, however it ends (`--tied`). It goes on where a former one left
+off, but for attacks, which begin anew, so nothing is lost and nothing is done twice.
 """
 
 from __future__ import annotations
@@ -93,10 +93,19 @@ def _drawing(app: Flask, job: Job, folder: Path) -> list[object]:
     ]  # fmt: skip
 
 
+def _leaks(app: Flask, job: Job, folder: Path) -> list[object]:
+    cache, data = Path(app.config["CACHE"]).resolve(), Path(app.config["DATA"]).resolve()
+    return [
+        sys.executable, "-m", "utils.leaks", json.loads(job.conf)["run"], "--cache", cache, "--data", data,
+        "--seconds", app.config["LEAKS_SECONDS"], "--quiet", "--tied", "--report", folder.resolve(),
+    ]  # fmt: skip
+
+
 COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {
     "training": _training,
     "drawing": _drawing,
     "study": _study,
+    "leaks": _leaks,
 }  # by kind of job
 
 

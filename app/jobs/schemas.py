@@ -82,8 +82,8 @@ class EditSchema(Schema):
 class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
-    `kind` is "training", "study" (every cell of one), or "drawing" of a set of skies, which are then its examples;
-    `run` is what it makes: a result, that of a study, or a set.
+    `kind` is "training", "study" (every cell of one), "leaks" (attacks on a run), or "drawing" of a set of skies, which
+    are then its examples; `run` is what it makes: a result, that of a study, a set, or a report on the run called so.
     `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
     first word.
     """
@@ -149,7 +149,7 @@ class CurveSchema(Schema):
 
 class JobDetailsSchema(JobSchema):
     """A training with its conf, repeats at work, and the curve of each repeat begun, by its name; of a drawing, the
-    conf says `set` and `count`.
+    conf says `set` and `count`, of attacks `run`.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)

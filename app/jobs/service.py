@@ -1,5 +1,5 @@
-"""The queue of trainings, of sets to be drawn, and of studies: a row of the database each. Every change of state is
-made here, in one short transaction.
+"""The queue of trainings, of sets to be drawn, of studies, and of attacks on runs: a row of the database each. Every
+change of state is made here, in one short transaction.
 
     queued -> running -> done | failed | paused | stopped | queued (its process was lost, or it has made room for
     others; it goes on by itself)
@@ -35,6 +35,7 @@ from app.models import Job, RunLabel, User, now
 from app.runs.service import library
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
+from utils.leaks.report import leaks_path
 from utils.report import LOG, STATUS
 from utils.results import ResultError, rename_result, result_path, total
 from utils.studies.questions import Question, read_question, studies_folder
@@ -127,6 +128,18 @@ def ask(user: User, question: Question, title: str) -> Job:
         return _queued(user, [one])[0]
 
 
+def attack(user: User, run: str, title: str) -> Job:
+    """Queue attacks on the updates and the model of a run. Raises JobError when that is waiting already."""
+    with _one_at_a_time():
+        _check_room(user, 1)
+        at_work = Job.state.in_(("queued", "running", "paused"))
+        asked = json.dumps({"run": run})
+        waiting = select(Job.id).where(Job.kind == "leaks", Job.conf == asked, at_work)
+        if db.session.scalar(waiting) is not None:
+            raise JobError(_("That has been asked of this run already; see it through."))
+        return _queued(user, [Job(kind="leaks", name=title[:60], conf=asked)])[0]
+
+
 def _hold_a_giant(one: Job, hours: float, user: User) -> None:
     if hours > current_app.config["GIANT_HOURS"] and not user.is_admin:
         one.state, one.reason = "held", f"would take about {hours:.0f} hours; an admin has to allow that"
@@ -137,6 +150,8 @@ def _queued(user: User, made: list[Job]) -> list[Job]:
     db.session.flush()
     cache = Path(current_app.config["CACHE"])
     for job in made:
+        if job.kind == "leaks":  # makes no run, its report is that of another
+            continue
         if job.kind == "study":
             job.run = _free_study(job)
             continue
@@ -207,12 +222,14 @@ def _short(value: Any) -> str:
 
 
 def repeat(job: Job, user: User) -> Job:
-    """Queue the same once more, for `user`. Raises what `submit`, `draw` and `ask` do."""
+    """Queue the same once more, for `user`. Raises what `submit`, `draw`, `ask` and `attack` do."""
     asked = json.loads(job.conf)
     if job.kind == "drawing":
         return draw(user, asked["count"], asked["set"])
     if job.kind == "study":
         return ask(user, read_question(studies_folder(), asked["study"]), job.name)
+    if job.kind == "leaks":
+        return attack(user, asked["run"], job.name)
     return submit(user, asked, name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={})[0]
 
 
@@ -276,7 +293,7 @@ def leave(jobs: Iterable[Job], anonymously: bool) -> None:
         if anonymously:
             forget_files([job], but_results=True)
             fresh = f"run-{secrets.token_hex(4)}"
-            if job.kind == "study":  # whose name says nothing of anybody
+            if job.kind in ("study", "leaks"):  # whose names say nothing of anybody
                 continue
             if rename_result(Path(current_app.config["CACHE"]), job.run, fresh):
                 db.session.execute(update(RunLabel).where(RunLabel.run == job.run).values(run=fresh))
@@ -291,9 +308,12 @@ def forget_deleted(job: Job) -> None:
 
 
 def files(job: Job, but_results: bool = False) -> list[Path]:
-    """Its files and folders, there or not: result, model and card, checkpoints and their lock, status and log; of a
-    drawing, what is begun of the set, which once it is whole belongs to nobody.
+    """Its files and folders, there or not: result, model and card, what it was found to give away, checkpoints and
+    their lock, status and log; of a drawing, what is begun of the set, which once it is whole belongs to nobody, and
+    of attacks on a run nothing, as their report is the run's.
     """
+    if job.kind == "leaks":
+        return [folder_of(job.id)]
     if job.kind == "drawing":
         name = json.loads(job.conf)["set"]
         begun = job.state != "done" and not is_set(name)
@@ -303,7 +323,8 @@ def files(job: Job, but_results: bool = False) -> list[Path]:
     made = [result.with_suffix(suffix) for suffix in (".pkl", ".safetensors", ".md")]
     return [
         *([] if but_results else made),
-        unfinished, unfinished.with_name(f"{unfinished.name}.lock"), folder_of(job.id),
+        *([leaks_path(_cache_of(job), job.run)] if job.kind == "training" else []), unfinished,
+        unfinished.with_name(f"{unfinished.name}.lock"), folder_of(job.id),
     ]  # fmt: skip
 
 
@@ -551,6 +572,8 @@ def _lost(job: Job, how: str) -> dict[str, Any]:
 
 def _got_on(job: Job) -> bool:
     """Whether it has ended a round since its latest start."""
+    if job.kind == "leaks":
+        return False
     folder = checkpoints.folder_of(_cache_of(job), job.run)
     begun = (job.started or now()).timestamp()
     with suppress(OSError):
@@ -560,6 +583,8 @@ def _got_on(job: Job) -> bool:
 
 def _is_busy(job: Job) -> bool:
     """Whether a process, left over perhaps, still works on the run."""
+    if job.kind == "leaks":
+        return False
     try:
         return checkpoints.is_busy(_cache_of(job), job.run)
     except OSError:  # a full disk, say: whoever tries to train will say it

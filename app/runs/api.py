@@ -19,6 +19,7 @@ from app.auth.service import hold
 from app.extensions import db, limiter
 from app.models import RunLabel
 from app.runs.files import ModelFiles
+from app.runs.leaks import picture, report_of, told
 from app.runs.library import curves, details, fact
 from app.runs.live import Live, stream
 from app.runs.names import language
@@ -28,6 +29,7 @@ from app.runs.schemas import (
     DetailsSchema,
     LabelSchema,
     LabelsSchema,
+    LeaksSchema,
     LiveSchema,
     PairSchema,
     RunsSchema,
@@ -121,6 +123,32 @@ def run_onnx(name: str) -> Response:
     return send_file(
         made.resolve(), "application/octet-stream", as_attachment=True, download_name=f"{name}.onnx"
     )
+
+
+@blueprint.get("/runs/<name>/leaks")
+@answers(LeaksSchema, 404, 422)
+def run_leaks(name: str) -> Response:
+    """What attacks on the run's updates and model came to, where a researcher has had them made."""
+    found(name)
+    return document(as_json(told(library().folder, name)).encode())
+
+
+@blueprint.get("/runs/<name>/leaks/<int:row>.png")
+@needs("read", "researcher")
+@answers("image/png", 401, 403, 404, 422)
+def run_leaks_picture(name: str, row: int) -> Response:
+    """The pictures of a row of that report, above as they were, below as they were found; for researchers,
+    and of examples alone that are published under a licence.
+    """
+    found(name)
+    try:
+        report = report_of(library().folder, name)
+    except ResultError:
+        abort(404)
+    made = picture(report["rows"][row]) if report and row < len(report["rows"]) else None
+    if made is None:
+        abort(404)
+    return current_app.response_class(made, mimetype="image/png")
 
 
 @blueprint.get("/comparison")

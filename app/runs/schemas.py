@@ -184,6 +184,56 @@ class DetailsSchema(RunSchema):
     axes = fields.Dict(keys=fields.String(), required=True)
 
 
+class InversionSchema(Schema):
+    """What came of attacks on some updates of a run: of its `own` network or of a `small` convolution net, with a
+    protection (`changes` of the conf, `label` what people call it), or why there were none (`failed`, nothing else).
+
+    By update `psnr` in dB of pictures, or the `error` in standard deviations of a column; `guess` is the same of who
+    knows nothing. `label_told` is the share of updates whose label was told, null where that cannot be said; `pictures`
+    says whether there are some, which researchers get as PNG.
+    """
+
+    network = _text(validate=validate.OneOf(("own", "small")))
+    protection, label, failed = (_text() for _ in range(3))
+    changes = fields.Dict(keys=fields.String(), required=True)
+    psnr, error = (fields.List(fields.Float()) for _ in range(2))
+    guess, distance = (fields.Float() for _ in range(2))
+    label_told = fields.Float(allow_none=True)
+    updates, examples, passes, iterations, parameters, exact = (fields.Integer() for _ in range(6))
+    pictures = fields.Boolean(required=True)
+
+
+class IntervalSchema(Schema):
+    """A figure with its 95 % interval over scenes."""
+
+    value, low, high = (_number() for _ in range(3))
+
+
+class MembershipSchema(Schema):
+    """How well losses tell training examples from others: area under the curve, share found at 1 % false ones."""
+
+    auc, tpr = (fields.Nested(IntervalSchema, required=True) for _ in range(2))
+    members, others, member_scenes, other_scenes = (fields.Integer(required=True) for _ in range(4))
+
+
+class LeaksReportSchema(Schema):
+    """A report: when it was made, in how many seconds, and what the attacks came to."""
+
+    finished = _text()
+    seconds = _number()
+    rows = fields.List(fields.Nested(InversionSchema), required=True)
+    membership = fields.Nested(MembershipSchema, required=True, allow_none=True)
+
+
+class LeaksSchema(Schema):
+    """What updates and model of a run give away; null where nobody has asked, `fault` where the file cannot be read.
+    The `caveat` has to stand beside every figure.
+    """
+
+    run, caveat, fault = (_text() for _ in range(3))
+    report = fields.Nested(LeaksReportSchema, required=True, allow_none=True)
+
+
 class SeriesSchema(Schema):
     """A series: which way is better, and after each round mean, 10 % and 90 % point over repeats."""
 

@@ -92,6 +92,7 @@ def address(tmp_path_factory, cache, photos, own_parts, questions):
         port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("site")
     settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
+    settings["SKYFED_LEAKS_SECONDS"] = "8"
     settings |= {EXTRA: str(own_parts), "SKYFED_STUDIES": str(questions)}
     process = subprocess.Popen(
         [sys.executable, "i4wsgi.py", "--demo", "--port", str(port)], cwd=ROOT, stdout=subprocess.PIPE,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -13,7 +15,15 @@ from utils.data.scaling import Scaled
 from utils.nets.layout import Layout
 from utils.tasks import inputs_of, is_scaled, outputs_of, unit_of
 
-_GLOBAL_GENERATOR = threading.Lock()  # layers initialise from torch's one generator, threads share it
+_GLOBAL_GENERATOR = threading.RLock()  # layers initialise from torch's one generator, threads share it
+
+
+@contextmanager
+def own_generator(seed: int) -> Iterator[None]:
+    """Torch's global generator, begun with `seed`, for one thread at a time; afterwards it is as it was."""
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def build(conf: Conf, seed: int) -> nn.Module:
@@ -22,8 +32,7 @@ def build(conf: Conf, seed: int) -> nn.Module:
     The weights follow from `seed` alone; torch's global generator is left as it was. Raises ConfError when
     pretrained weights are asked for and cannot be had.
     """
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_generator(seed):
         net: nn.Module = conf.network.module.build(conf.network.keys, inputs_of(conf), outputs_of(conf))
         return Scaled(net, inputs_of(conf).shape, unit_of(conf) is not None) if is_scaled(conf) else net
 

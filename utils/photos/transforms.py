@@ -26,10 +26,15 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 def for_judging(pixels: NDArray[np.uint8], side: int, colours: str = "rgb") -> torch.Tensor:
     """Deterministic input (n, 3, side, side) from stored photos (n, 3, s, s)."""
+    return as_given(as_pictures(pixels, side), colours)
+
+
+def as_pictures(pixels: NDArray[np.uint8], side: int) -> torch.Tensor:
+    """Red, green and blue in 0..1 (n, 3, side, side) from stored photos (n, 3, s, s)."""
     photos = torch.from_numpy(np.ascontiguousarray(pixels)).float().div_(255)
     if photos.shape[-1] != side:
         photos = F.interpolate(photos, size=(side, side), mode="bilinear", antialias=True)
-    return as_given(photos, colours)
+    return photos
 
 
 def views(inputs: torch.Tensor, image_size: int, judging: str) -> list[torch.Tensor]:

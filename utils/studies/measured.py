@@ -185,18 +185,24 @@ def _cell(
         said = np.asarray(repeat["test"][whose])[columns]
         found = {}
         for figure in question.figures:
-            of = next((one for one in repeat["series"] if one["name"] == figure.name and one["values"]), None)
+            of = _measured(repeat, figure.name)
             if of is not None:
                 found[figure.name] = packed(np.asarray(of["values"], np.float32))
-                known = series.setdefault(figure.name, {"unit": of["unit"], "better": of["better"]})
-                if known["unit"] != of["unit"]:  # what cells have each in their own
-                    known["unit"] = ""
+                said_of = series.setdefault(figure.name, {"unit": of["unit"], "better": of["better"]})
+                if said_of["unit"] != of["unit"]:  # what cells have each in their own
+                    said_of["unit"] = ""
         repeats.append({
             "seed": repeat["seed"], "rotation": repeat["rotation"], "said": packed(said.astype(said_as)),
             "series": found, "bytes_up": total(repeat, "bytes_up"), "bytes_down": total(repeat, "bytes_down"),
             "seconds": total(repeat, "seconds"), "hostile": list(repeat.get("hostile", [])), **_left_out(repeat),
         })  # fmt: skip
     return {"tests": tests.index(known), "repeats": repeats}
+
+
+def _measured(repeat: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    """A repeat's series, or what was measured once at its end as a series of one value; None where it has neither."""
+    once = [{**one, "values": [one["value"]]} for one in repeat.get("figures", [])]
+    return next((one for one in (*repeat["series"], *once) if one["name"] == name and one["values"]), None)
 
 
 def _tests(result: Mapping[str, Any]) -> tuple[dict[str, Any], list[NDArray[np.int64]]]:

@@ -100,7 +100,8 @@ class Question:
     each a mapping of axes to names of values. A cell is compared with the one in which the axes of an entry of
     `against` have the values given there. The first axis is drawn from left to right, the second as lines, rows or
     groups, the third as panels. `answers` says whose answers to the test examples count: those of the model of all
-    (`said`), or of each client's `own`.
+    (`said`), or of each client's `own`. `leaks` are the seconds for which updates of each repeat are attacked
+    (`utils.leaks.measure.SERIES` are figures then); 0: they are not.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Question:
     picture: str
     seeds: int
     answers: str
+    leaks: float
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
@@ -226,7 +228,7 @@ def read_question(folder: Path, name: str) -> Question:
 _QUESTION = {
     "number", "title", "question", "equal", "decided_by", "conf", "axes", "figures", "against", "picture",
 }  # fmt: skip
-_MORE = {"seeds", "without", "answers"}
+_MORE = {"seeds", "without", "answers", "leaks"}
 
 
 class _Reader:
@@ -268,6 +270,7 @@ class _Reader:
             picture=self._one_of("picture", found["picture"], PICTURES),
             seeds=self._whole("seeds", found.get("seeds", 3), 1, 100),
             answers=self._one_of("answers", found.get("answers", "said"), ANSWERS),
+            leaks=self._seconds("leaks", found.get("leaks", {"seconds": 0})),
         )
         if question.picture == "heat" and len(axes) < 2:
             raise self._wrong("picture", "two or three axes for heat", "one")
@@ -365,6 +368,12 @@ class _Reader:
         if isinstance(said, bool) or not isinstance(said, int) or not low <= said <= high:
             raise self._wrong(place, f"a whole number from {low} to {high}", said)
         return said
+
+    def _seconds(self, place: str, said: Any) -> float:
+        found = self._object(place, said, {"seconds"})["seconds"]
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 3600:
+            raise self._wrong(f"{place}.seconds", "a number from 0 to 3600", found)
+        return float(found)
 
     def _one_of(self, place: str, said: Any, choices: tuple[str, ...]) -> str:
         if said not in choices or not isinstance(said, str):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from utils import checkpoints
 from utils.checkpoints import Checkpoints
 from utils.conf import Conf
 from utils.data.examples import Examples
+from utils.federated.bench import Repeat, State
 from utils.results import ResultError, read_result, result_path
 from utils.runs import Run, prepare
 from utils.studies.measured import StudyResult, collated, read_study, study_path, study_results, write_study
@@ -95,6 +97,7 @@ def prepare_study(
         "figures": [figure.name for figure in question.figures],
         "seeds": seeds,
         "cells": {cell.key: dict(cell.conf) for cell, _ in confs},
+        **({"leaks": question.leaks} if question.leaks else {}),
     }
     folder = cache / "studies"
     claimed = checkpoints.resume(folder, name, plan) if resume else None
@@ -114,6 +117,7 @@ def prepare_study(
                 known[of] = open_examples(conf)
             run = _run(cell, conf, known[of], claimed.folder, seeds, workers, device)
             if run is not None:
+                run.at_end = partial(_leaks, run, question.leaks) if question.leaks else None
                 work.runs.append(run)
     except BaseException:
         work.release()
@@ -135,6 +139,17 @@ def _run(
         run.checkpoints.remove()
         run = prepare(cell.key, conf, examples, overwrite=True, **more)
     return run
+
+
+def _leaks(run: Run, seconds: float, repeat: Repeat, state: State) -> list[dict[str, Any]]:
+    """What a repeat gives away, as figures of its record."""
+    from utils.leaks.measure import SERIES, figures_of
+
+    found = figures_of(run.conf, repeat, run.examples, state.weights, seconds)
+    return [
+        {"name": name, "unit": SERIES[name][0], "better": SERIES[name][1], "value": value}
+        for name, value in found.items()
+    ]
 
 
 def _finished(cache: Path, name: str, plan: Mapping[str, Any]) -> bool:

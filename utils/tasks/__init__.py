@@ -15,6 +15,10 @@ offers
 - `SCALED = True`, where inputs are features of different units: owners then agree on means and spreads before round 1
   (`utils.data.scaling`), of what is foretold as well where that is a number,
 - `DATA`, where a package brings the examples: what this set is called, which is then the default of the key `data`,
+- `AS_JUDGED`, where training shows its examples otherwise each time: keys of a conf with which it does not,
+- `pictures(inputs, conf) -> Tensor` and `given(pictures, conf) -> Tensor`, where inputs are pictures (`INPUT` is
+  "pixels") and a network is given something else: stored inputs as pictures (n, channels, height, width) in 0..1, and
+  what is then given, differentiable,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
   they are) to logits, or to numbers (n, 1): the same judging in one piece, for ONNX,
 - `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,

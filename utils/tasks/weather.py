@@ -24,6 +24,7 @@ CLASSES = ("cloudy", "sunny")
 TEXTS = {"cloudy": "多云", "sunny": "晴"}
 NETWORK = "resnet"
 INPUT, INPUT_SAYS = "pixels", "RGB in 0..1, centre square"
+AS_JUDGED = {"augment": "none"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,20 @@ def for_judging(inputs: NDArray[np.uint8], conf: Conf) -> list[torch.Tensor]:
     keys: Keys = conf.task.keys
     seen = for_judging(inputs, keys.judged_side, keys.colours)
     return views(seen, keys.image_size, keys.judging)
+
+
+def pictures(inputs: NDArray[np.uint8], conf: Conf) -> torch.Tensor:
+    """See `utils.tasks`."""
+    from utils.photos.transforms import as_pictures
+
+    return as_pictures(inputs, conf.task.keys.image_size)
+
+
+def given(pictures: torch.Tensor, conf: Conf) -> torch.Tensor:
+    """See `utils.tasks`."""
+    from utils.photos.transforms import as_given
+
+    return as_given(pictures, conf.task.keys.colours)
 
 
 def as_judged(net: nn.Module, conf: Conf) -> nn.Module:

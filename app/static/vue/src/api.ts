@@ -303,7 +303,7 @@ export type JobState = "held" | "queued" | "running" | "paused" | "stopped" | "d
 
 export interface Job {
   id: number;
-  kind: "training" | "study" | "drawing";
+  kind: "training" | "study" | "drawing" | "leaks";
   name: string;
   note: string;
   who: string;
@@ -452,4 +452,38 @@ export interface Study {
 }
 
 export const getStudy = (name: string): Promise<Study> => get(`/studies/${encodeURIComponent(name)}`);
+/** What came of attacks on updates of a run, with a protection; why there were none, and nothing else. */
+export interface Inversion {
+  network: "own" | "small";
+  protection: string;
+  label: string;
+  changes: Record<string, Value>;
+  failed: string;
+  psnr?: number[]; // dB, by update, of pictures
+  error?: number[]; // else in standard deviations of a column
+  guess?: number; // the same of who knows nothing
+  label_told?: number | null;
+  updates?: number;
+  examples?: number;
+  iterations?: number;
+  parameters?: number;
+  pictures: boolean;
+}
+
+export interface WithEnds {
+  value: number;
+  low: number;
+  high: number;
+}
+
+export interface Leaks {
+  run: string;
+  caveat: string;
+  fault: string;
+  report: { finished: string; seconds: number; rows: Inversion[]; membership: { auc: WithEnds; tpr: WithEnds; members: number; others: number; other_scenes: number } | null } | null;
+}
+
+export const getLeaks = (run: string): Promise<Leaks> => get(`/runs/${encodeURIComponent(run)}/leaks`);
+export const attackRun = async (run: string): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", `/runs/${encodeURIComponent(run)}/leaks/jobs`)).jobs;
+
 export const runStudy = async (name: string): Promise<Job[]> => (await change<{ jobs: Job[] }>("POST", `/studies/${encodeURIComponent(name)}/jobs`)).jobs;
