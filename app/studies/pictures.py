@@ -9,7 +9,7 @@ from typing import Any
 from app.language import brief
 from app.studies.service import COLOURS
 from utils.studies.evidence import Evidence
-from utils.studies.questions import Cell
+from utils.studies.questions import BYTES, Cell
 
 WIDTH, HEIGHT = 240, 120
 _LEFT, _EDGE = 34, 8  # room for the ends of the scale
@@ -32,7 +32,7 @@ def small(told: Evidence) -> dict[str, Any]:
         return picture | {"tiles": _tiles(told, {key: one[1] for key, one in shown.items()}, low, high)}
     picture |= _marked(told, low, high)
     if question.picture == "costs":
-        return picture | {"dots": _by_bytes(told, shown, low, high)}
+        return picture | {"dots": _costs(told, shown, low, high)}
     first_panel = question.axes[2].values[0].name if len(question.axes) > 2 else None
     points: dict[str, list[Point]] = {}
     groups = [one.name for one in question.axes[1].values] if len(question.axes) > 1 else [""]
@@ -83,17 +83,25 @@ def _tiles(told: Evidence, values: dict[str, float], low: float, high: float) ->
     return found
 
 
-def _by_bytes(
+def _costs(
     told: Evidence, shown: dict[str, tuple[Cell, float, float, float]], low: float, high: float
 ) -> list[dict[str, Any]]:
-    """Dots with intervals by what was sent in all, on a scale of powers of ten."""
-    sent = {key: math.log10(max(1.0, told.found[key].bytes)) for key in shown}
-    first, last = _ends(list(sent.values()))
+    """Dots with intervals by what each costs, on a scale of powers of ten; what has no price is left out."""
+    question, prices = told.question, {}
+    for key in shown:
+        figure = told.found[key].figures.get(question.across)
+        price = told.found[key].bytes if question.across == BYTES else figure.mean if figure else 0.0
+        if price > 0:
+            prices[key] = math.log10(price)
+    first, last = _ends(list(prices.values()))
+    groups = [one.name for one in question.axes[1].values] if len(question.axes) > 1 else [""]
     found = []
-    for key, (_, value, below, above) in shown.items():
+    for key, price in prices.items():
+        cell, value, below, above = shown[key]
         y, top, bottom = (_up(one, low, high) for one in (value, above, below))
-        x = _along(0.05 + 0.9 * (sent[key] - first) / (last - first), 1)
-        found.append({"x": x, "y": y, "top": top, "bottom": bottom, **_ink(0)})
+        x = _along(0.05 + 0.9 * (price - first) / (last - first), 1)
+        number = groups.index(cell.values[1]) if len(cell.values) > 1 else 0
+        found.append({"x": x, "y": y, "top": top, "bottom": bottom, **_ink(number)})
     return found
 
 

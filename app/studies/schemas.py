@@ -118,6 +118,7 @@ class StudySchema(CardSchema):
 
     equal, decided_by = _text(), _text()
     picture = _text(validate=validate.OneOf(PICTURES))
+    across = _text()
     answers = _text(validate=validate.OneOf(ANSWERS))
     seeds = fields.Integer(required=True)
     colours = fields.List(

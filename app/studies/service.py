@@ -150,6 +150,7 @@ def told(question: Question, results: list[Result], language: str) -> dict[str, 
         "decided_by": question.decided_by[language],
         "picture": question.picture,
         "seeds": question.seeds,
+        "across": question.across,
         "answers": question.answers,
         "colours": [list(one) for one in COLOURS],
         "axes": [

@@ -20,6 +20,7 @@ from utils.conf import MAX_CONF_BYTES, Conf, ConfError, make_conf, read_json
 
 HERE = Path(__file__).resolve().parent
 FILE = "question.json"
+BYTES = "bytes"
 PICTURES = ("lines", "heat", "bars", "curves", "costs")
 ANSWERS = ("said", "own")
 TESTED = ("accuracy", "rmse")
@@ -98,7 +99,8 @@ class Question:
 
     `equal` is what is held equal, `decided_by` what would count as an answer. `without` are cells that are left out,
     each a mapping of axes to names of values. A cell is compared with the one in which the axes of an entry of
-    `against` have the values given there. The first axis is drawn from left to right, the second as lines, rows or
+    `against` have the values given there. A picture of `costs` has figures `across` what was sent in bytes, or
+    another figure. Of the others the first axis is drawn from left to right, the second as lines, rows or
     groups, the third as panels. `answers` says whose answers to the test examples count: those of the model of all
     (`said`), or of each client's `own`. `leaks` are the seconds for which updates of each repeat are attacked
     (`utils.leaks.measure.SERIES` are figures then); 0: they are not.
@@ -116,6 +118,7 @@ class Question:
     figures: tuple[Figure, ...]
     against: tuple[Mapping[str, str], ...]
     picture: str
+    across: str
     seeds: int
     answers: str
     leaks: float
@@ -228,7 +231,7 @@ def read_question(folder: Path, name: str) -> Question:
 _QUESTION = {
     "number", "title", "question", "equal", "decided_by", "conf", "axes", "figures", "against", "picture",
 }  # fmt: skip
-_MORE = {"seeds", "without", "answers", "leaks"}
+_MORE = {"seeds", "without", "answers", "across", "leaks"}
 
 
 class _Reader:
@@ -268,6 +271,9 @@ class _Reader:
                 for number, one in enumerate(self._list("against", found["against"], 10, 0))
             ),
             picture=self._one_of("picture", found["picture"], PICTURES),
+            across=self._one_of(
+                "across", found.get("across", BYTES), (BYTES, *(figure.name for figure in figures))
+            ),
             seeds=self._whole("seeds", found.get("seeds", 3), 1, 100),
             answers=self._one_of("answers", found.get("answers", "said"), ANSWERS),
             leaks=self._seconds("leaks", found.get("leaks", {"seconds": 0})),

@@ -442,6 +442,7 @@ export interface Study {
   equal: string;
   decided_by: string;
   picture: "lines" | "heat" | "bars" | "curves" | "costs";
+  across: string; // what the figures of a picture of costs are drawn across: bytes, or a figure
   answers: "said" | "own";
   seeds: number;
   colours: [light: string, dark: string][];

@@ -77,7 +77,8 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
       const found = cells.flatMap((cell) => {
         const measured = result.cells.find((one) => one.key === cell.key);
         const one = measured?.figures[shown.figure];
-        return one ? [{ at: study.axes[0]!.values.findIndex((value) => value.name === cell.values[0]), one, label: plain(cell.label), bytes: measured!.bytes }] : [];
+        const cost = study.across === "bytes" ? measured?.bytes : measured?.figures[study.across]?.value;
+        return one ? [{ at: study.axes[0]!.values.findIndex((value) => value.name === cell.values[0]), one, label: plain(cell.label), cost }] : [];
       });
       if (!found.length) return [];
       const beside = (among - (lines.length - 1) / 2) * Math.min(0.12, 0.6 / lines.length) + which * 0.03;
@@ -96,10 +97,16 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
       const text = found.map(({ one }) => between(one, percent === 100 ? "fraction" : ""));
       const common = { name, marker, text, hovertemplate: `%{text}<extra>${name}</extra>` };
       if (study.picture === "costs") {
-        const text = found.map((one) => (found.some((other) => beats(other, one)) ? "" : one.label));
-        const hover = found.map(({ one, label }) => `${label}: ${between(one, percent === 100 ? "fraction" : "")}`);
-        const place = found.map(({ bytes }) => (bytes < Math.sqrt(Math.min(...found.map((one) => one.bytes)) * Math.max(...found.map((one) => one.bytes))) ? "bottom right" : "bottom left"));
-        return [{ name, marker, text, textposition: place, textfont: { size: 11 }, x: found.map(({ bytes }) => bytes), y: value, error_y: bars, mode: "markers+text", hovertext: hover, hovertemplate: "%{hovertext}, %{x:.3s}B<extra></extra>" }];
+        const priced = found.filter((one): one is Priced => one.cost !== undefined).sort((a, b) => a.cost - b.cost);
+        const middle = Math.sqrt((priced[0]?.cost ?? 1) * (priced.at(-1)?.cost ?? 1));
+        const single = lines.length === 1;
+        return [{
+          name, marker, x: priced.map(({ cost }) => cost), y: priced.map(({ one }) => percent * one.value), mode: single ? "markers+text" : "lines+markers", line: { color: ink, width: 2, dash: open ? "dash" : "solid" },
+          text: priced.map((one) => (single && !priced.some((other) => beats(other, one)) ? one.label : "")), textfont: { size: 11 },
+          textposition: priced.map(({ cost }) => (cost < middle ? "bottom right" : "bottom left")),
+          error_y: { ...bars, array: priced.map(({ one }) => percent * (one.high - one.value)), arrayminus: priced.map(({ one }) => percent * (one.value - one.low)) },
+          hovertext: priced.map(({ one, label }) => `${label}: ${between(one, percent === 100 ? "fraction" : "")}`), hovertemplate: `%{hovertext}, %{x:.3~s}${study.across === "bytes" ? "B" : ""}<extra></extra>`,
+        }];
       }
       if (study.picture === "bars") return [{ ...common, x: value, y: at, error_x: bars, mode: "markers" }];
       return [{ ...common, x: at, y: value, error_y: bars, mode: "lines+markers", line: { color: ink, width: 2, dash: open ? "dash" : "solid" } }];
@@ -107,8 +114,10 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
   );
 }
 
-/** Whether one cell costs no more than another and does better: then the other needs no name in the picture. */
-const beats = (one: { one: FigureValue; bytes: number }, other: { one: FigureValue; bytes: number }): boolean => one.bytes < other.bytes && one.one.value >= other.one.value;
+/** A cell with what it costs. */
+interface Priced { at: number; one: FigureValue; label: string; cost: number }
+/** Whether one cell costs less than another and does no worse: then the other needs no name in the picture. */
+const beats = (one: Priced, other: Priced): boolean => one.cost < other.cost && one.one.value >= other.one.value;
 
 /** The layout that goes with them. */
 export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
@@ -130,7 +139,11 @@ export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
     showlegend: false,
   };
   if (study.picture === "curves") return { ...shape, hovermode: "x unified", xaxis: { ...axis, title: { text: t("round") } }, yaxis: value };
-  if (study.picture === "costs") return { ...shape, xaxis: { ...axis, type: "log", dtick: 1, exponentformat: "SI", ticksuffix: "B", title: { text: t("bytes sent in all"), standoff: 10 } }, yaxis: value };
+  if (study.picture === "costs") {
+    const bytes = study.across === "bytes";
+    const says = bytes ? t("bytes sent in all") : (study.figures.find((one) => one.name === study.across)?.label ?? study.across);
+    return { ...shape, xaxis: { ...axis, type: "log", dtick: bytes ? 1 : "D2", exponentformat: "SI", ticksuffix: bytes ? "B" : "", title: { text: plain(says), standoff: 10 } }, yaxis: value };
+  }
   if (study.picture === "bars") return { ...shape, margin: { l: 8, r: 12, t: 12, b: 50 }, xaxis: value, yaxis: { ...steps, range: [first.values.length - 0.5, -0.5] } };
   return { ...shape, xaxis: { ...steps, range: [-0.5, first.values.length - 0.5], title: { text: plain(first.label), standoff: 10 } }, yaxis: value };
 }

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Key, Value } from "../src/api";
-import { absent, asFile, composed, fault, filled, laidOut, type Sayable } from "../src/composing";
+import { absent, asFile, composed, fault, filled, laidOut, listed, listText, type Sayable } from "../src/composing";
 
 const key = (name: string, kind: Key["kind"], more: Partial<Key> = {}): Key => ({ key: name, kind, doc: "", of: "", required: false, default: null, ...more });
 const mlp = { layers: [{ flatten: true }, { dense: 8, activation: "relu", bias: true }] };
@@ -40,6 +40,12 @@ describe("a form", () => {
     expect(laidOut(own)).toBe('{"layers": [\n  {"residual": [\n    {"dense": 3}\n  ], "shortcut": []},\n  {"dense": 2}\n]}');
     expect(composed(filled({ type: "rows", network: own }, sayable), sayable)).toEqual({ type: "rows", network: own });
     expect(JSON.parse(asFile({ lr: 1, network: own }))).toEqual({ lr: 1, network: own });
+  });
+  it("lists parts in their order, each with what is not as usual", () => {
+    const link = { ...sayable.keys.find((one) => one.key === "strategy")!, key: "link", kind: "parts" as const, default: [] };
+    for (const text of ['["mean",{"name":"drag","by":0.25},"drag"]', "[]"]) expect(listText(listed(link, text))).toBe(text);
+    expect(listed(link, '["mean", {"name": "drag"}]').map((one) => one.given)).toEqual([{}, { by: "0.5" }]);
+    expect(listText(listed(link, "[broken")) + listText(listed(link, '["nobody", 3]')) + listText(listed(link, ""))).toBe("[][][]");
   });
   it("tells of parts that cannot be used here how they can", () => {
     expect(sayable.keys.map(absent).filter(Boolean)).toEqual([{ parts: "drag", command: "pip install x" }]);

@@ -12,7 +12,7 @@ function study(picture: Study["picture"], axes: Study["axes"], names = ["s"]): S
   const result = (name: string): StudyResult => ({
     name, finished: "", seeds: 3, examples: 9, versions: {}, series: [{ name: "accuracy", unit: "fraction", better: "higher" }], answer: "", sentences: [], cells: measured, tested: [],
   });
-  return { name: "s", title: "S", question: "?", equal: "", decided_by: "", picture, answers: "said", seeds: 3, colours: [["#111111", "#eeeeee"], ["#222222", "#dddddd"]], axes, figures: [{ name: "accuracy", label: "Accuracy" }], cells, results: names.map(result) };
+  return { name: "s", title: "S", question: "?", equal: "", decided_by: "", picture, across: "bytes", answers: "said", seeds: 3, colours: [["#111111", "#eeeeee"], ["#222222", "#dddddd"]], axes, figures: [{ name: "accuracy", label: "Accuracy" }], cells, results: names.map(result) };
 }
 const shown = (of: Study, lines?: string[]) => ({ figure: "accuracy", panel: "", lines: new Set(lines ?? linesOf(of).map((line) => line.name)), results: of.results });
 
@@ -33,6 +33,13 @@ describe("the picture of a study", () => {
     expect(found.map((one) => one.marker.symbol.endsWith("-open"))).toEqual([false, false, true, true]);
     expect(found.map((one) => one.line.dash)).toEqual(["solid", "solid", "dash", "dash"]);
     expect(found[1]!.marker.color).toBe("#dddddd");
+  });
+  it("draws figures across their costs, and names what nothing cheaper beats", () => {
+    const costs = study("costs", [axis("code", ["a", "b", "c"])]);
+    costs.results[0]!.cells.forEach((cell, at) => { cell.bytes = [100, 10, 1000][at]!; cell.figures.accuracy!.value = [0.9, 0.8, 0.85][at]!; });
+    const [found] = traces(costs, shown(costs), false) as { x: number[]; y: number[]; text: string[]; mode: string }[];
+    expect(found).toMatchObject({ x: [10, 100, 1000], y: [80, 90, 85], text: ["b", "a", ""], mode: "markers+text" });
+    expect(layoutOf(costs, shown(costs), false)).toMatchObject({ xaxis: { type: "log", ticksuffix: "B" } });
   });
   it("leaves out what is switched off, and cells that were not measured", () => {
     expect((traces(two, shown(two, ["y"]), false) as { name: string }[]).map((one) => one.name)).toEqual(["Y", "Y (s@2)"]);
