@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, abort, render_template, request
 from flask_babel import get_locale
 
+from app.home.protections import leaks, protections
 from app.home.sentences import plainly, sentence
 from app.language import messages
 from app.runs.service import library
@@ -63,6 +64,8 @@ def why() -> str:
     sent = {one["name"]: one["bytes"] / 1e6 for one in library().summaries() if "error" not in one}
     return render_template(
         "home/why.html",
+        protections=protections(),
+        leaks=leaks(),
         marks=story["marks"],
         facts=[sentence(one) for one in story["facts"]
                if federated in (one["a"], one["b"]) and one["verdict"] != "untested"],
