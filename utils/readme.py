@@ -39,6 +39,7 @@ from utils.results import read_result, result_names, result_path, total
 from utils.studies import first, left_out, short, studies, study_runs, title
 from utils.studies.evidence import Evidence, evidence
 from utils.studies.measured import read_study, study_path
+from utils.studies.protections import leaks, protections
 from utils.studies.questions import HERE, read_question, read_questions
 from utils.studies.sentences import answer
 
@@ -264,6 +265,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
     }
     blocks = {name: in_chinese(said) if language == "zh" else said for name, said in blocks.items()}
     blocks["questions"] = questions_list(language)
+    blocks["protections"] = protections_table(language)
     for name, content in blocks.items():
         before, _, rest = text.partition(f"<!-- {name} -->")
         _, _, after = rest.partition(f"<!-- /{name} -->")
@@ -285,6 +287,19 @@ def questions_list(language: str) -> str:
         said = answer(found, language) if found else ""
         lines.append(f"- **{one.title[language]}** (`{one.name}`). {one.question[language]} {said}".rstrip())
     return "\n".join(lines)
+
+
+def protections_table(language: str) -> str:
+    """What protections protect, with what they cost in the shipped studies, as Markdown."""
+    cache, zh = ROOT / "cache", language == "zh"
+    heads = (("", "Keeps", "Does not keep", "Measured here"), ("", "保护", "不保护", "在此测得"))[zh]
+    rows = [
+        (f"**{one.name}**", one.keeps, one.does_not, f"{one.measured} (`{one.study}`)".strip())
+        for one in protections(cache, language)
+    ]
+    lines = [f"| {' | '.join(row)} |" for row in (heads, ("---",) * 4, *rows)]
+    said = leaks(cache, language)
+    return "\n".join([*lines, *(["", f"{said} (`what_leaks`)"] if said else [])])
 
 
 def shipped_results() -> dict[str, dict[str, Any]]:

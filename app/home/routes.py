@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, abort, current_app, render_template, request
 from flask_babel import get_locale
 
-from app.home.protections import leaks, protections
 from app.home.sentences import plainly, sentence
 from app.language import messages
 from app.runs.service import library
 from utils.results import ResultError
 from utils.studies import conf_name, first, studies
+from utils.studies.protections import leaks, protections
 
 blueprint = Blueprint("home", __name__)
 
@@ -64,8 +64,8 @@ def why() -> str:
     sent = {one["name"]: one["bytes"] / 1e6 for one in library().summaries() if "error" not in one}
     return render_template(
         "home/why.html",
-        protections=protections(),
-        leaks=leaks(),
+        protections=protections(current_app.config["CACHE"], str(get_locale() or "en")),
+        leaks=leaks(current_app.config["CACHE"], str(get_locale() or "en")),
         marks=story["marks"],
         facts=[sentence(one) for one in story["facts"]
                if federated in (one["a"], one["b"]) and one["verdict"] != "untested"],

@@ -10,8 +10,8 @@ decodes of an update that the client's own code made.
 from __future__ import annotations
 
 CAVEAT = (
-    "A weak attack proves no safety: this attacker is hardly tuned, not made against the protection, and works for seconds; "
-    "another one may see more.",
+    "A weak attack proves no safety: this attacker is hardly tuned, not made against the protection, and works for "
+    "seconds; another one may see more.",
     "攻击不成功并不证明安全：这里的攻击者几乎未经调优，也不针对所用的防护，只运行几秒钟；换一个攻击者可能看到更多。",
 )
 """What has to stand beside every figure, in English and Chinese."""
