@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from utils.comparison import Comparison
 from utils.studies.evidence import Evidence, Tested
+from utils.studies.questions import BYTES, Cell
 
 _TEXTS = {
     "better": (
@@ -52,6 +53,10 @@ _TEXTS = {
         "Of {all} comparisons with {b}, {better} came out better and {worse} worse; in {none} no difference was found.",
         "与{b}的 {all} 次比较中，{better} 次更好，{worse} 次更差，{none} 次未发现差异。",
     ),
+    "cheapest": (
+        "Fewest bytes without a difference found: {a}, {times} times fewer.",
+        "未发现差异者中字节最少的：{a}，减少到 {times} 分之一。",
+    ),
     "most_gained": (
         "The largest gain: {a}, {context}, {by}.",
         "最大的提升：{a}，{context}，{by}。",
@@ -91,7 +96,7 @@ _TEXTS = {
     "number": ("{value} [{low}, {high}], {p}", "{value} [{low}, {high}]，{p}"),
 }
 _COMMA, _SEMICOLON, _COLON = {"en": ", ", "zh": "、"}, {"en": "; ", "zh": "；"}, {"en": ": ", "zh": "："}
-_LISTED = 4
+_LISTED, _LISTED_SHORTLY = 4, 10
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,15 @@ def verdict(one: Comparison) -> str:
 
 
 def answer(told: Evidence, language: str) -> str:
-    """The measured answer in a sentence or two, of the first thing the question compares with."""
+    """The measured answer in a sentence or two, of the first thing the question compares with; and, where updates were
+    attacked, what that found.
+    """
+    found = _answer(told, language)
+    attacked = _over_seeds(told, language)[:1] if told.question.leaks else []
+    return (" " if language == "en" else "").join([found, *attacked])
+
+
+def _answer(told: Evidence, language: str) -> str:
     figure = told.question.figures[0]
     pairs = [one for group in _groups(told, language)[:1] for one in group]
     if not pairs:
@@ -135,6 +148,12 @@ def answer(told: Evidence, language: str) -> str:
     if len({one.context for one in pairs}) == 1:
         if len(by_verdict["none"]) == len(tested) > 2:
             return _say("none_differs", language, all=len(tested), b=b)
+        if len(tested) > _LISTED_SHORTLY:
+            counts = {name: len(found) for name, found in by_verdict.items()}
+            said = [_say("of_all", language, all=len(tested), b=b, **counts)]
+            if told.question.picture == "costs" and told.question.across == BYTES and by_verdict["none"]:
+                said.append(_cheapest(told, by_verdict["none"], language))
+            return (" " if language == "en" else "").join(said)
         parts = [
             _say(
                 f"is_{name}",
@@ -164,6 +183,17 @@ def answer(told: Evidence, language: str) -> str:
             )
             break
     return (" " if language == "en" else "").join(said)
+
+
+def _cheapest(told: Evidence, pairs: Sequence[_Pair], language: str) -> str:
+    """The one of some cells that sent least, against what it is compared with."""
+
+    def bytes_of(cell: Cell) -> float:
+        return told.found[cell.key].bytes
+
+    least = min(pairs, key=lambda one: bytes_of(one.tested.cell))
+    times = bytes_of(least.tested.other) / max(1.0, bytes_of(least.tested.cell))
+    return _say("cheapest", language, a=least.a, times=f"{times:.0f}")
 
 
 def sentences(told: Evidence, language: str) -> list[str]:

@@ -98,12 +98,14 @@ export function traces(study: Study, shown: Shown, dark: boolean): Trace[] {
       const common = { name, marker, text, hovertemplate: `%{text}<extra>${name}</extra>` };
       if (study.picture === "costs") {
         const priced = found.filter((one): one is Priced => one.cost !== undefined).sort((a, b) => a.cost - b.cost);
+        const names = priced.map((one) => (lines.length === 1 && !priced.some((other) => beats(other, one)) ? one.label : ""));
         const middle = Math.sqrt((priced[0]?.cost ?? 1) * (priced.at(-1)?.cost ?? 1));
+        const up = (at: number): string => (names.slice(0, at).filter(Boolean).length % 2 ? "top" : "bottom"); // in turns, so that they do not lie on each other
         const single = lines.length === 1;
         return [{
           name, marker, x: priced.map(({ cost }) => cost), y: priced.map(({ one }) => percent * one.value), mode: single ? "markers+text" : "lines+markers", line: { color: ink, width: 2, dash: open ? "dash" : "solid" },
-          text: priced.map((one) => (single && !priced.some((other) => beats(other, one)) ? one.label : "")), textfont: { size: 11 },
-          textposition: priced.map(({ cost }) => (cost < middle ? "bottom right" : "bottom left")),
+          text: names, textfont: { size: 12 }, cliponaxis: false,
+          textposition: priced.map(({ cost }, at) => `${up(at)} ${cost < middle ? "right" : "left"}`),
           error_y: { ...bars, array: priced.map(({ one }) => percent * (one.high - one.value)), arrayminus: priced.map(({ one }) => percent * (one.value - one.low)) },
           hovertext: priced.map(({ one, label }) => `${label}: ${between(one, percent === 100 ? "fraction" : "")}`), hovertemplate: `%{hovertext}, %{x:.3~s}${study.across === "bytes" ? "B" : ""}<extra></extra>`,
         }];
@@ -142,7 +144,7 @@ export function layoutOf(study: Study, shown: Shown, dark: boolean): object {
   if (study.picture === "costs") {
     const bytes = study.across === "bytes";
     const says = bytes ? t("bytes sent in all") : (study.figures.find((one) => one.name === study.across)?.label ?? study.across);
-    return { ...shape, xaxis: { ...axis, type: "log", dtick: bytes ? 1 : "D2", exponentformat: "SI", ticksuffix: bytes ? "B" : "", title: { text: plain(says), standoff: 10 } }, yaxis: value };
+    return { ...shape, xaxis: { ...axis, type: "log", dtick: "D2", exponentformat: "SI", ticksuffix: bytes ? "B" : "", title: { text: plain(says), standoff: 10 } }, yaxis: value };
   }
   if (study.picture === "bars") return { ...shape, margin: { l: 8, r: 12, t: 12, b: 50 }, xaxis: value, yaxis: { ...steps, range: [first.values.length - 0.5, -0.5] } };
   return { ...shape, xaxis: { ...steps, range: [-0.5, first.values.length - 0.5], title: { text: plain(first.label), standoff: 10 } }, yaxis: value };
