@@ -426,6 +426,8 @@ def _check_sees(conf: Conf, where: str) -> None:
     def refuse(part: Part, other: str, found: str) -> ConfError:
         return ConfError(where, "refuses", key=part.family, part=part.name, other=other, found=found)
 
+    if conf.link and conf.no_models == 1:  # nothing travels
+        raise refuse(conf.link[0], "no_models", "1")
     if conf.link and hasattr(conf.link[-1].module.Link, "open"):
         for part, looks in (
             (conf.strategy, getattr(conf.strategy.module, "NEEDS_EACH", False)),

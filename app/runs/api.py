@@ -130,7 +130,7 @@ def run_onnx(name: str) -> Response:
 def run_leaks(name: str) -> Response:
     """What attacks on the run's updates and model came to, where a researcher has had them made."""
     found(name)
-    return document(as_json(told(library().folder, name)).encode())
+    return document(as_json(told(library().folder, name, _trained(name))).encode())
 
 
 @blueprint.get("/runs/<name>/leaks/<int:row>.png")
@@ -142,13 +142,18 @@ def run_leaks_picture(name: str, row: int) -> Response:
     """
     found(name)
     try:
-        report = report_of(library().folder, name)
+        report = report_of(library().folder, name, _trained(name))
     except ResultError:
         abort(404)
     made = picture(report["rows"][row]) if report and row < len(report["rows"]) else None
     if made is None:
         abort(404)
     return current_app.response_class(made, mimetype="image/png")
+
+
+def _trained(name: str) -> str:
+    """When a run was trained, as its result says."""
+    return str((library().result(name) or {}).get("finished", ""))
 
 
 @blueprint.get("/comparison")

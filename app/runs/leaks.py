@@ -26,18 +26,21 @@ _ROW = (
 _LEAST = 128  # pixels of a side at which a picture is shown
 
 
-def report_of(cache: Path, name: str) -> dict[str, Any] | None:
-    """The report on the run `name`; None where there is none. Raises ResultError when it cannot be read."""
+def report_of(cache: Path, name: str, trained: str) -> dict[str, Any] | None:
+    """The report on the run `name` that was `trained` then; None where there is none, or one on another run that had
+    this name. Raises ResultError when it cannot be read.
+    """
     path = leaks_path(cache, name)
-    return read_leaks(path) if path.exists() else None
+    report = read_leaks(path) if path.exists() else None
+    return report if report and report["trained"] == trained else None
 
 
-def told(cache: Path, name: str) -> dict[str, Any]:
+def told(cache: Path, name: str, trained: str) -> dict[str, Any]:
     """What the API says of it: the report, or why its file cannot be read."""
     reader = int(language() == "zh")
     said: dict[str, Any] = {"run": name, "caveat": CAVEAT[reader], "report": None, "fault": ""}
     try:
-        report = report_of(cache, name)
+        report = report_of(cache, name, trained)
     except ResultError as error:
         return {**said, "fault": str(error).rpartition(": ")[2]}
     if report is None:

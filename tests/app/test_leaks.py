@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 from utils.leaks import CAVEAT
 from utils.leaks.report import leaks_path, write_leaks
 from utils.packing import packed
+from utils.results import read_result, result_path
 
 PICTURE = np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8)
 
@@ -43,6 +44,7 @@ def write_made_up(cache, run="conf_a"):
     report = {
         "format": 1, "kind": "leaks", "run": run, "caveat": CAVEAT[0], "seed": 0, "seconds": 3.0, "fingerprint": "f",
         "finished": "2026-01-02T03:04:05+00:00", "membership": told,
+        "trained": str(read_result(result_path(cache, run)).get("finished", "")),
         "rows": [row_of(), row_of(protection="topk", label=["top", "大"], pictures=None, label_told=None), failed],
     }  # fmt: skip
     write_leaks(leaks_path(cache, run), report)

@@ -93,13 +93,14 @@ def test_paillier_number_by_number_against_many_together():
     for together in (1, 63):
         link, client = (link_of("paillier", few, together=together) for _ in range(2))
         try:
-            _, buffers = link.prepare([0], [10], None)
+            _, buffers = link.prepare([0, 1, 2], [10, 10, 10], None)
             client.join(0, "", buffers)
             began = time.perf_counter()
             payload = client.encode(update, 10, rng)
             seconds[together] = time.perf_counter() - began
-            link.fold(payload, 0)
-            assert np.abs(link.open(10) - update).max() < 1e-5
+            for number in range(3):
+                link.fold(payload, number)
+            assert np.abs(link.open(30) - update).max() < 1e-5
         finally:
             link.close()
         print(f"\n{together} together: {len(payload) / (4 * 31):.0f} times the bytes", end="")

@@ -11,6 +11,7 @@ from tests.here import Here
 from utils.experiment import run_repeat
 from utils.federated.bench import Repeat
 from utils.federated.links import Way, _coded
+from utils.federated.update import Reply
 from utils.nets.layout import Layout
 from utils.parts import checked_part, names
 from utils.results import values
@@ -163,7 +164,7 @@ def test_whatever_is_coded_comes_out_as_long_finite_and_no_larger_than_the_formu
 def test_a_payload_that_is_cut_off_is_refused(name):
     link = link_of(name, size=1000)
     payload = link.encode(np.random.default_rng(0).standard_normal(1000).astype(np.float32), 1, RNG)
-    for bad in (payload[: len(payload) // 2], payload + b"\xff" * 8 * (name != "ternary"), b""):
+    for bad in (payload[: len(payload) // 2], payload + b"\xff" * 8, b""):
         if bad != payload:
             with pytest.raises((ValueError, IndexError)):
                 link.decode(memoryview(bad))
@@ -233,3 +234,15 @@ def test_training_goes_on_through_every_code(tiny, photos, name):
     state = run_repeat(conf, FIRST, photos, Here())
     assert np.isfinite(state.weights).all()
     assert values(state.record, "bytes_up")[0] < (4.1 if name == "powersgd" else 4) * 3 * len(state.weights)
+
+
+def test_attackers_that_act_together_go_through_links_that_remember(tiny, photos):
+    attack = {"name": "alie", "hostile": 2}
+    conf = tiny(no_models=4, k=2, global_epochs=4, attack=attack, link=[{"name": "topk", "share": 0.1}])
+    assert run_repeat(conf, FIRST, photos, Here()).record["failures"] == []
+
+
+def test_four_bytes_are_no_update(tiny):
+    way = Way(tiny(link=[{"name": "local_dp"}]), line(500))
+    with pytest.raises(ValueError, match="an update of 1 values, expected 500"):
+        way.receive(Reply(0, b"\0" * 4, 5), np.zeros(500, np.float32))

@@ -3,6 +3,7 @@ clients that vanish."""
 
 import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,6 +178,43 @@ def test_a_client_opens_its_shares_once(tmp_path):
         played.part.module.ANSWERS["unmask"](asked)
 
 
+def test_answers_that_are_none_are_those_of_clients_that_vanished(tmp_path):
+    updates, sizes = drawn(7)
+    played = Round(tmp_path, updates, sizes, threshold=0.51)
+    honest = played.ask
+
+    def ask(name, clients, of):
+        bad = {"keys": 0, "shares": 1, "unmask": 2}[name]
+        for answer in honest(name, clients, of):
+            yield Answer(bad, answer.payload[:-7]) if answer.client == bad else answer
+
+    played.ask = ask
+    sent, mean = played.play()
+    assert sent == [2, 3, 4, 5, 6]
+    expected = np.average([updates[one] for one in sent], axis=0, weights=[sizes[one] for one in sent])
+    assert np.abs(mean - expected).max() < 5 * STEP * max(sizes) / sum(sizes[one] for one in sent) + 1e-6
+
+
+def test_what_cannot_be_read_is_a_client_that_failed_and_the_run_goes_on(tmp_path):
+    pytest.importorskip("tenseal")
+
+    class Spoiling(Here):
+        def train(self, work, jobs, buffers):
+            for reply in super().train(work, jobs, buffers):
+                payload = bytearray(reply.payload)
+                payload[len(payload) // 2] ^= 0xFF
+                yield (
+                    replace(reply, payload=b"" if reply.client == 0 else bytes(payload))
+                    if reply.client < 2
+                    else reply
+                )
+
+    for link in ("ckks", "secure_aggregation"):
+        state = run_of(tmp_path, Spoiling(), k=6, link=[link], global_epochs=1)
+        assert 0 in [client for _, client, _ in state.record["failures"]]
+        assert state.round == 1
+
+
 class Leaving(Here):
     """An engine from which clients vanish: by round, stage and number."""
 
@@ -244,18 +282,23 @@ def test_ciphertexts_are_read_by_none_but_who_holds_the_key(tmp_path):
     part = checked_part("link", "ckks", "x")
     server, client = (part.module.Link(part.keys, line(5000)) for _ in range(2))
     try:
-        _, buffers = server.prepare([0], [10], None)
+        _, buffers = server.prepare([0, 1, 2], [10, 10, 10], None)
         client.join(0, "", buffers)
         update = np.random.default_rng(1).standard_normal(5000).astype(np.float32)
         payload = client.encode(update, 10, RNG)
-        server.fold(payload, 0)
+        for number in range(3):
+            server.fold(payload, number)
         context = tenseal.context_from(buffers["public"])
         assert context.is_public() and not context.has_secret_key()
         with pytest.raises(ValueError, match="secret"):
             server._total[0].decrypt()
-        assert np.abs(server.open(10) - update).max() <= STEP
+        assert np.abs(server.open(30) - update).max() <= STEP
         with pytest.raises(ValueError, match="cut off"):
             server.fold(payload[:-5], 0)
+        server.prepare([0, 1], [10, 10], None)
+        server.fold(payload, 0)
+        with pytest.raises(UnopenedError, match="1 clients gave to the sum, 3 are needed"):
+            server.open(10)
     finally:
         server.close()
 
@@ -265,6 +308,8 @@ def test_ciphertexts_are_read_by_none_but_who_holds_the_key(tmp_path):
     [
         ({"k": 2, "link": ["secure_aggregation"]}, "link: secure_aggregation needs k at least 3, found 2"),
         ({"type": "digits", "link": ["paillier"]}, "link: paillier needs network of at most 10000 weights"),
+        ({"k": 2, "link": ["ckks"]}, "link: ckks needs k at least 3, found 2"),
+        ({"no_models": 1, "k": 1, "link": ["topk"]}, "link: topk does not go with no_models 1"),
         ({"strategy": "median", "link": ["ckks"]}, "strategy: median does not go with link ckks"),
     ],
 )

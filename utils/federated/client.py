@@ -60,9 +60,13 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
         into = None
     if attack and hasattr(attack, "together"):
         friends = [client for client in range(conf.no_models) if attack.is_hostile(client, conf)]
-        each = {
-            client: _trained(replace(job, client=client), work, buffers, device, attack) for client in friends
-        }
+        each = {  # of the others it knows the examples, and not what they remember
+            client: _trained(
+                job if client == job.client else replace(job, client=client, remembers=-1),
+                work, buffers, device, attack,
+            )
+            for client in friends
+        }  # fmt: skip
         trained = each[job.client]
     elif attack and not getattr(attack, "TRAINS", True):
         trained = _idle(job, work, sent, kept.layout)

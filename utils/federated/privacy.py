@@ -74,11 +74,15 @@ class Keys:
     )
 
 
+_MOST_STEPS = 50_000
+"""Of more steps distributions would take minutes."""
+
+
 @lru_cache(maxsize=100_000)
 def epsilon(accountant: str, noise: float, chance: float, steps: int, delta: float) -> float:
     """Epsilon of so many steps, in each of which everybody takes part with this chance, independently (Poisson
     sampling), and Gaussian noise of `noise` > 0 times the sensitivity is added; neighbours differ by one who is there
-    or is not.
+    or is not. `pld` gives the smaller of both bounds, and that by `rdp` alone of more than 50,000 steps.
     """
     from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
     from dp_accounting.pld import PLDAccountant
@@ -88,12 +92,15 @@ def epsilon(accountant: str, noise: float, chance: float, steps: int, delta: flo
     once = GaussianDpEvent(noise)
     event = once if chance == 1 else PoissonSampledDpEvent(chance, once)
     by_rdp = float(RdpAccountant().compose(event, steps).get_epsilon(delta))
-    if accountant == "rdp":
+    if accountant == "rdp" or steps > _MOST_STEPS:
         return by_rdp
     # Any interval gives a bound: of many steps a fine one a tight one, and an absurd epsilon needs none that is fine.
     interval = (1e-3 if steps <= 1000 else 1e-4) * max(1.0, by_rdp / 10)
-    found = PLDAccountant(value_discretization_interval=interval).compose(event, steps)
-    return float(found.get_epsilon(delta))
+    try:
+        found = PLDAccountant(value_discretization_interval=interval).compose(event, steps).get_epsilon(delta)
+    except OverflowError:  # of hardly any noise
+        return by_rdp
+    return min(by_rdp, float(found))
 
 
 def accounted(

@@ -51,11 +51,13 @@ def _measure(given: argparse.Namespace) -> int:
             write_log(given.report, "info", text)
 
     try:
-        name, conf, model, fingerprint = _asked(given)
+        name, conf, model, fingerprint, trained = _asked(given)
         examples = conf.task.module.open_examples(conf, given.data)
         if fingerprint not in ("", examples.fingerprint):
             raise LeaksError(f"{given.data / conf.data}: not the examples that {name} was trained on")
-        report = report_of(name, conf, examples, model, seconds=given.seconds, seed=given.seed, tell=tell)
+        report = report_of(
+            name, conf, examples, model, seconds=given.seconds, seed=given.seed, trained=trained, tell=tell
+        )
         path = leaks_path(given.cache, name)
         write_leaks(path, report)
     except (ConfError, DataError, PartitionError, ResultError, ModelError, LeaksError) as error:
@@ -72,19 +74,25 @@ def _measure(given: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(given: argparse.Namespace) -> tuple[str, Conf, Vector | None, str]:
-    """Name, conf, final model and fingerprint of the examples of what was named: a run, or a conf not trained."""
+def _asked(given: argparse.Namespace) -> tuple[str, Conf, Vector | None, str, str]:
+    """Name, conf, final model, fingerprint of the examples and when it was trained of what was named: a run, or a conf
+    of which there is none.
+    """
     from utils.conf import load_conf
+    from utils.leaks import LeaksError
     from utils.leaks.report import leaks_path
     from utils.nets.layout import read_weights
     from utils.nets.stored import load_model
+    from utils.results import result_path
 
     if given.run.endswith(".json"):
         path = Path(given.run)
         leaks_path(given.cache, path.stem)
-        return path.stem, load_conf(path), None, ""
+        if result_path(given.cache, path.stem).exists():
+            raise LeaksError(f"{path}: there is a run {path.stem}, which is asked for by that name")
+        return path.stem, load_conf(path), None, "", ""
     result, conf, net = load_model(given.cache, given.run)
-    return given.run, conf, read_weights(net), result["data"]["fingerprint"]
+    return given.run, conf, read_weights(net), result["data"]["fingerprint"], str(result.get("finished", ""))
 
 
 def _parser() -> argparse.ArgumentParser:

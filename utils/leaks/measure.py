@@ -230,10 +230,12 @@ def report_of(
     *,
     seconds: float = SECONDS,
     seed: int = 0,
+    trained: str = "",
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """The report on a run, as `utils.leaks.report` keeps it. `model` (layout.size,) is the one that was kept, of the
-    first repeat; without it nothing is said of membership. `tell` hears what has been done so far.
+    """The report on a run that was `trained` then, as `utils.leaks.report` keeps it. `model` (layout.size,) is the one
+    that was kept, of the first repeat; without it nothing is said of membership. `tell` hears what has been done so
+    far.
     """
     started, repeat = time.perf_counter(), Repeat(0, 0, 0)
     networks = {OWN: conf}
@@ -261,7 +263,7 @@ def report_of(
         found = asked_of_model(conf, repeat, examples, model, seed)
         told = asdict(found)
     return {
-        "format": 1, "kind": "leaks", "run": name, "caveat": CAVEAT[0], "seed": seed,
+        "format": 1, "kind": "leaks", "run": name, "trained": trained, "caveat": CAVEAT[0], "seed": seed,
         "seconds": time.perf_counter() - started,
         "fingerprint": examples.fingerprint, "rows": rows, "membership": told,
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

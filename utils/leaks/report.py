@@ -68,7 +68,7 @@ def _checked(raw: bytes, where: str) -> dict[str, Any]:
     told = parse_plain_pickle(raw, where)
     need(isinstance(told, dict), "top level", "a dict")
     need(told.get("format") == 1 and told.get("kind") == "leaks", "kind", "leaks of format 1")
-    for key in ("run", "caveat", "fingerprint", "finished"):
+    for key in ("run", "trained", "caveat", "fingerprint", "finished"):
         need(_is_text(told.get(key)), key, "a text")
     need(is_result_name(told["run"]), "run", "NAME or NAME@N")
     need(_is_whole(told.get("seed")) and _is_number(told.get("seconds")), "seed", "numbers seed and seconds")

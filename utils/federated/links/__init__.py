@@ -157,15 +157,16 @@ class Way:
         Raises ValueError when it is not of the length it should have.
         """
         if self.ring:
-            self._last.fold(reply.payload, reply.client)  # type: ignore[union-attr]
+            try:
+                self._last.fold(reply.payload, reply.client)  # type: ignore[union-attr]
+            except (IndexError, RuntimeError) as error:  # whatever a library finds in what a client sent
+                raise ValueError(f"an update that cannot be read ({error})") from error
             self._folded.append(Reply(reply.client, b"", reply.samples, reply.metrics))
             return None
         payload, told = memoryview(reply.payload), None
         if self._told:
             payload, told = payload[: -self._told], np.frombuffer(payload[-self._told :], np.float32)
         weights = self._weights(payload, sent)
-        if weights.shape != sent.shape:
-            raise ValueError(f"an update of {len(weights)} values, expected {len(sent)}")
         return Update(reply.client, weights, reply.samples, reply.metrics, told=told)
 
     def opened(self, sent: Vector) -> Update | None:
@@ -180,12 +181,12 @@ class Way:
         return Update(-1, (sent + self._last.open(samples)).astype(np.float32), samples)
 
     def _weights(self, payload: Bytes, sent: Vector) -> Vector:
-        if not self.links:
-            return np.frombuffer(payload, np.float32)
-        difference = (
+        values = (
             np.frombuffer(payload, np.float32) if self._last is None else self._decoded(self._last, payload)
         )
-        return np.asarray(sent + difference, np.float32)
+        if values.shape != sent.shape:
+            raise ValueError(f"an update of {len(values)} values, expected {len(sent)}")
+        return np.asarray(sent + values, np.float32) if self.links else values
 
     def _decoded(self, link: Any, payload: Bytes) -> Vector:
         """The difference (layout.size,) in a payload with normalisation buffers behind it."""

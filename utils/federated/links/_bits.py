@@ -10,8 +10,10 @@ from utils.federated.update import Bytes
 
 def bits_of(numbers: NDArray[np.integer], width: int) -> NDArray[np.uint8]:
     """The binary digits (n * width,) of whole numbers (n,) below 2 ** width, the highest first."""
-    shifts = np.arange(width - 1, -1, -1, dtype=np.uint32)
-    return ((numbers.astype(np.uint32)[:, None] >> shifts) & 1).astype(np.uint8).ravel()
+    found = np.empty((len(numbers), width), np.uint8)
+    for place in range(width):
+        found[:, place] = (numbers >> (width - 1 - place)) & 1
+    return found.ravel()
 
 
 def numbers_of(bits: NDArray[np.uint8], width: int) -> NDArray[np.uint32]:

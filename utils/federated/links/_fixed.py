@@ -5,8 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.federated.links import UnopenedError
+
+LEAST = 3
+"""Of whom a sum is opened: what two sent, each of them knows of the other."""
 MOST_CLIENTS = 1023
 """Of whom the sum of all values stays below 2 ** 32 with 2 ** 22 levels each."""
+
+
+def check_many(clients: int) -> None:
+    """Raises UnopenedError where so few gave to a sum that it would tell of one of them."""
+    if clients < LEAST:
+        raise UnopenedError(f"not opened: {clients} clients gave to the sum, {LEAST} are needed")
 
 
 def quantised(

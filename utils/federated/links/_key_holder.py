@@ -9,6 +9,7 @@ import os
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,7 +55,8 @@ class KeyHolder:
         """End it, and its key with it."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):  # it may have ended, with something unread
+                    pipe.close()
         self._process.kill()
         self._process.wait()
 

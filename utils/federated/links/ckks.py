@@ -2,8 +2,8 @@
 adds ciphertexts, and a process that holds the key decrypts their sum.
 
 A ciphertext holds thousands of numbers, with noise some ten digits below them. Updates are whole numbers before they
-are encrypted, and the decrypted sum is rounded to whole numbers: so nothing of the noise is left, and a run is the same
-whenever it is repeated.
+are encrypted, and the decrypted sum is rounded to whole numbers: so nothing of the noise is left, and a run's model is
+the same whenever it is repeated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated import RunError
-from utils.federated.links._fixed import MOST_CLIENTS, quantised, summed
+from utils.federated.links import UnopenedError
+from utils.federated.links._fixed import LEAST, MOST_CLIENTS, check_many, quantised, summed
 from utils.federated.links._key_holder import KeyHolder
-from utils.parts import ConfError, key
+from utils.parts import AtLeast, ConfError, key
 from utils.refusal import said
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ ABOUT = (
     "同态加密（CKKS）：服务器对加密的实数更新求和而不能读取",
 )
 PACKAGES = ("tenseal",)
+NEEDS = {"k": AtLeast(LEAST)}
+MOST_WEIGHTS = 2_000_000  # some 115 MB an update
 LEVELS = 2**22
 _DEGREE, _MODULI, _SCALE = 8192, [60, 40, 60], 2.0**40  # 128 bits of security allow 218 bits of moduli
 _SLOTS = _DEGREE // 2
@@ -58,6 +60,11 @@ def fits(conf: Conf, where: str) -> None:
     if conf.k > MOST_CLIENTS:
         what = said("at_most", most=MOST_CLIENTS)
         raise ConfError(where, "needs", key="link", part="ckks", other="k", what=what, found=conf.k)
+    from utils.nets.build import layout_of
+
+    if (size := layout_of(conf).size) > MOST_WEIGHTS:
+        what = said("weights_at_most", most=MOST_WEIGHTS)
+        raise ConfError(where, "needs", key="link", part="ckks", other="network", what=what, found=size)
 
 
 class Link:
@@ -91,17 +98,26 @@ class Link:
         if len(pieces) != self._pieces:
             raise ValueError(f"an update of {len(pieces)} ciphertexts, expected {self._pieces}")
         found = [tenseal.ckks_vector_from(context, piece) for piece in pieces]
+        sizes = [min(_SLOTS, self._size - start) for start in range(0, self._size, _SLOTS)]
+        if [one.size() for one in found] != sizes:
+            raise ValueError("ciphertexts of other lengths than the weights'")
         self._total = [a + b for a, b in zip(self._total, found, strict=True)] if self._total else found
         self._clients += 1
 
     def open(self, samples: int) -> Vector:
-        """The mean difference (layout.size,), by who holds the key."""
+        """The mean difference (layout.size,), by who holds the key. Raises UnopenedError where too few gave to it, or
+        where it is no sum of whole numbers.
+        """
         assert self._holder is not None
+        check_many(self._clients)
         plain = self._holder.decrypt(_packed([piece.serialize() for piece in self._total]))
         total = np.frombuffer(plain, "<f8")[: self._size]
         rounded = np.rint(total)
-        if len(total) != self._size or np.abs(total - rounded).max() > 0.25:
-            raise RunError("ckks: the sum of the encrypted updates has more noise than whole numbers allow")
+        most = self._clients * LEVELS
+        if len(total) != self._size or not (
+            np.abs(total - rounded).max() < 0.25 and rounded.min() >= 0 and rounded.max() <= most
+        ):
+            raise UnopenedError("not opened: what was decrypted is no sum of whole numbers")
         whole = rounded.astype(np.uint32)
         return (summed(whole, self._clients, self._bound, LEVELS) * (self._most / samples)).astype(np.float32)
 

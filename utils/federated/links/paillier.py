@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.federated.links._fixed import MOST_CLIENTS, quantised, summed
+from utils.federated.links._fixed import LEAST, MOST_CLIENTS, check_many, quantised, summed
 from utils.federated.links._key_holder import KeyHolder
-from utils.parts import ConfError, key
+from utils.parts import AtLeast, ConfError, key
 from utils.refusal import said
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ ABOUT = (
     "加法同态加密（Paillier）：服务器求和而不能读取；仅适用于小模型",
 )
 PACKAGES = ("lightphe", "cryptography")
+NEEDS = {"k": AtLeast(LEAST)}
 LEVELS, MOST_WEIGHTS, BITS = 2**22, 10_000, 2048
 _SLOT = 32  # bits for the sum of a weight of all clients
 _BYTES = BITS // 4  # of a ciphertext, a number below n²
@@ -102,8 +103,9 @@ class Link:
         self._total, self._clients = found, self._clients + 1
 
     def open(self, samples: int) -> Vector:
-        """The mean difference (layout.size,), by who holds the key."""
+        """The mean difference (layout.size,), by who holds the key. Raises UnopenedError where too few gave to it."""
         assert self._holder is not None
+        check_many(self._clients)
         plain = self._holder.decrypt(b"".join(number.to_bytes(_BYTES, "big") for number in self._total))
         mask = (1 << _SLOT) - 1
         total = [

@@ -14,8 +14,12 @@ Four times server and clients exchange something:
 
 Who vanishes before 2 takes no part; who vanishes in 2 or 3 is made up for. Where fewer than the threshold are left the
 round is not opened. Against a server that follows the protocol and looks at all it sees; one that lies about who
-vanished is the paper's other case, in which clients sign. A secret serves one round and is destroyed when the client
-has answered.
+vanished is the paper's other case, in which clients sign, and clients that give false shares spoil the sum. A secret
+serves one round: it is destroyed when the client has answered, or draws the next one. How many examples a client has
+the server knows.
+
+A round that a killed run plays again opens a second sum. Here, where training is repeated to the bit, two sums of
+other clients would tell the update of who is in one alone; a client in the world must answer for a round once.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.links import UnopenedError
-from utils.federated.links._fixed import MOST_CLIENTS, quantised, summed
+from utils.federated.links._fixed import LEAST, MOST_CLIENTS, quantised, summed
 from utils.federated.links._shamir import recovered, shared
 from utils.federated.update import Failure
 from utils.parts import AtLeast, ConfError, key
@@ -49,13 +53,16 @@ ABOUT = (
     "安全聚合：服务器只对加了掩码的更新求和，看不到任何单个更新",
 )
 PACKAGES = ("cryptography",)
-NEEDS = {"k": AtLeast(3)}
+NEEDS = {"k": AtLeast(LEAST)}
 
 LEVELS = 2**22
 _SHARE = 33  # bytes of a number below the prime of shares
 _KEYS = np.dtype([("client", "<u4"), ("for_shares", "V32"), ("for_masks", "V32")])
 _SEALED = np.dtype([("client", "<u4"), ("shares", f"V{2 * _SHARE + 16}")])
 _GIVEN = np.dtype([("client", "<u4"), ("vanished", "?"), ("share", f"V{_SHARE}")])
+
+
+_GIVEN_OF = np.dtype([("client", "<u4"), ("vanished", "?")])
 
 
 @dataclass(frozen=True)
@@ -107,10 +114,10 @@ class Link:
         """Exchange keys and shares. Raises UnopenedError when too few clients are left."""
         self._ask, self._sizes = ask, sizes
         self._total, self._sent = np.zeros(self._size, np.uint32), list[int]()
-        self._least = max(2, math.ceil(self._keys.threshold * len(cohort) - 1e-9))
+        self._least = max(LEAST, math.ceil(self._keys.threshold * len(cohort) - 1e-9))
         told: dict[int, bytes] = {}
         for one in ask("keys", cohort, lambda client: {}):
-            if not isinstance(one, Failure):
+            if not isinstance(one, Failure) and len(one.payload) == 64:
                 told[one.client] = bytes(one.payload)
         self._keys_of = np.array(
             [(client, payload[:32], payload[32:]) for client, payload in told.items()], _KEYS
@@ -120,8 +127,11 @@ class Link:
         keys = header + self._keys_of.tobytes()
         self._shares: dict[int, NDArray[Any]] = {}
         for one in ask("shares", list(told), lambda client: {"keys": keys}):
-            if not isinstance(one, Failure):
-                self._shares[one.client] = np.frombuffer(one.payload, _SEALED)
+            others = [client for client in told if client != one.client]
+            if not isinstance(one, Failure) and len(one.payload) == len(others) * _SEALED.itemsize:
+                shares = np.frombuffer(one.payload, _SEALED)
+                if shares["client"].tolist() == others:
+                    self._shares[one.client] = shares
         self._check(len(self._shares))
         clients = list(self._shares)
         most = max(sizes[client] for client in clients)
@@ -146,17 +156,21 @@ class Link:
         given: dict[tuple[int, bool], dict[int, int]] = {}
         places = {int(client): place for place, client in enumerate(self._keys_of["client"], 1)}
         answered = 0
+        asked = np.array([(client, client not in there) for client in self._shares], _GIVEN_OF)
         for one in self._ask("unmask", self._sent, self._to_unmask):
-            if isinstance(one, Failure):
+            if isinstance(one, Failure) or len(one.payload) != len(self._shares) * _GIVEN.itemsize:
+                continue
+            shares = np.frombuffer(one.payload, _GIVEN)
+            if not np.array_equal(shares[["client", "vanished"]], asked):
                 continue
             answered += 1
-            for client, vanished, share in np.frombuffer(one.payload, _GIVEN):
+            for client, vanished, share in shares:
                 of = given.setdefault((int(client), bool(vanished)), {})
                 of[places[one.client]] = int.from_bytes(bytes(share), "big")
         self._check(answered)
         total = self._total
-        for (client, vanished), shares in given.items():
-            secret = recovered(dict(list(shares.items())[: self._least])).to_bytes(_SHARE, "big")[1:]
+        for (client, vanished), known in given.items():
+            secret = recovered(dict(list(known.items())[: self._least])).to_bytes(_SHARE, "big")[1:]
             if not vanished:
                 total = total - _mask(secret, b"own", self._size)
                 continue

@@ -66,6 +66,8 @@ class Link:
         if len(ends) < count:
             raise ValueError(f"an update of {len(ends)} positions, expected {count}")
         gaps = (np.diff(ends, prepend=-1) - 1) << self._width
+        if len(bits) != -(-(count * (1 + self._width) + (int(ends[-1]) + 1 if count else 0)) // 8) * 8:
+            raise ValueError(f"an update of {view.nbytes} bytes, some of which say nothing")
         places = np.cumsum(gaps + (remainders.astype(np.int64) if self._width else 0) + 1) - 1
         if count and places[-1] >= self._size:
             raise ValueError(f"an update names position {places[-1]} of {self._size}")

@@ -138,6 +138,9 @@ class Rounds:
             if isinstance(outcome, Failure):
                 failures.append(outcome)
                 continue
+            if memoryview(outcome.payload).nbytes != start.nbytes:
+                failures.append(Failure(client, f"an update of {memoryview(outcome.payload).nbytes} bytes"))
+                continue
             own[client] = np.frombuffer(outcome.payload, np.float32)
             bench.spread.fold(Update(client, own[client], outcome.samples), start)
             places, values = self._shared(own[client] - start, rng)
