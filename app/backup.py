@@ -46,7 +46,8 @@ _MEMBER = re.compile(
     rf"|cache/(?P<result>{RESULT_NAME})\.json\.(pkl|safetensors|md)"
     rf"|cache/studies/(?P<study>{RESULT_NAME})\.json\.pkl"
     rf"|cache/leaks/(?P<leaks>{RESULT_NAME})\.json\.pkl"
-    rf"|cache/\.unfinished/(?P<unfinished>{RESULT_NAME})/(plan\.json|[A-Za-z0-9][\w.-]*\.npz)"
+    rf"|cache/\.unfinished/(?P<unfinished>{RESULT_NAME})/"
+    r"(plan\.json|[A-Za-z0-9][\w.-]*\.npz|[A-Za-z0-9][\w.-]*-clients/[0-9]{1,9}/[0-9]{1,9}\.npz)"
     r"|jobs/(?P<job>[1-9][0-9]{0,9})/[A-Za-z0-9][\w@.-]*",
     re.ASCII,
 )
@@ -99,7 +100,9 @@ def backup(app: Flask, target: Path) -> int:
 def _files(app: Flask) -> Iterator[tuple[Path, str]]:
     """What there is to back up and its name there: what is unfinished first, as it may become a result meanwhile."""
     with app.app_context():
-        folders = ((jobs_folder(), "jobs", "*/*"), (app.config["CACHE"], "cache", ".unfinished/*/*"))
+        cache = app.config["CACHE"]
+        unfinished = ((cache, "cache", f".unfinished/*/{deeper}") for deeper in ("*", "*/*/*"))
+        folders = ((jobs_folder(), "jobs", "*/*"), *unfinished)
     results = ((app.config["CACHE"], "cache", pattern) for pattern in _RESULTS)
     for folder, name, pattern in (*folders, *results):
         for path in sorted(folder.glob(pattern)):
@@ -246,7 +249,7 @@ def _examine_database(path: Path) -> None:
     except sqlite3.Error as error:
         raise BackupError(f"the database is damaged ({error})") from None
     if sound != "ok":
-        raise BackupError(f"the database is damaged ({str(sound)[:100]})")
+        raise BackupError(f"the database is damaged ({' '.join(str(sound).split())[:100]})")
     ours = {one.revision for one in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
     if len(revisions) != 1 or "users" not in tables or not kinds <= {"table", "index"}:
         raise BackupError("the database is not one of SkyFed")
@@ -289,7 +292,7 @@ def _units(app: Flask, folder: Path, names: list[str]) -> list[tuple[Path, Path]
                 raise AtWorkError(f"somebody is working on the run {run}")
             target = folder_of(cache, run) if match["unfinished"] else cache / PurePosixPath(name).name
             if not (run in study_runs() and target.exists()):
-                found[target] = (folder / name).parent if match["unfinished"] else folder / name
+                found[target] = folder / "cache" / ".unfinished" / run if match["unfinished"] else folder / name
         elif study := match["study"]:
             target = study_path(cache, study)
             if "@" in study or not target.exists():  # shipped ones have no number

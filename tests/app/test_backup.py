@@ -11,6 +11,7 @@ import tarfile
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from flask_migrate import downgrade
@@ -27,6 +28,7 @@ from tests.app.conftest import begin_training, whole_result
 from tests.app.test_site import _free_port
 from tests.asked import tiny_question, write_made_up
 from tests.conftest import ROOT, TINY
+from utils.federated.bench import Repeat
 from utils.results import read_result, result_path, write_result
 from utils.studies.measured import study_path
 
@@ -43,6 +45,9 @@ def old(site, cache):
         run = job.run
     checkpoints, rounds = begin_training(cache, run)
     rounds(0, [0.5])
+    mine = checkpoints.home(Repeat(0, 0, 0)) / "1" / "0.npz"  # what a client keeps of its own
+    mine.parent.mkdir(parents=True)
+    np.savez(mine, left=np.ones(3))
     checkpoints.release()
     with site.app_context():
         db.engine.dispose()  # a site that is stopped holds no connection
@@ -121,6 +126,8 @@ def test_it_comes_back_where_there_was_nothing(old, tmp_path):
         "conf_b.json.pkl",
     }
     assert len(list((tmp_path / "fresh_cache").glob(".unfinished/*/*.npz"))) == 1
+    [mine] = (tmp_path / "fresh_cache").glob(".unfinished/*/fold0-seed0-rotation0-clients/1/0.npz")
+    assert np.load(mine)["left"].tolist() == [1, 1, 1]
     assert not list(tmp_path.glob("fresh*/**/*before-restore*"))
 
 
