@@ -111,7 +111,7 @@ def test_a_runs_page_shows_what_it_was_made_of(page_of):
     expect(page.get_by_role("heading", name="How the examples fell to the owners")).to_be_visible()
     expect(page.locator(".chart .main-svg").first).to_be_visible()
     parts = page.get_by_role("navigation", name="Parts of this page").get_by_role("link")
-    expect(parts).to_have_text(["Result", "Clients", "Misjudged most", "Conf", "Made with"])
+    expect(parts).to_have_text(["Result", "Clients", "Misjudged most", "What it leaks", "Conf", "Made with"])
     for link in parts.all():
         link.click()
         heading = page.locator(page.evaluate("location.hash"))
