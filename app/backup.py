@@ -292,7 +292,9 @@ def _units(app: Flask, folder: Path, names: list[str]) -> list[tuple[Path, Path]
                 raise AtWorkError(f"somebody is working on the run {run}")
             target = folder_of(cache, run) if match["unfinished"] else cache / PurePosixPath(name).name
             if not (run in study_runs() and target.exists()):
-                found[target] = folder / "cache" / ".unfinished" / run if match["unfinished"] else folder / name
+                found[target] = (
+                    folder / "cache" / ".unfinished" / run if match["unfinished"] else folder / name
+                )
         elif study := match["study"]:
             target = study_path(cache, study)
             if "@" in study or not target.exists():  # shipped ones have no number

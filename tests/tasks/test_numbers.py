@@ -99,7 +99,8 @@ def test_runs_are_compared_by_their_rmse_and_less_is_better(trained):
     assert one.figure == "rmse" and one.difference.value > 0 and one.p_holm < 0.05
     assert one.sentence == "conf_d is better than conf_w"
     (other,) = compare(results, pairs=[("conf_d", "conf_w")])
-    assert other.difference == one.difference.turned and other.sentence == one.sentence
+    ends = [(of.value, of.low, of.high) for of in (other.difference, one.difference.turned)]
+    assert np.allclose(*ends, rtol=1e-12) and other.sentence == one.sentence
 
 
 def test_owners_agree_on_the_scale_of_what_is_foretold_as_well(tmp_path):

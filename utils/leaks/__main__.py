@@ -95,6 +95,14 @@ def _asked(given: argparse.Namespace) -> tuple[str, Conf, Vector | None, str, st
     return given.run, conf, read_weights(net), result["data"]["fingerprint"], str(result.get("finished", ""))
 
 
+def _seed(text: str) -> int:
+    """A whole number that generators take."""
+    seed = int(text)
+    if not 0 <= seed < 2**31:
+        raise argparse.ArgumentTypeError(f"expected 0 to 2147483647, found {text[:40]}")
+    return seed
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m utils.leaks", description="What do updates and model of a run give away?"
@@ -110,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         help="about how long the inversion may take on one core (default 80)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="chooses examples and starts (default 0)"
+        "--seed", type=_seed, default=0, metavar="N", help="chooses examples and starts (default 0)"
     )
     parser.add_argument(
         "--cache", type=Path, default=place("cache"), metavar="DIR", help="where results lie (default cache/)"

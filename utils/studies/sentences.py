@@ -53,6 +53,7 @@ _TEXTS = {
         "Of {all} comparisons with {b}, {better} came out better and {worse} worse; in {none} no difference was found.",
         "与{b}的 {all} 次比较中，{better} 次更好，{worse} 次更差，{none} 次未发现差异。",
     ),
+    "in_accuracy": ("{figure}: {said}", "{figure}：{said}"),
     "cheapest": (
         "Fewest bytes without a difference found: {a}, {times} times fewer.",
         "未发现差异者中字节最少的：{a}，减少到 {times} 分之一。",
@@ -128,6 +129,8 @@ def answer(told: Evidence, language: str) -> str:
     """
     found = _answer(told, language)
     attacked = _over_seeds(told, language)[:1] if told.question.leaks else []
+    if attacked:
+        found = _say("in_accuracy", language, figure=told.question.figures[0].label[language], said=found)
     return (" " if language == "en" else "").join([found, *attacked])
 
 

@@ -18,10 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.links import UnopenedError
-from utils.federated.links._fixed import LEAST, MOST_CLIENTS, check_many, quantised, summed
+from utils.federated.links._fixed import (
+    LEAST,
+    LEVELS,
+    bound_key,
+    check_clients,
+    check_many,
+    check_weights,
+    quantised,
+    summed,
+)
 from utils.federated.links._key_holder import KeyHolder
-from utils.parts import AtLeast, ConfError, key
-from utils.refusal import said
+from utils.parts import AtLeast
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -36,7 +44,6 @@ ABOUT = (
 PACKAGES = ("tenseal",)
 NEEDS = {"k": AtLeast(LEAST)}
 MOST_WEIGHTS = 2_000_000  # some 115 MB an update
-LEVELS = 2**22
 _DEGREE, _MODULI, _SCALE = 8192, [60, 40, 60], 2.0**40  # 128 bits of security allow 218 bits of moduli
 _SLOTS = _DEGREE // 2
 
@@ -45,26 +52,13 @@ _SLOTS = _DEGREE // 2
 class Keys:
     """How fine the whole numbers are."""
 
-    bound: float = key(
-        "changes beyond it are cut off; 2 ** 22 steps lie between minus and plus",
-        zh="超过该值的变化被截断；正负之间分为 2 ** 22 级",
-        default=8.0,
-        low=0.0,
-        high=1e6,
-        above_low=True,
-    )
+    bound: float = bound_key()
 
 
 def fits(conf: Conf, where: str) -> None:
     """The sum of all whole numbers must stay within what was measured. Raises ConfError."""
-    if conf.k > MOST_CLIENTS:
-        what = said("at_most", most=MOST_CLIENTS)
-        raise ConfError(where, "needs", key="link", part="ckks", other="k", what=what, found=conf.k)
-    from utils.nets.build import layout_of
-
-    if (size := layout_of(conf).size) > MOST_WEIGHTS:
-        what = said("weights_at_most", most=MOST_WEIGHTS)
-        raise ConfError(where, "needs", key="link", part="ckks", other="network", what=what, found=size)
+    check_clients(conf, where, "ckks")
+    check_weights(conf, where, "ckks", MOST_WEIGHTS)
 
 
 class Link:

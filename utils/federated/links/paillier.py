@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.federated.links._fixed import LEAST, MOST_CLIENTS, check_many, quantised, summed
+from utils.federated.links._fixed import (
+    LEAST,
+    LEVELS,
+    bound_key,
+    check_clients,
+    check_many,
+    check_weights,
+    quantised,
+    summed,
+)
 from utils.federated.links._key_holder import KeyHolder
-from utils.parts import AtLeast, ConfError, key
-from utils.refusal import said
+from utils.parts import AtLeast, key
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -32,7 +40,7 @@ ABOUT = (
 )
 PACKAGES = ("lightphe", "cryptography")
 NEEDS = {"k": AtLeast(LEAST)}
-LEVELS, MOST_WEIGHTS, BITS = 2**22, 10_000, 2048
+MOST_WEIGHTS, BITS = 10_000, 2048
 _SLOT = 32  # bits for the sum of a weight of all clients
 _BYTES = BITS // 4  # of a ciphertext, a number below n²
 
@@ -41,14 +49,7 @@ _BYTES = BITS // 4  # of a ciphertext, a number below n²
 class Keys:
     """How fine the whole numbers are, and how many share a ciphertext."""
 
-    bound: float = key(
-        "changes beyond it are cut off; 2 ** 22 steps lie between minus and plus",
-        zh="超过该值的变化被截断；正负之间分为 2 ** 22 级",
-        default=8.0,
-        low=0.0,
-        high=1e6,
-        above_low=True,
-    )
+    bound: float = bound_key()
     together: int = key(
         "weights that share a ciphertext, 32 bits each",
         zh="共用一个密文的权重个数，每个 32 位",
@@ -60,14 +61,8 @@ class Keys:
 
 def fits(conf: Conf, where: str) -> None:
     """Few enough clients for the sum and few enough weights for the time it takes. Raises ConfError."""
-    from utils.nets.build import layout_of
-
-    if conf.k > MOST_CLIENTS:
-        what = said("at_most", most=MOST_CLIENTS)
-        raise ConfError(where, "needs", key="link", part="paillier", other="k", what=what, found=conf.k)
-    if (size := layout_of(conf).size) > MOST_WEIGHTS:
-        what = said("weights_at_most", most=MOST_WEIGHTS)
-        raise ConfError(where, "needs", key="link", part="paillier", other="network", what=what, found=size)
+    check_clients(conf, where, "paillier")
+    check_weights(conf, where, "paillier", MOST_WEIGHTS)
 
 
 class Link:

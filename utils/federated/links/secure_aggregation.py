@@ -36,11 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.links import UnopenedError
-from utils.federated.links._fixed import LEAST, MOST_CLIENTS, quantised, summed
+from utils.federated.links._fixed import LEAST, LEVELS, bound_key, check_clients, quantised, summed
 from utils.federated.links._shamir import recovered, shared
 from utils.federated.update import Failure
-from utils.parts import AtLeast, ConfError, key
-from utils.refusal import said
+from utils.parts import AtLeast, key
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -55,7 +54,6 @@ ABOUT = (
 PACKAGES = ("cryptography",)
 NEEDS = {"k": AtLeast(LEAST)}
 
-LEVELS = 2**22
 _SHARE = 33  # bytes of a number below the prime of shares
 _KEYS = np.dtype([("client", "<u4"), ("for_shares", "V32"), ("for_masks", "V32")])
 _SEALED = np.dtype([("client", "<u4"), ("shares", f"V{2 * _SHARE + 16}")])
@@ -77,23 +75,12 @@ class Keys:
         high=1.0,
         above_low=True,
     )
-    bound: float = key(
-        "changes beyond it are cut off; 2 ** 22 steps lie between minus and plus",
-        zh="超过该值的变化被截断；正负之间分为 2 ** 22 级",
-        default=8.0,
-        low=0.0,
-        high=1e6,
-        above_low=True,
-    )
+    bound: float = bound_key()
 
 
 def fits(conf: Conf, where: str) -> None:
     """The sum of all whole numbers must stay below 2 ** 32. Raises ConfError."""
-    if conf.k > MOST_CLIENTS:
-        what = said("at_most", most=MOST_CLIENTS)
-        raise ConfError(
-            where, "needs", key="link", part="secure_aggregation", other="k", what=what, found=conf.k
-        )
+    check_clients(conf, where, "secure_aggregation")
 
 
 class Link:
