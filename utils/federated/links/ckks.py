@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.links import UnopenedError
+from utils.federated.links._encrypted import Encrypted
 from utils.federated.links._fixed import (
     LEAST,
     LEVELS,
@@ -25,16 +26,12 @@ from utils.federated.links._fixed import (
     check_clients,
     check_many,
     check_weights,
-    quantised,
-    summed,
 )
-from utils.federated.links._key_holder import KeyHolder
 from utils.parts import AtLeast
 
 if TYPE_CHECKING:
     from utils.conf import Conf
-    from utils.federated.links import Ask
-    from utils.federated.update import Buffers, Bytes
+    from utils.federated.update import Bytes
     from utils.nets.layout import Layout, Vector
 
 ABOUT = (
@@ -61,33 +58,21 @@ def fits(conf: Conf, where: str) -> None:
     check_weights(conf, where, "ckks", MOST_WEIGHTS)
 
 
-class Link:
-    """A ciphertext of 4,096 numbers, some 57 bytes a weight. A client's values count by its examples: it sends them
-    times its number of examples over the largest of the round, which the server knows.
-    """
+class Link(Encrypted):
+    """A ciphertext of 4,096 numbers, some 57 bytes a weight."""
+
+    SIZE = _DEGREE
 
     def __init__(self, keys: Keys, layout: Layout) -> None:
-        self._bound, self._size = keys.bound, layout.size
-        self._pieces = math.ceil(self._size / _SLOTS)
-        self._holder: KeyHolder | None = None
-
-    def prepare(
-        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
-    ) -> tuple[Sequence[int], dict[str, Bytes]]:
-        """The public key, and how many examples the largest client of the round has."""
-        if self._holder is None:
-            self._holder = KeyHolder(__name__, _DEGREE)
-        self._most = max((sizes[client] for client in cohort), default=1)
+        super().__init__(keys.bound, layout)
         self._total: list[Any] = []
-        self._clients = 0
-        return cohort, {"most": np.array([self._most], "<u4").tobytes(), "public": self._holder.public}
+        self._pieces = math.ceil(self._size / _SLOTS)
 
     def fold(self, payload: Bytes, client: int) -> None:
         """Add one client's ciphertexts. Raises ValueError where they are none."""
         import tenseal
 
-        assert self._holder is not None
-        context = _context(self._holder.public)
+        context = _context(self._public)
         pieces = _unpacked(payload)
         if len(pieces) != self._pieces:
             raise ValueError(f"an update of {len(pieces)} ciphertexts, expected {self._pieces}")
@@ -95,16 +80,15 @@ class Link:
         sizes = [min(_SLOTS, self._size - start) for start in range(0, self._size, _SLOTS)]
         if [one.size() for one in found] != sizes:
             raise ValueError("ciphertexts of other lengths than the weights'")
-        self._total = [a + b for a, b in zip(self._total, found, strict=True)] if self._total else found
+        self._total = [a + b for a, b in zip(self._total, found, strict=True)] if self._clients else found
         self._clients += 1
 
     def open(self, samples: int) -> Vector:
         """The mean difference (layout.size,), by who holds the key. Raises UnopenedError where too few gave to it, or
         where it is no sum of whole numbers.
         """
-        assert self._holder is not None
         check_many(self._clients)
-        plain = self._holder.decrypt(_packed([piece.serialize() for piece in self._total]))
+        plain = self._decrypted(_packed([piece.serialize() for piece in self._total]))
         total = np.frombuffer(plain, "<f8")[: self._size]
         rounded = np.rint(total)
         most = self._clients * LEVELS
@@ -113,23 +97,13 @@ class Link:
         ):
             raise UnopenedError("not opened: what was decrypted is no sum of whole numbers")
         whole = rounded.astype(np.uint32)
-        return (summed(whole, self._clients, self._bound, LEVELS) * (self._most / samples)).astype(np.float32)
-
-    def close(self) -> None:
-        """End the process that holds the key."""
-        if self._holder is not None:
-            self._holder.close()
-
-    def join(self, client: int, home: str, read: Buffers) -> None:
-        """At a client: the public key."""
-        self._most = int(np.frombuffer(read["most"], "<u4")[0])
-        self._public = bytes(read["public"])
+        return self._mean(whole, samples)
 
     def encode(self, difference: Vector, samples: int, rng: np.random.Generator) -> bytes:
         """The update as whole numbers, encrypted."""
         import tenseal
 
-        whole = quantised(difference * np.float32(samples / self._most), self._bound, LEVELS, rng)
+        whole = self._whole(difference, samples, rng)
         context = _context(self._public)
         pieces = [whole[start : start + _SLOTS] for start in range(0, len(whole), _SLOTS)]
         return _packed([tenseal.ckks_vector(context, piece.tolist()).serialize() for piece in pieces])

@@ -9,29 +9,24 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.federated.links._encrypted import Encrypted
 from utils.federated.links._fixed import (
     LEAST,
-    LEVELS,
     bound_key,
     check_clients,
     check_many,
     check_weights,
-    quantised,
-    summed,
 )
-from utils.federated.links._key_holder import KeyHolder
 from utils.parts import AtLeast, key
 
 if TYPE_CHECKING:
     from utils.conf import Conf
-    from utils.federated.links import Ask
-    from utils.federated.update import Buffers, Bytes
+    from utils.federated.update import Bytes
     from utils.nets.layout import Layout, Vector
 
 ABOUT = (
@@ -65,27 +60,16 @@ def fits(conf: Conf, where: str) -> None:
     check_weights(conf, where, "paillier", MOST_WEIGHTS)
 
 
-class Link:
-    """512 bytes a ciphertext, under a key of 2,048 bits. A client's values count by its examples: it sends them times
-    its number of examples over the largest of the round, which the server knows.
-    """
+class Link(Encrypted):
+    """512 bytes a ciphertext, under a key of 2,048 bits."""
+
+    SIZE = BITS
 
     def __init__(self, keys: Keys, layout: Layout) -> None:
-        self._bound, self._size, self._together = keys.bound, layout.size, keys.together
-        self._pieces = math.ceil(self._size / keys.together)
-        self._holder: KeyHolder | None = None
-
-    def prepare(
-        self, cohort: Sequence[int], sizes: Sequence[int], ask: Ask
-    ) -> tuple[Sequence[int], dict[str, Bytes]]:
-        """The public key, and how many examples the largest client of the round has."""
-        if self._holder is None:
-            self._holder = KeyHolder(__name__, BITS)
-            self._scheme = _public_scheme(self._holder.public)
-        self._most = max((sizes[client] for client in cohort), default=1)
+        super().__init__(keys.bound, layout)
+        self._together = keys.together
         self._total: list[int] = []
-        self._clients = 0
-        return cohort, {"most": np.array([self._most], "<u4").tobytes(), "public": self._holder.public}
+        self._pieces = math.ceil(self._size / keys.together)
 
     def fold(self, payload: Bytes, client: int) -> None:
         """Add one client's ciphertexts. Raises ValueError on another length."""
@@ -93,43 +77,34 @@ class Link:
         if view.nbytes != self._pieces * _BYTES:
             raise ValueError(f"an update of {view.nbytes} bytes, expected {self._pieces * _BYTES}")
         found = _numbers(view)
-        if self._total:
-            found = [self._scheme.add(a, b) for a, b in zip(self._total, found, strict=True)]
+        if self._clients:
+            scheme = _public_scheme(self._public)
+            found = [scheme.add(a, b) for a, b in zip(self._total, found, strict=True)]
         self._total, self._clients = found, self._clients + 1
 
     def open(self, samples: int) -> Vector:
         """The mean difference (layout.size,), by who holds the key. Raises UnopenedError where too few gave to it."""
-        assert self._holder is not None
         check_many(self._clients)
-        plain = self._holder.decrypt(b"".join(number.to_bytes(_BYTES, "big") for number in self._total))
+        plain = self._decrypted(b"".join(number.to_bytes(_BYTES, "big") for number in self._total))
         mask = (1 << _SLOT) - 1
         total = [
             number >> (_SLOT * place) & mask for number in _numbers(plain) for place in range(self._together)
         ]
         whole = np.array(total[: self._size], np.uint32)
-        return (summed(whole, self._clients, self._bound, LEVELS) * (self._most / samples)).astype(np.float32)
-
-    def close(self) -> None:
-        """End the process that holds the key."""
-        if self._holder is not None:
-            self._holder.close()
-
-    def join(self, client: int, home: str, read: Buffers) -> None:
-        """At a client: the public key."""
-        self._most = int(np.frombuffer(read["most"], "<u4")[0])
-        self._scheme = _public_scheme(bytes(read["public"]))
+        return self._mean(whole, samples)
 
     def encode(self, difference: Vector, samples: int, rng: np.random.Generator) -> bytes:
         """The update as whole numbers, encrypted."""
-        whole = quantised(difference * np.float32(samples / self._most), self._bound, LEVELS, rng).tolist()
-        n = self._scheme.keys["public_key"]["n"]
+        whole = self._whole(difference, samples, rng).tolist()
+        scheme = _public_scheme(self._public)
+        n = scheme.keys["public_key"]["n"]
         parts = []
         for start in range(0, len(whole), self._together):
             plain = sum(
                 one << (_SLOT * place) for place, one in enumerate(whole[start : start + self._together])
             )
             blind = secrets.randbelow(n - 1) + 1
-            parts.append(int(self._scheme.encrypt(plain, blind)).to_bytes(_BYTES, "big"))
+            parts.append(int(scheme.encrypt(plain, blind)).to_bytes(_BYTES, "big"))
         return b"".join(parts)
 
 
