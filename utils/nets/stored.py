@@ -25,7 +25,7 @@ from utils.files import atomic_write, place
 from utils.nets.build import layout_of, shape_of
 from utils.nets.layout import write_weights
 from utils.results import ResultError, read_result, result_path
-from utils.tasks import classes_of, inputs_of
+from utils.tasks import classes_of, inputs_of, unit_of
 
 OPSET = 18
 
@@ -85,7 +85,7 @@ def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
     assert program is not None
     model = program.model_proto
     model.producer_name, model.doc_string = "SkyFed", f"{name}: {task.ABOUT[0]}"
-    told = ("classes", json.dumps(classes, ensure_ascii=False)) if classes else ("unit", task.UNIT)
+    told = ("classes", json.dumps(classes, ensure_ascii=False)) if classes else ("unit", unit_of(conf) or "")
     for key, value in (("run", name), told, ("input", task.INPUT_SAYS)):
         model.metadata_props.add(key=key, value=value)
     written = io.BytesIO()

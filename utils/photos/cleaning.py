@@ -77,8 +77,9 @@ class Refused(Exception):  # noqa: N818 - an outcome that is counted, not a faul
         self.detail = detail
 
 
-def decode(data: bytes, at_least: int = 0) -> Image.Image:
+def decode(data: bytes, at_least: int = 0, smallest: int = MIN_SIDE) -> Image.Image:
     """The whole picture, upright, 8-bit RGB; where it costs less, smaller, but no side below `at_least` (0: as it is).
+    One with a side below `smallest` is refused.
 
     The format is decided by content, what decoding would cost is checked before any pixel is decoded, and of several
     pictures in a JPEG or TIFF the first is taken. Colour profiles are ignored, whichever class carries them. A JPEG
@@ -110,8 +111,8 @@ def decode(data: bytes, at_least: int = 0) -> Image.Image:
         most = MAX_BASELINE_PIXELS if is_baseline else MAX_PIXELS
         if width * height > most:
             raise Refused("too large", f"{width} x {height}, at most {most} pixels")
-        if min(width, height) < MIN_SIDE:
-            raise Refused("too small", f"{width} x {height}, at least {MIN_SIDE} a side")
+        if min(width, height) < smallest:
+            raise Refused("too small", f"{width} x {height}, at least {smallest} a side")
         try:
             if image.format in ("GIF", "PNG", "WEBP") and getattr(image, "is_animated", False):
                 raise Refused("animated")

@@ -14,6 +14,7 @@ offers
 - `input_tokens(conf) -> int`, where inputs are ids (int64) and no numbers (float32): how many different ones there are,
 - `SCALED = True`, where inputs are features of different units: owners then agree on means and spreads before round 1
   (`utils.data.scaling`), of what is foretold as well where that is a number,
+- `classes(conf) -> (str, ...)` and `unit(conf) -> str`, where these follow from the conf,
 - `DATA`, where a package brings the examples: what this set is called, which is then the default of the key `data`,
 - `AS_JUDGED`, where training shows its examples otherwise each time: keys of a conf with which it does not,
 - `pictures(inputs, conf) -> Tensor` and `given(pictures, conf) -> Tensor`, where inputs are pictures (`INPUT` is
@@ -28,7 +29,7 @@ offers
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from utils.nets.kinds import Signal
 from utils.parts import Part, extended
@@ -46,12 +47,14 @@ class OfTask(Protocol):
 
 def classes_of(conf: OfTask) -> tuple[str, ...]:
     """The names of what the task of `conf` tells apart, in the order of their numbers; none where it foretells one."""
-    return tuple(getattr(conf.task.module, "CLASSES", ()))
+    task: Any = conf.task.module
+    return tuple(task.classes(conf) if hasattr(task, "classes") else getattr(task, "CLASSES", ()))
 
 
 def unit_of(conf: OfTask) -> str | None:
     """What the number is counted in that the task of `conf` foretells; None where it tells classes apart."""
-    return None if classes_of(conf) else str(conf.task.module.UNIT)
+    task: Any = conf.task.module
+    return None if classes_of(conf) else str(task.unit(conf) if hasattr(task, "unit") else task.UNIT)
 
 
 def inputs_of(conf: OfTask) -> Signal:

@@ -1,0 +1,115 @@
+"""Examples of a call from what people have: folders of pictures, tables. Cleaned in one way, wherever it is done."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from utils.calls.format import Format
+from utils.photos import cleaning
+
+MAX_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Unused:
+    """What could not be used, and why: a file's name or a row's number."""
+
+    what: str
+    why: str
+
+
+def picture(raw: bytes, of: Format) -> NDArray[np.uint8]:
+    """A picture as it is kept: upright, its centre square, made as large as the format says (channels, side, side).
+
+    Of the same size it stays as it is, to the bit. Raises cleaning.Refused.
+    """
+    least = 1 if of.side < cleaning.MIN_SIDE else cleaning.MIN_SIDE
+    image = cleaning.decode(raw, at_least=2 * of.side, smallest=least)
+    left, top = ((length - min(image.size)) // 2 for length in image.size)
+    box = (left, top, left + min(image.size), top + min(image.size))
+    square = image.crop(box)
+    if square.width != of.side:
+        square = square.resize((of.side, of.side), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if of.channels == 1:
+        return np.asarray(square.convert("L"), np.uint8)[None]
+    return np.ascontiguousarray(np.asarray(square, np.uint8).transpose(2, 0, 1))
+
+
+def pictures(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every file below `folder`, with the name of the folder it lies in: its label, or its number. Sorted."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            yield path, path.parent.name
+
+
+def answer_of(text: str, of: Format) -> float:
+    """An answer as it stands in a table or calls a folder: a label's number, or the number. Raises ValueError."""
+    if of.number is None:
+        return float(of.label_of(text))
+    return _number(text, of.number.key, of.number.low, of.number.high)
+
+
+def table(
+    text: str, of: Format, columns: Mapping[str, str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[Unused]]:
+    """Values (n, fields) and answers (n,) of a table with a header, comma, semicolon or tab between cells; and the rows
+    that cannot be used. `columns` says which column a field (or the answer: its key, or `label`) stands in, where that
+    has not its name. Raises ValueError, one line, where a column is missing.
+    """
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=_delimiter(text))
+    header = [cell.strip() for cell in next(rows, [])]
+    answer = of.number.key if of.number else "label"
+    places = {}
+    for key in (*(field.key for field in of.fields), answer):
+        called = columns.get(key, key)
+        if header.count(called) != 1:
+            many = "twice or more" if called in header else "nowhere"
+            raise ValueError(
+                f"column {called!r} for {key} stands {many} in the table ({', '.join(header)[:200]})"
+            )
+        places[key] = header.index(called)
+    values, answers, unused = [], [], []
+    for number, row in enumerate(rows, 2):
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(values) >= MAX_ROWS:
+            raise ValueError(f"more than {MAX_ROWS} rows")
+        try:
+            if len(row) < len(header):
+                raise ValueError(f"expected {len(header)} cells, found {len(row)}")
+            values.append([_number(row[places[one.key]], one.key, one.low, one.high) for one in of.fields])
+            answers.append(answer_of(row[places[answer]], of))
+        except ValueError as error:
+            values, answers = values[: len(answers)], answers
+            unused.append(Unused(f"row {number}", str(error)))
+    return np.array(values, np.float64).reshape(-1, len(of.fields)), np.array(answers, np.float64), unused
+
+
+def _delimiter(text: str) -> str:
+    first = text.lstrip("\ufeff").split("\n", 1)[0]
+    return max(",;\t", key=first.count)
+
+
+def _number(text: str, key: str, low: float, high: float) -> float:
+    try:
+        value = float(text.strip())
+    except ValueError:
+        raise ValueError(f"{key}: expected a number, found {text.strip()[:40]!r}") from None
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{key}: expected {low:g} to {high:g}, found {text.strip()[:40]}")
+    return value
+
+
+def each_once(rows: Iterable[bytes]) -> list[int]:
+    """The places of what is there for the first time."""
+    seen: set[bytes] = set()
+    return [place for place, row in enumerate(rows) if row not in seen and not seen.add(row)]  # type: ignore[func-returns-value]
