@@ -216,7 +216,8 @@ def _on_backbone(
 def _numbers(value: Any, usual: Mapping[str, float], where: str, name: str) -> dict[str, Any]:
     ranges = {
         "lr": (1e-6, 100), "momentum": (0, 0.999), "batch_size": (1, 4096), "local_epochs": (1, 100),
-        "trainings": (0, 100_000), "per_version": (0, 1000), "examples": (1, 1_000_000), "staleness": (0, 1000), "norm": (0, 1e9),
+        "trainings": (0, 100_000), "per_version": (0, 1000), "examples": (1, 1_000_000),
+        "staleness": (0, 1000), "norm": (0, 1e9),
     }  # fmt: skip
     given = {**usual, **_object(value, tuple(usual), where, name)}
     found: dict[str, Any] = {}

@@ -77,7 +77,9 @@ def table(
                 f"column {called!r} for {key} stands {many} in the table ({', '.join(header)[:200]})"
             )
         places[key] = header.index(called)
-    values, answers, unused = [], [], []
+    values: list[list[float]] = []
+    answers: list[float] = []
+    unused: list[Unused] = []
     for number, row in enumerate(rows, 2):
         if not any(cell.strip() for cell in row):
             continue
@@ -86,10 +88,10 @@ def table(
         try:
             if len(row) < len(header):
                 raise ValueError(f"expected {len(header)} cells, found {len(row)}")
-            values.append([_number(row[places[one.key]], one.key, one.low, one.high) for one in of.fields])
+            found = [_number(row[places[one.key]], one.key, one.low, one.high) for one in of.fields]
             answers.append(answer_of(row[places[answer]], of))
+            values.append(found)
         except ValueError as error:
-            values, answers = values[: len(answers)], answers
             unused.append(Unused(f"row {number}", str(error)))
     return np.array(values, np.float64).reshape(-1, len(of.fields)), np.array(answers, np.float64), unused
 

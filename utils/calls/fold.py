@@ -4,8 +4,9 @@ python3 -m utils.calls.fold FOLDER
 
 `FOLDER/asked.json` says what: the call, the folder of its versions, the parent's number, the updates in their order
 (file, samples, steps, loss), its test examples, the folder `cache` where the run of a backbone lies, and the `seconds`
-that their worth may take to be found. What is made goes into `FOLDER/made`, whole or not at all: `model.safetensors`, `state.npz` (what the strategy remembers) and `made.json`. The same question gives the
-same answer, so a fold that was killed is simply done again. The site writes and reads; nothing of it is touched here.
+that their worth may take to be found. What is made goes into `FOLDER/made`, whole or not at all: `model.safetensors`,
+`state.npz` (what the strategy remembers) and, last, `made.json`. The same question gives the same answer, so a fold
+that was killed is simply done again. The site writes and reads; nothing of it is touched here.
 """
 
 from __future__ import annotations
