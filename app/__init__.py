@@ -42,6 +42,8 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.auth import service as accounts
     from app.auth import tries
     from app.auth.routes import blueprint as auth
+    from app.calls.api import blueprint as calls_api
+    from app.calls.routes import blueprint as calls
     from app.confs.api import blueprint as confs_api
     from app.confs.routes import blueprint as confs
     from app.forecast.api import blueprints as forecast_apis
@@ -66,9 +68,9 @@ def create_app(config: dict[str, Any]) -> Flask:
     runs.init_app(app)
     studies.init_app(app)
     init_forecast(app)  # whose models are those of the runs
-    for blueprint in (auth, profile, admin, home, forecast, confs, jobs, studies_pages):
+    for blueprint in (auth, profile, admin, home, forecast, confs, jobs, studies_pages, calls):
         app.register_blueprint(blueprint)
-    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api):
+    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api, calls_api):
         documented.register_blueprint(blueprint)
     security.init_app(app)  # after the API, whose own error pages these replace
 

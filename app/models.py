@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import db
 
 ROLES = ("user", "researcher", "admin")
-SCOPES = ("read", "label", "keep", "train")
+SCOPES = ("read", "label", "keep", "train", "participate")
 MAX_SESSIONS = 10
 
 

@@ -54,6 +54,7 @@ _CANNOT_BE = (ConfError, DataError, PartitionError, QuestionError, service.JobEr
 _MAKES = {
     "drawing": "set",
     "leaks": "run",
+    "fold": "call",
 }  # what a job's conf calls that which it makes, or makes a report on
 _NUMBER = "<int(max=2147483647):number>"
 
@@ -274,7 +275,7 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
     status = (service.status_of(one.id) if one.state not in ("queued", "done") else None) or {}
     mine = one.user_id == current_user.id
     return {
-        "run": json.loads(one.conf)[_MAKES[one.kind]] if one.kind in _MAKES else one.run,
+        "run": str(json.loads(one.conf)[_MAKES[one.kind]]) if one.kind in _MAKES else one.run,
         "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
         "reason": reasons.in_ones_language(_without_paths(one.reason)), "folds": one.folds, "seeds": one.seeds,

@@ -1,8 +1,8 @@
 """Carries out one job, of a kind that COMMANDS knows, as a child process at low priority, watched until it ends.
 
-A child, `i2main.py` for a training or a study, `i0down_training_resource.py` for a drawing and `utils.leaks` for
-attacks on a run, stops by itself when this process ends, however it ends (`--tied`). It goes on where a former one left
-off, but for attacks, which begin anew, so nothing is lost and nothing is done twice.
+A child, `i2main.py` for a training or a study, `i0down_training_resource.py` for a drawing, `utils.leaks` for attacks
+on a run and `utils.calls.fold` for a fold, stops by itself when this process ends, however it ends (`--tied`). It goes
+on where a former one left off, but for attacks and folds, which begin anew, so nothing is lost and nothing done twice.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from threading import Event
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.calls.folding import asked_of
 from app.config import ROOT
 from app.extensions import db
 from app.jobs import service
@@ -101,11 +102,17 @@ def _leaks(app: Flask, job: Job, folder: Path) -> list[object]:
     ]  # fmt: skip
 
 
+def _fold(app: Flask, job: Job, folder: Path) -> list[object]:
+    asked_of(job, folder)
+    return [sys.executable, "-m", "utils.calls.fold", folder.resolve(), "--tied"]
+
+
 COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {
     "training": _training,
     "drawing": _drawing,
     "study": _study,
     "leaks": _leaks,
+    "fold": _fold,
 }  # by kind of job
 
 

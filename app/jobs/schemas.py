@@ -82,8 +82,9 @@ class EditSchema(Schema):
 class JobSchema(Schema):
     """A training. `position` counts the queue from 1; `wish` is what it was told to do and has not yet done.
 
-    `kind` is "training", "study" (every cell of one), "leaks" (attacks on a run), or "drawing" of a set of skies, which
-    are then its examples; `run` is what it makes: a result, that of a study, a set, or a report on the run called so.
+    `kind` is "training", "study" (every cell of one), "leaks" (attacks on a run), "fold" (of updates of a published
+    task), or "drawing" of a set of skies, which are then its examples; `run` is what it makes: a result, that of a
+    study, a set, a report on the run called so, or a version of the task of this number.
     `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
     first word.
     """

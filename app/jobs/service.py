@@ -1,5 +1,5 @@
-"""The queue of trainings, of sets to be drawn, of studies, and of attacks on runs: a row of the database each. Every
-change of state is made here, in one short transaction.
+"""The queue of trainings, of sets to be drawn, of studies, of attacks on runs and of folds of published tasks: a row of
+the database each. Every change of state is made here, in one short transaction.
 
     queued -> running -> done | failed | paused | stopped | queued (its process was lost, or it has made room for
     others; it goes on by itself)
@@ -43,6 +43,7 @@ from utils.studies.questions import Question, read_question, studies_folder
 STATES = ("held", "queued", "running", "paused", "stopped", "done", "failed")
 MAX_LOSSES = 5  # a process lost so often in a row is not started again by itself
 MAX_WAITING = 100  # trainings of one person that are not at their end
+OWN_PLACE = "fold"  # the kind that does not wait for trainings: others wait for it, and it takes moments
 MAX_LINES, _MAX_LOG_BYTES = 2000, 20_000_000
 _USUAL_SPEED = (
     50.0  # examples per second, where none of the kind has been trained yet: a ResNet-18 on one core
@@ -224,6 +225,8 @@ def _short(value: Any) -> str:
 def repeat(job: Job, user: User) -> Job:
     """Queue the same once more, for `user`. Raises what `submit`, `draw`, `ask` and `attack` do."""
     asked = json.loads(job.conf)
+    if job.kind == OWN_PLACE:
+        raise JobError(_("A task folds its updates by itself, or when its page is told to."))
     if job.kind == "drawing":
         return draw(user, asked["count"], asked["set"])
     if job.kind == "study":
@@ -293,7 +296,7 @@ def leave(jobs: Iterable[Job], anonymously: bool) -> None:
         if anonymously:
             forget_files([job], but_results=True)
             fresh = f"run-{secrets.token_hex(4)}"
-            if job.kind in ("study", "leaks"):  # whose names say nothing of anybody
+            if job.kind in ("study", "leaks", OWN_PLACE):  # whose names say nothing of anybody
                 continue
             if rename_result(Path(current_app.config["CACHE"]), job.run, fresh):
                 db.session.execute(update(RunLabel).where(RunLabel.run == job.run).values(run=fresh))
@@ -309,10 +312,10 @@ def forget_deleted(job: Job) -> None:
 
 def files(job: Job, but_results: bool = False) -> list[Path]:
     """Its files and folders, there or not: result, model and card, what it was found to give away, checkpoints and
-    their lock, status and log; of a drawing, what is begun of the set, which once it is whole belongs to nobody, and
-    of attacks on a run nothing, as their report is the run's.
+    their lock, status and log; of a drawing, what is begun of the set, which once it is whole belongs to nobody. The
+    report of attacks is the run's, and what a fold has made the task's.
     """
-    if job.kind == "leaks":
+    if job.kind in ("leaks", OWN_PLACE):
         return [folder_of(job.id)]
     if job.kind == "drawing":
         name = json.loads(job.conf)["set"]
@@ -432,25 +435,31 @@ def queue() -> list[Job]:
     return order(waiting, {user: started for user, started in turns if started})
 
 
-def startable() -> list[Job]:
-    """The queued ones that need not wait for another of the same person, in order."""
+def startable(folds: bool = False) -> list[Job]:
+    """The queued ones that need not wait for another of the same person, in order: trainings and the like, or folds,
+    which wait for nobody's trainings.
+    """
     db.session.rollback()  # so that what others did meanwhile is seen
     counts = db.session.execute(
-        select(Job.user_id, func.count()).where(Job.state == "running").group_by(Job.user_id)
+        select(Job.user_id, func.count())
+        .where(Job.state == "running", (Job.kind == OWN_PLACE) == folds)
+        .group_by(Job.user_id)
     ).all()
     running = {user: int(count) for user, count in counts}
     found = []
     for job in queue():
+        if (job.kind == OWN_PLACE) != folds:
+            continue
         if running.get(job.user_id, 0) < current_app.config["PER_USER"] and not _is_busy(job):
             found.append(job)
             running[job.user_id] = running.get(job.user_id, 0) + 1
     return found
 
 
-def claim_next() -> tuple[int, str] | None:
-    """Claim the training whose turn it is: its number and the claim; None when none may start now."""
+def claim_next(folds: bool = False) -> tuple[int, str] | None:
+    """Claim the training (the fold) whose turn it is: its number and the claim; None when none may start now."""
     with _one_at_a_time():  # so that nobody gets more places than one person may have
-        for job in startable():
+        for job in startable(folds):
             held = {
                 "wish": "",
                 "claim": secrets.token_hex(16),
@@ -458,7 +467,7 @@ def claim_next() -> tuple[int, str] | None:
                 "beat": now(),
                 "ended": None,
             }
-            if usage(job.user) > current_app.config["QUOTA"]:
+            if job.kind != OWN_PLACE and usage(job.user) > current_app.config["QUOTA"]:
                 full = f"the trainings of {job.user.nickname} take more than {current_app.config['QUOTA'] / 1e6:.0f} MB"
                 _change(job.id, ("queued",), state="failed", reason=full, ended=now())
             elif _change(number := job.id, ("queued",), state="running", **held):
@@ -498,9 +507,10 @@ def _had_its_time(job: Job) -> bool:
 def _makes_room(number: int) -> bool:
     """Whether a training has had its time, and got on in it, and somebody else waits for a place."""
     job = db.session.get(Job, number)
-    if job is None or not _had_its_time(job) or not _got_on(job):
+    if job is None or job.kind == OWN_PLACE or not _had_its_time(job) or not _got_on(job):
         return False
-    running = db.session.scalar(select(func.count()).where(Job.state == "running")) or 0
+    at_work = (Job.state == "running", Job.kind != OWN_PLACE)
+    running = db.session.scalar(select(func.count()).where(*at_work)) or 0
     others = (one for one in startable() if one.user_id != job.user_id and one.priority >= job.priority)
     return running >= current_app.config["SLOTS"] and next(others, None) is not None
 
@@ -572,7 +582,7 @@ def _lost(job: Job, how: str) -> dict[str, Any]:
 
 def _got_on(job: Job) -> bool:
     """Whether it has ended a round since its latest start."""
-    if job.kind == "leaks":
+    if job.kind in ("leaks", OWN_PLACE):
         return False
     folder = checkpoints.folder_of(_cache_of(job), job.run)
     begun = (job.started or now()).timestamp()
@@ -583,7 +593,7 @@ def _got_on(job: Job) -> bool:
 
 def _is_busy(job: Job) -> bool:
     """Whether a process, left over perhaps, still works on the run."""
-    if job.kind == "leaks":
+    if job.kind in ("leaks", OWN_PLACE):
         return False
     try:
         return checkpoints.is_busy(_cache_of(job), job.run)

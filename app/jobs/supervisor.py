@@ -21,12 +21,15 @@ from filelock import FileLock, Timeout
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.calls import folding
+from app.calls import service as calls
 from app.config import ROOT, demo, production
 from app.extensions import db
 from app.jobs import runner, service
 from app.models import now
 
 _LOOK_SECONDS = 0.5
+_TEND_SECONDS = 60.0
 QUEUE = "skyfed-trainings"
 _ALIVE = "supervisor.lock"
 T = TypeVar("T")
@@ -68,15 +71,30 @@ def supervise(app: Flask, stopping: threading.Event) -> None:
         else:
             return
         with lock:
-            if app.config["REDIS_URL"]:
-                _hand_out_tickets(app, stopping)
-            else:
-                _carry_out(app, stopping)
+            if not app.config["REDIS_URL"]:  # whatever the database calls running here has lost its process
+                _tried(lambda: service.requeue_lost(now()))
+            folds = threading.Thread(target=_fold, args=(app, stopping))
+            folds.start()
+            (_hand_out_tickets if app.config["REDIS_URL"] else _carry_out)(app, stopping)
+            folds.join()
+
+
+def _fold(app: Flask, stopping: threading.Event) -> None:
+    """Look after published tasks in a thread and a place of its own, so that no training makes them wait."""
+    tended = 0.0
+    with app.app_context():
+        while not stopping.wait(_LOOK_SECONDS):
+            if claimed := _tried(lambda: service.claim_next(folds=True)):
+                runner.carry_out(app, *claimed, stopping)
+            _tried(folding.tend)
+            if time.monotonic() - tended > _TEND_SECONDS:
+                tended = time.monotonic()
+                _tried(calls.lapse)
+                _tried(calls.forget_updates)
 
 
 def _carry_out(app: Flask, stopping: threading.Event) -> None:
-    """In threads of this process, one a place. Whatever the database calls running here has lost its process."""
-    _tried(lambda: service.requeue_lost(now()))
+    """In threads of this process, one a place."""
     busy: dict[int, threading.Thread] = {}
     while not stopping.wait(_LOOK_SECONDS):
         busy = {number: thread for number, thread in busy.items() if thread.is_alive()}

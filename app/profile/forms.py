@@ -52,6 +52,7 @@ _SCOPES = {
     "label": _l("label: tag runs"),
     "keep": _l("keep: keep and correct forecasts"),
     "train": _l("train: start and stop trainings (researchers)"),
+    "participate": _l("participate: take part in published tasks"),
 }
 
 

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from app import language
 from app.auth import service, tries
+from app.calls import service as calls
 from app.extensions import db, limiter
 from app.forecast.service import exported
 from app.jobs.service import leave
@@ -190,6 +191,7 @@ def delete() -> Response | tuple[str, int]:
         else:
             service.audit("account deleted", current_user.email)
             leave(current_user.jobs, anonymously=form.runs.data == "anonymise")
+            calls.forget_person(current_user)
             db.session.delete(db.session.merge(current_user))
             db.session.commit()
             service.forget()

@@ -32,7 +32,7 @@ _USUAL: dict[str, Any] = {
     "consent": "",
 }
 _TRAINING = {"lr": 0.05, "momentum": 0.9, "batch_size": 16, "local_epochs": 2}
-_LIMITS = {"trainings": 50, "per_version": 1, "examples": 4, "staleness": 1, "norm": 0.0}
+_LIMITS = {"trainings": 50, "per_version": 1, "examples": 4, "counted": 1000, "staleness": 1, "norm": 20.0}
 _AGGREGATION = {"mode": "automatic", "goal": 3, "least": 2, "minutes": 60}
 
 Backbone = Callable[[str], Mapping[str, Any] | None]
@@ -54,13 +54,15 @@ class Training:
 @dataclass(frozen=True)
 class Limits:
     """What an update must keep to: `trainings` a person may send in all and `per_version` (0: as many as one likes),
-    `examples` it is made of at least, made from a version at most `staleness` older than the latest, and of a `norm`
-    (Euclidean, of the difference to that version; 0: any) no greater.
+    `examples` it is made of at least (and it counts for at most `counted`, as nobody sees how many there are), made
+    from a version at most `staleness` older than the latest, and of a `norm` (Euclidean, of the difference to that
+    version; 0: any) no greater.
     """
 
     trainings: int
     per_version: int
     examples: int
+    counted: int
     staleness: int
     norm: float
 
@@ -125,6 +127,10 @@ class Call:
     def update_bytes(self) -> int:
         """How many bytes of weights travel, each way, headers not counted."""
         return int(known_of(self.conf)["bytes_of_update"] or 0)
+
+
+USUAL = {**_USUAL, "training": _TRAINING, "limits": _LIMITS, "aggregation": _AGGREGATION}
+"""What a description may leave out, and what it then is."""
 
 
 def checked_call(value: Any, backbone: Backbone | None = None, where: str = "") -> Call:
@@ -217,7 +223,7 @@ def _numbers(value: Any, usual: Mapping[str, float], where: str, name: str) -> d
     ranges = {
         "lr": (1e-6, 100), "momentum": (0, 0.999), "batch_size": (1, 4096), "local_epochs": (1, 100),
         "trainings": (0, 100_000), "per_version": (0, 1000), "examples": (1, 1_000_000),
-        "staleness": (0, 1000), "norm": (0, 1e9),
+        "counted": (1, 1_000_000), "staleness": (0, 1000), "norm": (0, 1e9),
     }  # fmt: skip
     given = {**usual, **_object(value, tuple(usual), where, name)}
     found: dict[str, Any] = {}

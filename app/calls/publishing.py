@@ -1,0 +1,184 @@
+"""From a draft to a published task: descriptions, tried out apart before anybody sees them; text as safe HTML."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import nh3
+from flask import current_app
+from flask_babel import gettext as _
+from markdown_it import MarkdownIt
+from sqlalchemy import func, select
+
+from app.api.busy import come_back
+from app.calls import store
+from app.calls.models import Call, Version
+from app.calls.service import MAX_CALLS, CallError, set_consent
+from app.config import ROOT
+from app.extensions import db
+from app.models import User, now
+from app.runs.service import library
+from utils.calls.described import Call as Described
+from utils.calls.described import checked_call
+from utils.conf import Conf, ConfError, make_conf
+from utils.results import ResultError
+
+MAX_DESCRIPTION, MAX_DESCRIBED = 20_000, 200_000
+_PATIENCE = 110
+_TAGS = {
+    "a", "blockquote", "br", "code", "em", "h2", "h3", "h4", "hr", "li", "ol", "p", "pre", "s", "strong", "table",
+    "tbody", "td", "th", "thead", "tr", "ul",
+}  # fmt: skip
+_trying = threading.BoundedSemaphore(1)
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+
+
+def as_html(text: str) -> str:
+    """Markdown as HTML that can do no harm: a first heading is one of a section, links open nothing by themselves."""
+    made = _markdown().render(text).replace("<h1>", "<h2>").replace("</h1>", "</h2>")
+    return nh3.clean(made, tags=_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"})
+
+
+def plain(text: str, most: int = 220) -> str:
+    """The beginning of a Markdown text without its marks."""
+    told = " ".join(nh3.clean(_markdown().render(text), tags=set()).split())
+    return told if len(told) <= most else f"{told[: most - 1].rsplit(' ', 1)[0]}…"
+
+
+def backbone(name: str) -> Mapping[str, Any] | None:
+    """What a run's ResNet is as a frozen backbone (`utils.calls.described`); None where it cannot be one."""
+    try:
+        result = library().result(name)
+        conf = make_conf(result["conf"], name) if result else None
+    except (ResultError, ConfError):
+        return None
+    if result is None or conf is None or not result.get("model") or conf.type != "weather":
+        return None
+    if conf.network.name != "resnet":
+        return None
+    return {
+        "features": features_of(conf), "sha256": result["model"]["sha256"], "side": conf.task.keys.image_size,
+        "colours": conf.task.keys.colours,
+    }  # fmt: skip
+
+
+def features_of(conf: Conf) -> int:
+    """How many numbers a ResNet makes of a picture before its last layer."""
+    wide = 1 if conf.network.keys.model_name in ("resnet18", "resnet34") else 4
+    return 8 * int(conf.network.keys.width) * wide
+
+
+def backbones() -> list[dict[str, Any]]:
+    """The runs whose networks may be frozen, by name."""
+    named = [(run["name"], run["title"]) for run in library().summaries() if not run.get("error")]
+    return [{"run": name, "title": title, **found} for name, title in named if (found := backbone(name))]
+
+
+def tried(raw: Any) -> tuple[Described, dict[str, Any], Path]:
+    """A description, checked and tried out on drawn examples: what it is, what was found out, and the folder with its
+    first version, which the caller removes. Raises ConfError and CallError; 503 while another one is tried.
+    """
+    call = checked_call(raw, backbone)
+    if not _trying.acquire(blocking=False):
+        come_back(5)
+    folder = Path(tempfile.mkdtemp(prefix="skyfed-call-"))
+    try:
+        (folder / "call.json").write_text(json.dumps(call.as_json()))
+        cache = str(Path(current_app.config["CACHE"]).resolve())
+        done = subprocess.run(
+            [sys.executable, "-m", "utils.calls.begin", str(folder), "--cache", cache], cwd=ROOT, text=True,
+            timeout=_PATIENCE, stdin=subprocess.DEVNULL, capture_output=True,
+        )  # fmt: skip
+        if done.returncode:
+            said = done.stderr.strip().splitlines()[-1:] or ["?"]
+            raise CallError(said[0][:300])
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, CallError):
+            raise
+        raise CallError(_("A training on drawn examples takes too much time or memory.")) from None
+    finally:
+        _trying.release()
+    return call, found, folder
+
+
+def new_draft(user: User, values: dict[str, Any]) -> Call:
+    """A draft of somebody. Raises CallError when there are too many already."""
+    alive = (Call.user_id == user.id, Call.state.in_(("draft", "open", "paused")))
+    if (db.session.scalar(select(func.count(Call.id)).where(*alive)) or 0) >= MAX_CALLS:
+        raise CallError(_("At most %(count)s tasks of yours may be open or drafts.", count=MAX_CALLS))
+    call = Call(user_id=user.id, name=values["name"], described="{}", state="draft")
+    db.session.add(call)
+    db.session.flush()
+    edit(call, values)
+    return call
+
+
+def edit(call: Call, values: dict[str, Any]) -> None:
+    """Change what is said of a task; how it learns only of a draft. Raises CallError."""
+    for key in ("name", "description", "category_id"):
+        if key in values:
+            setattr(call, key, values[key])
+    if "described" in values:
+        text = json.dumps(values["described"], ensure_ascii=False)
+        if len(text) > MAX_DESCRIBED:
+            raise CallError(_("That is too large."))
+        if call.state == "draft":
+            call.described = text
+        else:
+            _edit_published(call, values["described"])
+    db.session.commit()
+
+
+def _edit_published(call: Call, wanted: Any) -> None:
+    """The consent text, and when updates are folded, may change later."""
+    before = json.loads(call.described)
+    after = checked_call(
+        {**before, **{key: wanted[key] for key in ("consent", "aggregation") if key in wanted}}
+    )
+    different = [key for key, value in wanted.items() if key in before and value != after.as_json()[key]]
+    if different:
+        raise CallError(
+            _("%(key)s of a published task cannot change; publish another one.", key=different[0])
+        )
+    call.described = json.dumps(after.as_json(), ensure_ascii=False)
+    set_consent(call, after.consent)
+
+
+def publish(call: Call) -> dict[str, Any]:
+    """Let a draft be an open task with its first version, or change nothing; what trying it out has found.
+
+    Raises ConfError and CallError.
+    """
+    if call.state != "draft":
+        raise CallError(_("This task is published already."))
+    of, found, folder = tried(json.loads(call.described))
+    try:
+        if not of.consent:
+            raise CallError(_("Say in the consent text what people agree to."))
+        if not call.description.strip():
+            raise CallError(_("Say what the task is for."))
+        raw = (folder / "1.safetensors").read_bytes()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    digest = store.put(store.model_of(call.id, 1), raw)
+    call.described, call.shapes = json.dumps(of.as_json(), ensure_ascii=False), json.dumps(found["shapes"])
+    set_consent(call, of.consent)
+    db.session.add(Version(call_id=call.id, number=1, parent=None, bytes=len(raw), sha256=digest))
+    call.version, call.state, call.published = 1, "open", now()
+    db.session.commit()
+    return found
