@@ -111,7 +111,7 @@ class Tested:
         from utils.calls.home import in_memory
 
         self._call, self._answers = call, answers
-        self._net = in_memory(call, inputs)
+        self._net, self.count = in_memory(call, inputs), len(answers)
 
     @classmethod
     def of(cls, call: Call, path: Path, cache: Path) -> Tested:
