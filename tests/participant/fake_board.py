@@ -54,7 +54,7 @@ class FakeBoard:
             def handle_any(self):
                 board.handle(self)
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
 
             def log_message(self, *_):
                 pass
