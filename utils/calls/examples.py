@@ -68,7 +68,7 @@ def table(
     that cannot be used. `columns` says which column a field (or the answer: its key, or `label`) stands in, where that
     has not its name. Raises ValueError, one line, where a column is missing.
     """
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=_delimiter(text))
+    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=delimiter(text))
     header = [cell.strip() for cell in next(rows, [])]
     answer = of.number.key if of.number else "label"
     places = {}
@@ -99,7 +99,8 @@ def table(
     return np.array(values, np.float64).reshape(-1, len(of.fields)), np.array(answers, np.float64), unused
 
 
-def _delimiter(text: str) -> str:
+def delimiter(text: str) -> str:
+    """What stands between the cells of a table: comma, semicolon or tab, whichever its first line has most of."""
     first = text.lstrip("\ufeff").split("\n", 1)[0]
     return max(",;\t", key=first.count)
 
