@@ -106,7 +106,7 @@ def test_a_fold_is_fedavg_and_what_a_strategy_remembers_goes_on():
     after, state, _ = folded(call, before, [one, other], told, {})
     np.testing.assert_allclose(after, before + 0.75 * one + 0.25 * other, atol=1e-6)
     assert state == {}
-    call = checked_call({**VALUES, "strategy": {"name": "fedavgm", "beta": 0.9}})
+    call = checked_call({**VALUES, "strategy": {"name": "fedavgm", "momentum": 0.9}})
     first, state, _ = folded(call, before, [one], told[:1], {})
     second, _, _ = folded(call, first, [one], told[:1], state)
     assert np.linalg.norm(second - first) > 1.5 * np.linalg.norm(first - before)

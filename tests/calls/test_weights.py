@@ -41,7 +41,9 @@ BAD = {
     "list": (_raw([1]), "wrong shape", "no object"),
     "one less": (safetensors.numpy.save({"a.bias": GOOD["a.bias"]}), "wrong shape", "expected 2 tensors, found 1"),
     "one more": (_with(b=np.ones(1, np.float32)), "wrong shape", "expected 2 tensors, found 3"),
-    "another": (_with(**{"a.bias": np.ones(3, np.float32)}), "wrong shape", r"a.bias: expected F32 \[2\], found F32 \[3\]"),
+    "another": (
+        _with(**{"a.bias": np.ones(3, np.float32)}), "wrong shape", r"a.bias: expected F32 \[2\], found F32 \[3\]",
+    ),
     "half": (_with(**{"a.bias": np.ones(2, np.float16)}), "wrong shape", "found F16"),
     "double": (_with(**{"a.bias": np.ones(2)}), "wrong shape", "found F64"),
     "cut off": (written(GOOD)[:-3], "wrong shape", "no safetensors"),
@@ -49,8 +51,14 @@ BAD = {
     "infinity": (_with(**{"a.bias": np.array([np.inf, 1], np.float32)}), "not finite", "a.bias"),
     "a million times": (_with(**{"a.bias": np.float32(1e6) * GOOD["a.bias"]}), "norm too large", "at most 20"),
     "the largest": (_with(**{"a.bias": np.full(2, 3e38, np.float32)}), "norm too large", "at most 20"),
-    "dtype is a list": (_raw({"a.bias": {"dtype": [], "shape": [2], "data_offsets": [0, 8]}, "a.weight": 3}), "wrong shape", ""),
-    "overlapping": (_raw({"a.bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "a.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}, b"\0" * 24), "wrong shape", "no safetensors"),
+    "dtype is a list": (_raw({"a.bias": {"dtype": [], "shape": [2]}, "a.weight": 3}), "wrong shape", "expected F32"),
+    "overlapping": (
+        _raw(
+            {"a.bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+             "a.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}},
+            b"\0" * 24,
+        ), "wrong shape", "no safetensors",
+    ),
 }  # fmt: skip
 
 

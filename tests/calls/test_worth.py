@@ -7,7 +7,7 @@ from tests.calls.test_described import VALUES
 from utils.calls.begin import drawn
 from utils.calls.described import checked_call
 from utils.calls.home import fresh
-from utils.calls.worth import Tested, flags, gtg, leave_one_out, shapley, worth_of
+from utils.calls.worth import TestSet, flags, gtg, leave_one_out, shapley, worth_of
 
 
 def duplicates(group):
@@ -57,7 +57,7 @@ def test_copies_and_those_who_did_nothing_are_flagged():
 def test_of_real_updates_the_helpful_one_is_worth_most():
     call = checked_call(VALUES)
     inputs, answers = drawn(call, 60, seed=1)
-    tested = Tested(call, inputs, answers)
+    tested = TestSet(call, inputs, answers)
     before = fresh(call, 0)
     import tempfile
     from pathlib import Path

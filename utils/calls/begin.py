@@ -66,7 +66,7 @@ def begin(call: Call, folder: Path, cache: Path) -> dict[str, Any]:
     """
     from utils.calls.home import Home, prepared, scores
     from utils.calls.home import in_memory as outputs_of
-    from utils.calls.worth import Tested
+    from utils.calls.worth import TestSet
     from utils.nets.build import layout_of
 
     weights, layout = _start(call, cache), layout_of(call.conf)
@@ -82,7 +82,7 @@ def begin(call: Call, folder: Path, cache: Path) -> dict[str, Any]:
     told = [scores(call, outputs(one), answers) for one in (weights, after)]
     figure = "loss" if call.format.number is None else "rmse"
     raw = written(layout.named(weights))
-    tested = Tested.of(call, folder / "test.npz", cache) if (folder / "test.npz").is_file() else None
+    tested = TestSet.of(call, folder / "test.npz", cache) if (folder / "test.npz").is_file() else None
     with atomic_write(folder / "1.safetensors") as file:
         file.write(raw)
     return {
