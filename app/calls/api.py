@@ -191,7 +191,7 @@ def leave(number: int) -> dict[str, Any]:
 
 
 @blueprint.get(f"/{_NUMBER}/trainings")
-@needs("read")
+@needs("read participate")
 @answers(TrainingsSchema, 401, 403, 404)
 def trainings(number: int) -> dict[str, Any]:
     """One's own trainings and their updates; for the publisher those of all, by pseudonym."""
@@ -312,7 +312,7 @@ def cover(number: int) -> Response:
 
 
 @blueprint.get(f"/{_NUMBER}/examples")
-@needs("read")
+@needs("read participate")
 @answers(ContributionsSchema, 401, 403, 404)
 def examples(number: int) -> dict[str, Any]:
     """One's own test examples, and what became of them; for the publisher all."""
@@ -476,7 +476,7 @@ def _body(most: int) -> bytes:
 
 def _not_now(error: service.NotNowError) -> NoReturn:
     g.message, g.detail = telling.why_not(error.why), error.why
-    g.beside = {"why": error.why, "retry_after": error.seconds}
+    g.beside, g.retry_after = {"why": error.why, "retry_after": error.seconds}, error.seconds
     abort(409)
 
 

@@ -160,10 +160,9 @@ def edit(call: Call, values: dict[str, Any]) -> None:
 def _edit_published(call: Call, wanted: Any) -> None:
     """The consent text, and when updates are folded, may change later."""
     before = json.loads(call.described)
-    after = checked_call(
-        {**before, **{key: wanted[key] for key in ("consent", "aggregation") if key in wanted}}
-    )
-    different = [key for key, value in wanted.items() if key in before and value != after.as_json()[key]]
+    after = checked_call({**before, **(wanted if isinstance(wanted, dict) else {})})
+    told = after.as_json()
+    different = [key for key in told if key not in ("consent", "aggregation") and told[key] != before[key]]
     if different:
         raise CallError(
             _("%(key)s of a published task cannot change; publish another one.", key=different[0])

@@ -120,3 +120,10 @@ def test_a_rule_that_looks_at_each_says_whom_it_left_out():
     updates.append(np.full(len(before), 100, np.float32))
     _, _, verdicts = folded(call, before, updates, [{"samples": 9, "steps": 1, "loss": 1}] * 5, {})
     assert [one["kept"] for one in verdicts].count(True) == 1 and not verdicts[4]["kept"]
+
+
+def test_a_rate_at_which_nothing_is_learnt_is_found_out_in_a_try(tmp_path):
+    call = checked_call({**VALUES, "training": {"lr": 100, "local_epochs": 50}})
+    with pytest.raises(FloatingPointError, match="training loss is not finite at learning rate 100"):
+        begin(call, tmp_path, tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))
