@@ -323,6 +323,7 @@ class ContributedSchema(Schema):
     id = _count()
     state, reason, at, who = (_text() for _ in range(4))
     answer = fields.Float(required=True)
+    values = fields.List(fields.Float(), required=True)
 
 
 class ContributionsSchema(Schema):
@@ -332,9 +333,8 @@ class ContributionsSchema(Schema):
     counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
 
 
-class CategoryEditSchema(Schema):
-    """A category's names and its place in the order."""
+class GivenSchema(Schema):
+    """How many examples of a file are used, and what could not be: files or rows, each with its reason."""
 
-    name = Name(60, required=True)
-    name_zh = Note(60, load_default="")
-    place = fields.Integer(load_default=0, strict=True, validate=validate.Range(-1000, 1000))
+    used, unused_count = _count(), _count()
+    unused = fields.List(fields.List(fields.String()), required=True)
