@@ -106,15 +106,17 @@ def test_no_other_host_is_followed_to(board, link):
 
 
 @pytest.mark.parametrize(
-    ("answer", "headers"),
+    ("answer", "headers", "why"),
     [
-        (b"no json", {}), (b"[]", {}), (b'{"version": NaN}', {}), (b"[" * 100_000, {}), (b"{}", {}),
-        (b" " * 10_000_001, {}), (b"{}", {"Content-Encoding": "gzip"}), (b'{"consent": 3, "described": []}', {}),
+        (b"no json", {}, "no JSON"), (b"[]", {}, "an object"), (b'{"version": NaN}', {}, "no JSON"),
+        (b"[" * 100_000, {}, "no JSON"), (b"{}", {}, "consent"), (b" " * 10_000_001, {}, "longer than"),
+        (b"{}", {"Content-Encoding": "gzip"}, "compressed"),
+        (b'{"consent": {"version": 1}, "version": 1, "described": []}', {}, "described"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_none_is_one_line(board, link, answer, headers):
+def test_an_answer_that_is_none_is_one_line(board, link, answer, headers, why):
     board.failures = [("GET", "/calls/3", (200, headers, answer))] * 4
-    with pytest.raises((LinkError, RefusedError), match="cannot be used"):
+    with pytest.raises((LinkError, RefusedError), match=f"cannot be used: .*{why}"):
         link.task()
 
 

@@ -86,7 +86,7 @@ def test_leave_withdraws_and_forget_deletes_the_data_and_keeps_the_ledger(run, b
     status, out, _ = run("leave", "--forget")
     assert status == 0 and "deleted" in out and board.me["state"] == "left"
     assert not list(joined.glob("data-*")) and not list(joined.glob("*.safetensors"))
-    assert len(Kept(joined).ledger.sent()) == 1
+    assert [one["state"] for one in Kept(joined).ledger.sent()] == ["withdrawn"]
     status, _, errors = run("train", "--yes")
     assert status == 1 and "left this task" in errors
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -70,3 +71,19 @@ def test_an_update_that_was_changed_on_the_disk_is_not_sent(run, board, joined, 
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     status, _, errors = run("train", "--yes")
     assert status == 1 and "not the update that was trained" in errors and not board.bodies
+
+
+def test_interrupted_it_says_so_in_one_line(board, joined, home):
+    board.state = "paused"
+    asked = threading.Event()
+    board.then = lambda method, path: asked.set()
+    env = {**os.environ, "SKYFED_PARTICIPANT": str(home), "OMP_NUM_THREADS": "1"}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "utils.participant", "train", "--watch"],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert asked.wait(60)
+    assert "the task is paused" in started.stdout.readline()
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=30)
+    assert started.returncode == 130 and errors == "interrupted; the same command goes on from here\n"

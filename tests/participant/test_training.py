@@ -275,6 +275,19 @@ def test_watch_waits_as_long_as_it_is_asked_and_survives_a_site_that_fails(run, 
     assert sum(waits) > 700 + 123
 
 
+def test_watch_is_never_busy_however_little_it_is_asked_to_wait(run, board, joined, waits):
+    hasty = (409, {}, {"error": {"code": 409, "message": "later"}, "why": "too busy", "retry_after": 0.001})
+    board.failures = [("POST", "/trainings", hasty)] * 3
+
+    def then(method, path):
+        if method == "PUT":
+            board.state = "finished"
+
+    board.then = then
+    assert run("train", "--watch")[0] == 0 and len(board.bodies) == 1
+    assert sum(waits) >= 4 * 5
+
+
 def test_watch_stops_for_pause_and_ends_when_the_task_is_left(run, board, joined, monkeypatch):
     from utils.participant import waiting
 
@@ -329,6 +342,9 @@ def test_what_became_of_an_update_is_noted_later(run, board, joined):
 
 
 def test_a_token_that_may_not_read_trains_all_the_same(run, board, joined):
-    board.failures = [("GET", "/trainings", (403, {}, {}))]
+    denied = ("GET", "/trainings", (403, {}, {}))
     assert run("train", "--yes")[0] == 0
-    assert run("train", "--yes")[0] == 0 and len(board.bodies) == 2
+    board.failures = [denied]
+    assert run("train", "--yes")[0] == 0 and len(board.bodies) == 2 and not board.failures
+    board.failures = [denied]
+    assert "may not read" in run("status")[1]

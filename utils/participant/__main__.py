@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
 
     join = _command(commands, "join", "see what a task is, accept its consent text, prepare your data")
     join.add_argument("url", metavar="URL", help="the task's page, as https://SITE/tasks/3")
-    join.add_argument("--token", help="yours at the site, scope participate (or SKYFED_TOKEN); kept here")
+    join.add_argument(
+        "--token",
+        help="yours at the site, scopes read and participate; kept here (SKYFED_TOKEN is seen by nobody else)",
+    )
     join.add_argument(
         "--accept", type=int, metavar="VERSION", help="accept this version of the consent text unasked"
     )
@@ -262,7 +265,8 @@ def _status(given: argparse.Namespace, place: Place) -> int:
         try:
             board = _board(kept, place)
             task = board.task()
-            follow(kept, board)
+            if follow(kept, board) is None:
+                print("NOTE: the token may not read, so what becomes of updates is not known here")
             print(f"{told.at_home(kept)}\n{told.at_site(task)}")
             if not kept.is_left:
                 check_agreed(kept.about, task)
@@ -285,13 +289,17 @@ def _pause(given: argparse.Namespace, place: Place) -> int:
 
 def _leave(given: argparse.Namespace, place: Place) -> int:
     from utils.participant.refusals import ParticipantError, RefusedError
+    from utils.participant.training import follow
 
     kept = place.find(given.task)
     kept.mark(left=True)  # a process that trains sees it, and ends
     untold = ""
     try:
         kept.ledger.add("left", site=kept.about.site, task=kept.about.number)
-        _board(kept, place).leave()
+        board = _board(kept, place)
+        board.leave()
+        with suppress(ParticipantError):
+            follow(kept, board)
     except RefusedError as error:
         if error.code not in (404, 409):  # there is nothing to leave any more
             untold = str(error)

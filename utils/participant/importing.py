@@ -75,7 +75,7 @@ def from_pictures(folder: Path, answers: Path | None, of: Format, keep_duplicate
         raise WrongError("--photos: this task wants values of a table, given with --table")
     if not folder.is_dir():
         raise WrongError(f"{folder}: no such folder")
-    if answers is None and of.number and (folder / ANSWERS).is_file():
+    if answers is None and (folder / ANSWERS).is_file():
         answers = folder / ANSWERS
     listed = _answers(answers) if answers else None
     report = Report("pictures")

@@ -38,7 +38,7 @@ def task(told: Task, call: Call) -> str:
         f"at least {limits.examples} examples an update",
         f"at most {limits.trainings} trainings a person" if limits.trainings else "any number of trainings",
         f"{limits.per_version} a version" if limits.per_version else "any number a version",
-        f"no more than {limits.staleness} versions late",
+        f"from a version at most {limits.staleness} older than the latest",
     ]
     if limits.norm:
         bounds.append(f"a norm of at most {limits.norm:g}")

@@ -91,11 +91,16 @@ def call_of(described: dict[str, Any]) -> Call:
         raise LinkError(f"the site's description of the task cannot be used: {error}") from None
 
 
-def follow(kept: Kept, link: Link) -> list[str]:
-    """Note in the ledger what became of what was sent; returns a line for each piece of news."""
+def follow(kept: Kept, link: Link) -> list[str] | None:
+    """Note in the ledger what became of what was sent; returns a line for each piece of news, or None where the token
+    does not let one read it.
+    """
     open_ = {one["id"]: one for one in kept.ledger.sent() if one["state"] in OPEN}
+    trainings = own(link) if open_ else []
+    if trainings is None:
+        return None
     news = []
-    for training in own(link) or () if open_ else ():
+    for training in trainings:
         known = open_.get(training.id)
         if known and (known["state"], known["reason"]) != (training.state, training.reason):
             note(kept, training)
@@ -158,7 +163,7 @@ class Round:
         kept.clear_work()
         task, about = self._link.task(), kept.about
         check_agreed(about, task)
-        for line in follow(kept, self._link):
+        for line in follow(kept, self._link) or ():
             self._how.say(line)
         call = call_of(task.described)
         pending = kept.pending
