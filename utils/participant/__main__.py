@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("url", metavar="URL", help="the task's page, as https://SITE/tasks/3")
     join.add_argument(
         "--token",
-        help="yours at the site, scopes read and participate; kept here (SKYFED_TOKEN is seen by nobody else)",
+        help="yours at the site, with the scope participate; kept here (SKYFED_TOKEN is seen by nobody else)",
     )
     join.add_argument(
         "--accept", type=int, metavar="VERSION", help="accept this version of the consent text unasked"
