@@ -42,6 +42,8 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.auth import service as accounts
     from app.auth import tries
     from app.auth.routes import blueprint as auth
+    from app.calls import contributed
+    from app.calls.api import UPLOADS
     from app.calls.api import blueprint as calls_api
     from app.calls.routes import blueprint as calls
     from app.confs.api import blueprint as confs_api
@@ -67,11 +69,13 @@ def create_app(config: dict[str, Any]) -> Flask:
     documented = api.init_app(app)
     runs.init_app(app)
     studies.init_app(app)
+    contributed.init_app(app)
     init_forecast(app)  # whose models are those of the runs
     for blueprint in (auth, profile, admin, home, forecast, confs, jobs, studies_pages, calls):
         app.register_blueprint(blueprint)
     for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api, calls_api):
         documented.register_blueprint(blueprint)
+    app.config["UPLOADS"] |= UPLOADS
     security.init_app(app)  # after the API, whose own error pages these replace
 
     @app.get("/")

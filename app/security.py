@@ -110,10 +110,10 @@ def init_app(app: Flask) -> None:
             answer = jsonify(error=why, **g.get("beside", {}))
         else:
             answer = current_app.make_response(render_template("error.html", code=code, text=text))
-        if isinstance(error, ServiceUnavailable) and error.retry_after:
-            answer.headers["Retry-After"] = str(error.retry_after)
-            if request.method == "GET":
-                answer.headers["Refresh"] = str(error.retry_after)  # a page that waits comes by itself
+        if seconds := getattr(error, "retry_after", None) or g.get("retry_after"):
+            answer.headers["Retry-After"] = str(seconds)
+            if isinstance(error, ServiceUnavailable) and request.method == "GET":
+                answer.headers["Refresh"] = str(seconds)  # a page that waits comes by itself
         return answer, code
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, update
 from werkzeug.wrappers import Response
 
-from app.admin.forms import InviteForm
+from app.admin.forms import CategoryForm, InviteForm
 from app.auth import service
+from app.calls.models import Call, Category
 from app.extensions import db
 from app.models import ROLES, AuditEntry, Forecast, Invite, User, now
 from app.profile.forms import EmptyForm
@@ -113,6 +114,62 @@ def revoke_invite(number: int) -> Response:
     db.session.commit()
     flash(_("The code is revoked."), "success")
     return redirect(url_for("admin.invites"))
+
+
+@blueprint.route("/categories", methods=["GET", "POST"])
+def categories() -> str | tuple[str, int]:
+    """Under what published tasks are found; a new one."""
+    return _categories(None)
+
+
+@blueprint.route("/categories/<int(max=2147483647):number>", methods=["GET", "POST"])
+def category(number: int) -> str | tuple[str, int] | Response:
+    """Rename or move a category."""
+    return _categories(_category(number))
+
+
+@blueprint.post("/categories/<int(max=2147483647):number>/delete")
+def delete_category(number: int) -> Response:
+    """Delete a category; its tasks stay, without one."""
+    found = _category(number)
+    service.audit("category deleted", found.name)
+    db.session.execute(update(Call).where(Call.category_id == number).values(category_id=None))
+    db.session.delete(found)
+    db.session.commit()
+    flash(_("The category is deleted."), "success")
+    return redirect(url_for("admin.categories"))
+
+
+def _category(number: int) -> Category:
+    found = db.session.get(Category, number)
+    if found is None:
+        abort(404)
+    return found
+
+
+def _categories(one: Category | None) -> str | tuple[str, int]:
+    form, status = CategoryForm(obj=one), 200
+    if form.validate_on_submit():
+        same = db.session.scalar(select(Category).where(Category.name == form.name.data.strip()))
+        if same is not None and same is not one:
+            form.name.errors = [_("There is a category of this name already.")]
+            status = 422
+        else:
+            kept = one or Category()
+            kept.name, kept.name_zh = form.name.data.strip(), (form.name_zh.data or "").strip()
+            kept.place = form.place.data or 0
+            db.session.add(kept)
+            service.audit("category changed" if one else "category made", kept.name)
+            db.session.commit()
+            form, one = CategoryForm(formdata=None), None
+            flash(_("Saved."), "success")
+    elif form.errors:
+        status = 422
+    found = db.session.scalars(select(Category).order_by(Category.place, Category.name)).all()
+    page = render_template(
+        "admin/categories.html", categories=found, form=form, button=EmptyForm(formdata=None), one=one
+    )
+    return page, status
 
 
 @blueprint.get("/runs")

@@ -18,7 +18,9 @@ MAX_UPLOAD_BYTES = 64_000_000
 
 
 def needs(scope: str, role: str = "user") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Only for people who are logged in and at least `role`, and for tokens of theirs that carry `scope`."""
+    """Only for people who are logged in and at least `role`, and for tokens of theirs that carry `scope` (one of its
+    words).
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
@@ -26,7 +28,7 @@ def needs(scope: str, role: str = "user") -> Callable[[Callable[..., Any]], Call
             if not current_user.is_authenticated:
                 abort(401)
             token = g.get("token")
-            if token is not None and scope not in token.scopes.split():
+            if token is not None and not set(scope.split()) & set(token.scopes.split()):
                 abort(403)
             if ROLES.index(current_user.role) < ROLES.index(role):
                 abort(403)

@@ -17,18 +17,22 @@ from app.api.answers import answers
 from app.api.busy import hold
 from app.api.needs import needs
 from app.api.refusals import in_ones_language
-from app.calls import folding, publishing, service, store, telling
-from app.calls.models import Call, Participation, Training, Version
+from app.calls import contributed, folding, publishing, service, store, telling
+from app.calls.models import Call, Participation, TestExample, Training, Version
 from app.calls.schemas import (
     BeginSchema,
     CallDetailsSchema,
     CallsSchema,
     ChangeSchema,
     ChoicesSchema,
+    ContributeSchema,
+    ContributionsSchema,
     DraftSchema,
+    GivenSchema,
     JoinSchema,
     ListingSchema,
     MeAnswerSchema,
+    ReviewSchema,
     SentSchema,
     TrainingAnswerSchema,
     TrainingsSchema,
@@ -42,6 +46,7 @@ from utils.conf import ConfError
 blueprint = Blueprint("calls_api", __name__, url_prefix="/api/v1/calls", description="Published tasks")
 _NUMBER = "<int(max=2147483647):number>"
 _UUID = "<uuid:uuid>"
+UPLOADS = {"calls_api.contribute", "calls_api.give"}
 ACTIONS = ("pause", "resume", "finish", "cancel", "fold")
 
 
@@ -186,7 +191,7 @@ def leave(number: int) -> dict[str, Any]:
 
 
 @blueprint.get(f"/{_NUMBER}/trainings")
-@needs("read")
+@needs("read participate")
 @answers(TrainingsSchema, 401, 403, 404)
 def trainings(number: int) -> dict[str, Any]:
     """One's own trainings and their updates; for the publisher those of all, by pseudonym."""
@@ -306,6 +311,95 @@ def cover(number: int) -> Response:
     return response.make_conditional(request)
 
 
+@blueprint.get(f"/{_NUMBER}/examples")
+@needs("read participate")
+@answers(ContributionsSchema, 401, 403, 404)
+def examples(number: int) -> dict[str, Any]:
+    """One's own test examples, and what became of them; for the publisher all."""
+    one = _seen(number)
+    return contributed.told(one, None if telling.may_edit(one) else _taking_part(one))
+
+
+@blueprint.post(f"/{_NUMBER}/examples")
+@needs("participate")
+@limiter.limit("30 per minute")
+@blueprint.arguments(ContributeSchema)
+@answers(ContributionsSchema, 401, 403, 404, 409, 413, 422, 429, 503)
+def contribute(asked: dict[str, Any], number: int) -> dict[str, Any]:
+    """Contribute test examples. They leave the device, and are seen by the publisher."""
+    one = _seen(number)
+    who = None if telling.may_edit(one) else _taking_part(one)
+    if who is not None and (who.state != "joined" or one.state not in ("open", "paused")):
+        _conflict(telling.why_not("closed" if who.state == "joined" else "not joined"))
+    try:
+        contributed.contribute(one, who, asked["examples"])
+    except service.CallError as error:
+        _refuse(str(error))
+    return contributed.told(one, who)
+
+
+@blueprint.get(f"/{_NUMBER}/examples/<int(max=2147483647):example>.png")
+@needs("read")
+@answers("image/png", 401, 403, 404)
+def example_picture(number: int, example: int) -> Response:
+    """The picture of a test example, for the publisher and for who contributed it."""
+    one = _seen(number)
+    made = contributed.picture_of(
+        one, example, telling.may_edit(one), service.participation(one, current_user)
+    )
+    if made is None:
+        abort(404)
+    return current_app.response_class(made, mimetype="image/png")
+
+
+@blueprint.post(f"/{_NUMBER}/examples/<int(max=2147483647):example>/<any(accept, refuse):word>")
+@needs("train", "researcher")
+@blueprint.arguments(ReviewSchema)
+@answers(ContributionsSchema, 401, 403, 404, 422)
+def review(asked: dict[str, str], number: int, example: int, word: str) -> dict[str, Any]:
+    """Let a test example count, or refuse it with a reason."""
+    one = _own(number)
+    contributed.review(_example(one, example), word == "accept", asked["reason"])
+    return contributed.told(one, None)
+
+
+@blueprint.delete(f"/{_NUMBER}/examples/<int(max=2147483647):example>")
+@needs("participate")
+@answers(ContributionsSchema, 401, 403, 404)
+def take_back(number: int, example: int) -> dict[str, Any]:
+    """Delete a test example of one's own; the publisher any."""
+    one = _seen(number)
+    who = None if telling.may_edit(one) else _taking_part(one)
+    found = _example(one, example)
+    if who is not None and found.participation_id != who.id:
+        abort(404)
+    contributed.take_back(found)
+    return contributed.told(one, who)
+
+
+@blueprint.put(f"/{_NUMBER}/<any(test, starter, cover):what>")
+@needs("train", "researcher")
+@limiter.limit("30 per minute")
+@blueprint.doc(
+    requestBody={
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+)
+@answers(GivenSchema, 401, 403, 404, 409, 413, 422, 429, 503)
+def give(number: int, what: str) -> dict[str, Any]:
+    """Give a task its test examples or its starter pack (a zip of folders of pictures called as the labels, or a table
+    in CSV), or its cover (a picture).
+    """
+    one, raw = _own(number), request.get_data(cache=False)
+    try:
+        return publishing.give(one, what, raw)
+    except service.CallError as error:
+        _refuse(str(error))
+    except ConfError as error:  # of a draft
+        _refuse(in_ones_language(error))
+
+
 def _seen(number: int) -> Call:
     """A task that is published, or one's own draft."""
     found = db.session.get(Call, number)
@@ -333,6 +427,13 @@ def _training(call: Call, uuid: str) -> Training:
     of_it = (Training.participation_id == who.id, Training.uuid == uuid)
     found: Training | None = db.session.scalar(select(Training).where(*of_it))
     if found is None:
+        abort(404)
+    return found
+
+
+def _example(call: Call, number: int) -> TestExample:
+    found = db.session.get(TestExample, number)
+    if found is None or found.call_id != call.id:
         abort(404)
     return found
 
@@ -375,7 +476,7 @@ def _body(most: int) -> bytes:
 
 def _not_now(error: service.NotNowError) -> NoReturn:
     g.message, g.detail = telling.why_not(error.why), error.why
-    g.beside = {"why": error.why, "retry_after": error.seconds}
+    g.beside, g.retry_after = {"why": error.why, "retry_after": error.seconds}, error.seconds
     abort(409)
 
 

@@ -19,7 +19,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.calls import store
+from app.calls import contributed, store
 from app.calls.models import Call, Participation, TestExample, Training, Version
 from app.calls.service import CallError, described, is_recent, refuse
 from app.extensions import db
@@ -133,28 +133,10 @@ def asked_of(job: Job, folder: Path) -> None:
              "steps": one.steps, "loss": one.loss}
             for one in chosen
         ],
-        "test": _test_examples(call, folder),
+        "test": contributed.written(call, folder),
     }  # fmt: skip
     with atomic_write(folder / ASKED) as file:
         file.write(json.dumps(question).encode())
-
-
-def _test_examples(call: Call, folder: Path) -> str:
-    """The file of the accepted test examples; empty where there is none."""
-    of = described(call).format
-    found = db.session.execute(
-        select(TestExample.input, TestExample.answer)
-        .where(TestExample.call_id == call.id, TestExample.state == "accepted")
-        .order_by(TestExample.id)
-    ).all()
-    if not found:
-        return ""
-    kind = np.uint8 if of.is_picture else np.float64
-    inputs = np.stack([np.frombuffer(raw, kind).reshape(of.stored_shape) for raw, _answer in found])
-    path = folder / "test.npz"
-    with atomic_write(path) as file:
-        np.savez(file, inputs=inputs, answers=np.array([answer for _raw, answer in found]))
-    return str(path.resolve())
 
 
 def _adopt(number: int) -> None:

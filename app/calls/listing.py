@@ -60,9 +60,13 @@ def ordered(calls: Sequence[Call], order: str, user: User | None) -> list[Call]:
         hot = folded_lately()
         latest.sort(key=lambda call: -hot.get(call.id, 0))
     elif order == "recommended":
-        near, likes = (_near(user), _likes(user)) if user else (Counter[int](), Counter[int]())
-        many = participants()
-        latest.sort(key=lambda call: (-near[call.id], -likes[call.category_id or 0], -many.get(call.id, 0)))
+        mine, many = _mine(user) if user else [], participants()
+        near, likes = _near(mine, user), _likes(mine)
+        latest.sort(
+            key=lambda call: (
+                call.id in mine, -near[call.id], -likes[call.category_id or 0], -many.get(call.id, 0),
+            )
+        )  # fmt: skip
     return sorted(latest, key=lambda call: call.state != "open")
 
 
@@ -71,13 +75,14 @@ def _mine(user: User) -> list[int]:
     return list(db.session.scalars(select(Participation.call_id).where(*taking)))
 
 
-def _near(user: User) -> Counter[int]:
-    """Of each call, in how many other tasks of the user's its participants are, all of them together."""
-    mine = _mine(user)
+def _near(mine: list[int], user: User | None) -> Counter[int]:
+    """Of each call, in how many of the calls `mine` its participants are, all of them together but the user."""
     others = (
         select(Participation.user_id, func.count().label("common"))
         .where(
-            Participation.call_id.in_(mine), Participation.user_id != user.id, Participation.state == "joined"
+            Participation.call_id.in_(mine),
+            Participation.user_id != (user.id if user else 0),
+            Participation.state == "joined",
         )
         .group_by(Participation.user_id)
         .subquery()
@@ -85,15 +90,14 @@ def _near(user: User) -> Counter[int]:
     found = db.session.execute(
         select(Participation.call_id, func.sum(others.c.common))
         .join(others, others.c.user_id == Participation.user_id)
-        .where(Participation.state == "joined", Participation.call_id.not_in(mine))
+        .where(Participation.state == "joined")
         .group_by(Participation.call_id)
     )
     return Counter({call: int(count) for call, count in found})
 
 
-def _likes(user: User) -> Counter[int]:
-    """How many of the user's tasks are of each category."""
-    mine = _mine(user)
+def _likes(mine: list[int]) -> Counter[int]:
+    """How many of the calls `mine` are of each category."""
     found = db.session.scalars(
         select(Call.category_id).where(Call.id.in_(mine), Call.category_id.is_not(None))
     )

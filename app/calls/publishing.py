@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,14 @@ from markdown_it import MarkdownIt
 from sqlalchemy import func, select
 
 from app.api.busy import come_back
-from app.calls import store
+from app.calls import contributed, store
 from app.calls.models import Call, Version
 from app.calls.service import MAX_CALLS, CallError, set_consent
 from app.config import ROOT
 from app.extensions import db
 from app.models import User, now
 from app.runs.service import library
+from utils.calls.demo import zipped
 from utils.calls.described import Call as Described
 from utils.calls.described import checked_call
 from utils.conf import Conf, ConfError, make_conf
@@ -58,6 +61,11 @@ def plain(text: str, most: int = 220) -> str:
     return told if len(told) <= most else f"{told[: most - 1].rsplit(' ', 1)[0]}…"
 
 
+def as_text(described: Any) -> str:
+    """A description as it is kept."""
+    return json.dumps(described, ensure_ascii=False)
+
+
 def backbone(name: str) -> Mapping[str, Any] | None:
     """What a run's ResNet is as a frozen backbone (`utils.calls.described`); None where it cannot be one."""
     try:
@@ -87,16 +95,21 @@ def backbones() -> list[dict[str, Any]]:
     return [{"run": name, "title": title, **found} for name, title in named if (found := backbone(name))]
 
 
-def tried(raw: Any) -> tuple[Described, dict[str, Any], Path]:
+def tried(
+    raw: Any, test: Callable[[Path], object] = lambda folder: None
+) -> tuple[Described, dict[str, Any], Path]:
     """A description, checked and tried out on drawn examples: what it is, what was found out, and the folder with its
-    first version, which the caller removes. Raises ConfError and CallError; 503 while another one is tried.
+    first version, which the caller removes. `test` may put test examples there.
+
+    Raises ConfError and CallError; 503 while another one is tried.
     """
     call = checked_call(raw, backbone)
     if not _trying.acquire(blocking=False):
         come_back(5)
     folder = Path(tempfile.mkdtemp(prefix="skyfed-call-"))
     try:
-        (folder / "call.json").write_text(json.dumps(call.as_json()))
+        (folder / "call.json").write_text(as_text(call.as_json()), encoding="utf-8")
+        test(folder)
         cache = str(Path(current_app.config["CACHE"]).resolve())
         done = subprocess.run(
             [sys.executable, "-m", "utils.calls.begin", str(folder), "--cache", cache], cwd=ROOT, text=True,
@@ -134,7 +147,7 @@ def edit(call: Call, values: dict[str, Any]) -> None:
         if key in values:
             setattr(call, key, values[key])
     if "described" in values:
-        text = json.dumps(values["described"], ensure_ascii=False)
+        text = as_text(values["described"])
         if len(text) > MAX_DESCRIBED:
             raise CallError(_("That is too large."))
         if call.state == "draft":
@@ -147,16 +160,30 @@ def edit(call: Call, values: dict[str, Any]) -> None:
 def _edit_published(call: Call, wanted: Any) -> None:
     """The consent text, and when updates are folded, may change later."""
     before = json.loads(call.described)
-    after = checked_call(
-        {**before, **{key: wanted[key] for key in ("consent", "aggregation") if key in wanted}}
-    )
-    different = [key for key, value in wanted.items() if key in before and value != after.as_json()[key]]
+    after = checked_call({**before, **(wanted if isinstance(wanted, dict) else {})})
+    told = after.as_json()
+    different = [key for key in told if key not in ("consent", "aggregation") and told[key] != before[key]]
     if different:
         raise CallError(
             _("%(key)s of a published task cannot change; publish another one.", key=different[0])
         )
-    call.described = json.dumps(after.as_json(), ensure_ascii=False)
+    call.described = as_text(after.as_json())
     set_consent(call, after.consent)
+
+
+def give(call: Call, what: str, raw: bytes) -> dict[str, Any]:
+    """Take in test examples, a starter pack or a cover; what could be used. Raises CallError, ConfError."""
+    if what == "cover":
+        call.cover = contributed.look(raw, "cover")["jpeg"] if raw else None
+        db.session.commit()
+        return {"used": 1, "unused": [], "unused_count": 0}
+    if what == "test":
+        return contributed.give(call, raw)
+    found = contributed.look(raw, "pack", checked_call(json.loads(call.described), backbone).format)
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
+        raw = zipped({"examples.csv": raw})
+    store.put(store.starter_of(call.id), raw)
+    return {"used": found["count"], "unused": found["unused"], "unused_count": found["unused_count"]}
 
 
 def publish(call: Call) -> dict[str, Any]:
@@ -166,7 +193,7 @@ def publish(call: Call) -> dict[str, Any]:
     """
     if call.state != "draft":
         raise CallError(_("This task is published already."))
-    of, found, folder = tried(json.loads(call.described))
+    of, found, folder = tried(json.loads(call.described), lambda where: contributed.written(call, where))
     try:
         if not of.consent:
             raise CallError(_("Say in the consent text what people agree to."))
@@ -176,9 +203,10 @@ def publish(call: Call) -> dict[str, Any]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     digest = store.put(store.model_of(call.id, 1), raw)
-    call.described, call.shapes = json.dumps(of.as_json(), ensure_ascii=False), json.dumps(found["shapes"])
+    call.described, call.shapes = as_text(of.as_json()), json.dumps(found["shapes"])
     set_consent(call, of.consent)
-    db.session.add(Version(call_id=call.id, number=1, parent=None, bytes=len(raw), sha256=digest))
+    scored = {"scores": json.dumps(found["scores"]), "tested": found["tested"]}
+    db.session.add(Version(call_id=call.id, number=1, parent=None, bytes=len(raw), sha256=digest, **scored))
     call.version, call.state, call.published = 1, "open", now()
     db.session.commit()
     return found

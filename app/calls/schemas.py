@@ -218,13 +218,13 @@ class TrainingsSchema(Schema):
 
 
 class SentSchema(Schema):
-    """What comes with an update: of how many examples, in how many steps, with what mean loss; clip and noise, if its
-    sender has used these.
+    """What comes with an update: of how many examples, in how many steps, with what mean loss (which no noise covers, so
+    it may be left out); clip and noise, if its sender has used these.
     """
 
     samples = fields.Integer(required=True, validate=validate.Range(1, 10**9))
     steps = fields.Integer(required=True, validate=validate.Range(1, 10**9))
-    loss = fields.Float(required=True, allow_nan=False, validate=validate.Range(-1e9, 1e9))
+    loss = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(-1e9, 1e9))
     clip = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
     noise = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
 
@@ -323,6 +323,7 @@ class ContributedSchema(Schema):
     id = _count()
     state, reason, at, who = (_text() for _ in range(4))
     answer = fields.Float(required=True)
+    values = fields.List(fields.Float(), required=True)
 
 
 class ContributionsSchema(Schema):
@@ -332,9 +333,8 @@ class ContributionsSchema(Schema):
     counts = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
 
 
-class CategoryEditSchema(Schema):
-    """A category's names and its place in the order."""
+class GivenSchema(Schema):
+    """How many examples of a file are used, and what could not be: files or rows, each with its reason."""
 
-    name = Name(60, required=True)
-    name_zh = Note(60, load_default="")
-    place = fields.Integer(load_default=0, strict=True, validate=validate.Range(-1000, 1000))
+    used, unused_count = _count(), _count()
+    unused = fields.List(fields.List(fields.String()), required=True)

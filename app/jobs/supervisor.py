@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.calls import folding
 from app.calls import service as calls
+from app.calls.demo import seed
 from app.config import ROOT, demo, production
 from app.extensions import db
 from app.jobs import runner, service
@@ -83,6 +84,8 @@ def _fold(app: Flask, stopping: threading.Event) -> None:
     """Look after published tasks in a thread and a place of its own, so that no training makes them wait."""
     tended = 0.0
     with app.app_context():
+        if app.config["DEMO"]:
+            _tried(seed)
         while not stopping.wait(_LOOK_SECONDS):
             if claimed := _tried(lambda: service.claim_next(folds=True)):
                 runner.carry_out(app, *claimed, stopping)

@@ -2,9 +2,9 @@
 
 python3 -m utils.calls.begin FOLDER --cache DIR
 
-Reads `FOLDER/call.json`, writes `FOLDER/1.safetensors` and prints, as JSON, what was found out: shapes of the weights,
-bytes of an update, seconds and megabytes of a training, the loss before and after. What does not fit is one line and
-exit status 2.
+Reads `FOLDER/call.json` and, if it is there, `FOLDER/test.npz`, writes `FOLDER/1.safetensors` and prints, as JSON, what
+was found out: shapes of the weights, bytes of an update, seconds and megabytes of a training, the loss before and
+after, scores on the test examples. What does not fit is one line and exit status 2.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     limit(cpu_seconds=_SECONDS, memory=_MEMORY)
     try:
         call = checked_call(json.loads((given.folder / "call.json").read_bytes()))
-        print(json.dumps(begin(call, given.folder / "1.safetensors", given.cache), allow_nan=False))
+        print(json.dumps(begin(call, given.folder, given.cache), allow_nan=False))
     except MemoryError:
         print("network: takes more memory than it may have", file=sys.stderr)
         return 2
@@ -59,10 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def begin(call: Call, path: Path, cache: Path) -> dict[str, Any]:
-    """Write the first version to `path` and try it. Raises ConfError, FloatingPointError, ModelError, ResultError."""
+def begin(call: Call, folder: Path, cache: Path) -> dict[str, Any]:
+    """Write the first version into `folder`, try it, and score it on the test examples there, if any.
+
+    Raises ConfError, FloatingPointError, ModelError, ResultError.
+    """
     from utils.calls.home import Home, prepared, scores
     from utils.calls.home import in_memory as outputs_of
+    from utils.calls.worth import TestSet
     from utils.nets.build import layout_of
 
     weights, layout = _start(call, cache), layout_of(call.conf)
@@ -70,17 +74,19 @@ def begin(call: Call, path: Path, cache: Path) -> dict[str, Any]:
     started = time.monotonic()
     ready = prepared(call, inputs, cache)
     outputs = outputs_of(call, ready)
-    with TemporaryDirectory() as folder:
-        home = Home(call, ready, answers, Path(folder))
+    with TemporaryDirectory() as aside:
+        home = Home(call, ready, answers, Path(aside))
         trained = home.train(weights, seed=0)
     seconds = time.monotonic() - started
     after = weights + layout.flat(trained.difference)
     told = [scores(call, outputs(one), answers) for one in (weights, after)]
     figure = "loss" if call.format.number is None else "rmse"
     raw = written(layout.named(weights))
-    with atomic_write(path) as file:
+    tested = TestSet.of(call, folder / "test.npz", cache) if (folder / "test.npz").is_file() else None
+    with atomic_write(folder / "1.safetensors") as file:
         file.write(raw)
     return {
+        "scores": tested.scores(weights) if tested else {}, "tested": tested.count if tested else 0,
         "shapes": {name: list(shape) for name, shape in zip(layout.names, layout.shapes, strict=True)},
         "parameters": layout.size, "bytes": len(raw), "examples": DRAWN, "seconds": seconds, "figure": figure,
         "before": told[0][figure], "after": told[1][figure], "norm": trained.norm,

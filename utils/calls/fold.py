@@ -77,9 +77,9 @@ def make(asked: dict[str, Any], made: Path) -> None:
         raise FoldError("the fold made a number that is not finite; the version before stays")
     told: dict[str, Any] = {"verdicts": verdicts, "scores": {}, "worth": None}
     if asked.get("test"):
-        from utils.calls.worth import Tested, worth_of
+        from utils.calls.worth import TestSet, worth_of
 
-        tested = Tested.of(call, Path(asked["test"]), Path(asked["cache"]))
+        tested = TestSet.of(call, Path(asked["test"]), Path(asked["cache"]))
         told["scores"] = tested.scores(after)
         if len(asked["updates"]) > 1:
             told["worth"] = worth_of(call, before, differences, asked["updates"], tested, asked["seconds"])

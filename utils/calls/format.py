@@ -222,8 +222,12 @@ def number(value: Any, low: float, high: float, where: str, name: str) -> float:
     return float(value)
 
 
+def _is_whole(value: float) -> bool:
+    return isinstance(value, int) or value.is_integer()
+
+
 def whole(value: Any, low: int, high: int, where: str, name: str) -> int:
     """A whole number in [low, high]. Raises CallError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_whole(value):
         raise CallError(where, "expected_found", key=name, what=said("whole"), found=shown(value))
     return int(number(value, low, high, where, name))

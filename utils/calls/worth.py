@@ -104,17 +104,19 @@ def _shares(drawn: list[NDArray[np.float64]], settled: bool) -> Shares:
     return Shares(every.mean(axis=0), errors, len(every), settled)
 
 
-class Tested:
+class TestSet:
     """The test examples of a call, ready to judge weights."""
+
+    __test__ = False
 
     def __init__(self, call: Call, inputs: NDArray[Any], answers: NDArray[Any]) -> None:
         from utils.calls.home import in_memory
 
         self._call, self._answers = call, answers
-        self._net = in_memory(call, inputs)
+        self._net, self.count = in_memory(call, inputs), len(answers)
 
     @classmethod
-    def of(cls, call: Call, path: Path, cache: Path) -> Tested:
+    def of(cls, call: Call, path: Path, cache: Path) -> TestSet:
         """Of a file that the site wrote; the run of a backbone lies in `cache`."""
         from utils.calls.home import prepared
 
@@ -138,7 +140,7 @@ def worth_of(
     before: NDArray[np.float32],
     differences: Sequence[NDArray[np.float32]],
     told: Sequence[dict[str, Any]],
-    tested: Tested,
+    tested: TestSet,
     seconds: float,
 ) -> dict[str, Any]:
     """By place of each update: leave-one-out, Shapley value and its standard error; and what looks wrong: `duplicate`
