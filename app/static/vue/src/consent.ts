@@ -9,7 +9,7 @@ export function consentText(typed: Typed, language: Language): string {
 }
 
 /** The language of a text that was made so and not changed since. */
-export const madeIn = (typed: Typed): Language | undefined => (["en", "zh"] as const).find((one) => consentText(typed, one) === typed.consent);
+export const madeIn = (typed: Typed): Language | undefined => (["en", "zh"] as const).find((one) => consentText(typed, one) === typed.consent.trim());
 
 const noLimit = (value: string): boolean => !(Number(value) > 0);
 
@@ -29,8 +29,7 @@ The publisher and other participants see a made-up name in place of yours. The p
 Updates are folded with those of others into the next version of the model, which everybody may use. Updates are deleted after ${typed.keep_days || "30"} days at the latest.${typed.credits ? " What yours were worth on test examples is counted as credits." : ""}
 
 ## How to leave
-On the page of the task, or by the program, at any time and without saying why. Updates that still wait are then deleted. **What is in a version of the model already cannot be taken out of it.**
-`;
+On the page of the task, or by the program, at any time and without saying why. Updates that still wait are then deleted. **What is in a version of the model already cannot be taken out of it.**`;
 }
 
 function chinese(typed: Typed): string {
@@ -49,6 +48,5 @@ function chinese(typed: Typed): string {
 更新与他人的更新合并成模型的下一个版本，所有人都可以使用。更新最迟在 ${typed.keep_days || "30"} 天后删除。${typed.credits ? "您的更新在测试样本上的价值会计为积分。" : ""}
 
 ## 如何退出
-随时可以在任务页面上或通过程序退出，无需说明理由。仍在等待的更新随即删除。**已经进入模型某个版本的内容无法再取出。**
-`;
+随时可以在任务页面上或通过程序退出，无需说明理由。仍在等待的更新随即删除。**已经进入模型某个版本的内容无法再取出。**`;
 }
