@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from utils.readme import CHINESE, README, keys_table, render, shipped_results
+from utils.readme import CHINESE, PROTOCOL, README, keys_table, protocol, render, shipped_results
 
 BOTH = pytest.mark.parametrize(("path", "language"), [(README, "en"), (CHINESE, "zh")], ids=["en", "zh"])
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -31,6 +31,13 @@ def test_keys_and_findings_are_those_of_the_code_and_the_results(path, language,
     text = path.read_text(encoding="utf-8")
     assert (keys_table() in text) == (language == "en")
     assert render(text, results, language) == text, "run python3 -m utils.readme"
+
+
+@pytest.mark.parametrize("path", PROTOCOL, ids=lambda path: path.name)
+def test_the_page_on_tasks_has_the_states_that_the_site_goes_by(path):
+    text = path.read_text(encoding="utf-8")
+    assert protocol(text) == text, "run python3 -m utils.readme"
+    assert "| `training` | `submit` | `waiting` |" in text
 
 
 def _shape(path):
@@ -59,6 +66,9 @@ def _shape(path):
 def test_both_languages_have_the_same_commands_headings_tables_and_pictures():
     english, chinese = _shape(README), _shape(CHINESE)
     for what in english:
+        assert english[what] == chinese[what], what
+    english, chinese = map(_shape, PROTOCOL)
+    for what in ("headings", "cells", "names", "marks"):
         assert english[what] == chinese[what], what
     assert len(re.findall(r"^!\[", README.read_text(), re.MULTILINE)) == 3
     assert "](README.zh-CN.md)" in README.read_text() and "](README.md)" in CHINESE.read_text(
@@ -130,7 +140,7 @@ def _run(folder, command, status=0):
 
 def test_every_command_works(sandbox):
     for command in _commands():
-        if command.startswith("make "):
+        if command.startswith(("make ", "python3 -m utils.participant")):  # these in tests/board
             continue
         if "--only" in command:
             # The reader has the two sources; here there are other photos, so all are refused, and it says so.

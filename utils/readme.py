@@ -44,6 +44,7 @@ from utils.studies.questions import HERE, read_question, read_questions
 from utils.studies.sentences import answer
 
 ROOT = Path(__file__).resolve().parent.parent
+PROTOCOL = (ROOT / "docs" / "tasks.md", ROOT / "docs" / "tasks.zh-CN.md")
 README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 _CELLS = {
     "key": "键", "of": "属于", "default": "默认值", "range": "范围", "says": "含义", "family": "类别", "part": "部件",
@@ -252,6 +253,22 @@ def in_chinese(block: str) -> str:
     return re.sub(r"(?<=\| )([^|\n]+)(?= \|)", lambda cell: cells.get(cell[1], cell[1]), block)
 
 
+def protocol(text: str) -> str:
+    """The page on published tasks with its tables of states made anew."""
+    from utils.calls import states
+
+    for name in ("training", "participation", "call"):
+        table = states.as_markdown(getattr(states, name.upper()))
+        text = _filled(text, name, table)
+    return text
+
+
+def _filled(text: str, name: str, content: str) -> str:
+    before, _, rest = text.partition(f"<!-- {name} -->")
+    _, _, after = rest.partition(f"<!-- /{name} -->")
+    return f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
+
+
 def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = "en") -> str:
     """The README `text` of `language` with what is made by code made anew."""
     blocks = {
@@ -267,9 +284,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
     blocks["questions"] = questions_list(language)
     blocks["protections"] = protections_table(language)
     for name, content in blocks.items():
-        before, _, rest = text.partition(f"<!-- {name} -->")
-        _, _, after = rest.partition(f"<!-- /{name} -->")
-        text = f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
+        text = _filled(text, name, content)
     return text
 
 
@@ -348,10 +363,14 @@ def _range(field: dataclasses.Field[Any]) -> str:
 
 
 def main() -> None:
-    """Write the README and the cards of the shipped results."""
+    """Write the README, the page on published tasks and the cards of the shipped results."""
     results = shipped_results()
     for path, language in ((README, "en"), (CHINESE, "zh")):
         text = render(path.read_text(encoding="utf-8"), results, language)
+        with atomic_write(path) as file:
+            file.write(text.encode())
+    for path in PROTOCOL:
+        text = protocol(path.read_text(encoding="utf-8"))
         with atomic_write(path) as file:
             file.write(text.encode())
     for name, result in results.items():

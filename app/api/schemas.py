@@ -45,3 +45,9 @@ class NetworkSchema(Schema):
     parameters, bytes_of_update, bytes_of_training = (
         fields.Integer(required=True, allow_none=True) for _ in range(3)
     )
+
+
+class GoneSchema(Schema):
+    """Whether it is gone by now; if not, it goes when its process has ended."""
+
+    gone = fields.Boolean(required=True)

@@ -17,6 +17,7 @@ from app.api.answers import answers
 from app.api.busy import hold
 from app.api.needs import needs
 from app.api.refusals import in_ones_language
+from app.api.schemas import GoneSchema
 from app.calls import contributed, folding, publishing, service, store, telling
 from app.calls.models import Call, Participation, TestExample, Training, Version
 from app.calls.schemas import (
@@ -40,7 +41,6 @@ from app.calls.schemas import (
     VersionsSchema,
 )
 from app.extensions import db, limiter
-from app.jobs.schemas import GoneSchema
 from utils.conf import ConfError
 
 blueprint = Blueprint("calls_api", __name__, url_prefix="/api/v1/calls", description="Published tasks")

@@ -23,11 +23,9 @@ from app.calls import contributed, store
 from app.calls.models import Call, Participation, TestExample, Training, Version
 from app.calls.service import CallError, described, is_recent, refuse
 from app.extensions import db
-from app.jobs import service as jobs
 from app.models import Job, now
 from utils.calls.fold import ASKED, MADE, MODEL, STATE, TOLD
 from utils.conf import ConfError
-from utils.files import atomic_write
 
 MOST_UPDATES = 200
 """In one fold; the others wait for the next."""
@@ -112,9 +110,10 @@ def fold(call: Call) -> bool:
     return True
 
 
-def asked_of(job: Job, folder: Path) -> None:
-    """Write into the job's folder what is to be folded. Raises OSError."""
+def asked_of(job: Job) -> Path:
+    """The folder with what is to be folded, for `utils.calls.fold`. Raises OSError."""
     asked = json.loads(job.conf)
+    folder = store.fold_of(asked["call"], job.id)
     call = db.session.get(Call, asked["call"])
     if call is None:
         raise OSError(2, "no such task", str(asked["call"]))
@@ -130,13 +129,13 @@ def asked_of(job: Job, folder: Path) -> None:
         "parent": asked["parent"], "cache": str(Path(current_app.config["CACHE"]).resolve()), "seconds": WORTH_SECONDS,
         "updates": [
             {"file": str(store.update_of(call.id, one.id).resolve()), "samples": min(one.samples, counted),
-             "steps": one.steps, "loss": one.loss}
+             "steps": one.steps}
             for one in chosen
         ],
         "test": contributed.written(call, folder),
     }  # fmt: skip
-    with atomic_write(folder / ASKED) as file:
-        file.write(json.dumps(question).encode())
+    store.put(folder / ASKED, json.dumps(question).encode())
+    return folder
 
 
 def _adopt(number: int) -> None:
@@ -150,7 +149,7 @@ def _adopt(number: int) -> None:
     if job is None or job.state != "done":
         _return(call, job.reason if job is not None and job.state == "failed" else "")
         return
-    asked, made = json.loads(job.conf), jobs.folder_of(job.id) / MADE
+    asked, made = json.loads(job.conf), store.fold_of(call.id, job.id) / MADE
     try:
         told = json.loads((made / TOLD).read_bytes())
         raw, memory = (made / MODEL).read_bytes(), (made / STATE).read_bytes()
@@ -186,7 +185,7 @@ def _adopt(number: int) -> None:
     except IntegrityError:  # another process adopted it at this moment
         db.session.rollback()
         return
-    shutil.rmtree(jobs.folder_of(job.id), ignore_errors=True)
+    shutil.rmtree(store.fold_of(call.id, job.id), ignore_errors=True)
 
 
 def _worth(told: dict[str, Any], place: int) -> dict[str, Any]:
@@ -215,6 +214,8 @@ def _return(call: Call, why: str) -> None:
     chosen = json.loads(job.conf)["trainings"] if job is not None else []
     back = Training.id.in_(chosen) if chosen else (Training.call_id == call.id)
     db.session.execute(update(Training).where(back, Training.state == "accepted").values(state="waiting"))
+    if call.folding:
+        shutil.rmtree(store.fold_of(call.id, call.folding), ignore_errors=True)
     call.folding, call.failed, call.rest = None, why[:500], now() + REST
     db.session.commit()
 

@@ -71,7 +71,7 @@ class Participation(db.Model):  # type: ignore[name-defined,misc]
     """Somebody in a call. Others see the pseudonym only."""
 
     __tablename__ = "participations"
-    __table_args__ = (UniqueConstraint("call_id", "user_id"), UniqueConstraint("call_id", "pseudonym"))
+    __table_args__ = (UniqueConstraint("user_id", "call_id"), UniqueConstraint("pseudonym", "call_id"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     call_id: Mapped[int] = mapped_column(ForeignKey("calls.id", ondelete="CASCADE"))
@@ -116,7 +116,7 @@ class Training(db.Model):  # type: ignore[name-defined,misc]
     version_after: Mapped[int | None] = mapped_column()  # it went into
     samples: Mapped[int] = mapped_column(default=0)
     steps: Mapped[int] = mapped_column(default=0)
-    loss: Mapped[float] = mapped_column(Float, default=0.0)
+    loss: Mapped[float | None] = mapped_column(Float)  # as its sender has it; none: not told
     norm: Mapped[float] = mapped_column(Float, default=0.0)
     clip: Mapped[float] = mapped_column(Float, default=0.0)
     noise: Mapped[float] = mapped_column(Float, default=0.0)

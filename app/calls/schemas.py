@@ -218,13 +218,15 @@ class TrainingsSchema(Schema):
 
 
 class SentSchema(Schema):
-    """What comes with an update: of how many examples, in how many steps, with what mean loss (which no noise covers, so
-    it may be left out); clip and noise, if its sender has used these.
+    """What comes with an update: of how many examples, in how many steps, with what mean loss (which noise would not
+    cover, so it may be left out); clip and noise, if its sender has used these.
     """
 
     samples = fields.Integer(required=True, validate=validate.Range(1, 10**9))
     steps = fields.Integer(required=True, validate=validate.Range(1, 10**9))
-    loss = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(-1e9, 1e9))
+    loss = fields.Float(
+        load_default=None, allow_none=True, allow_nan=False, validate=validate.Range(-1e9, 1e9)
+    )
     clip = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
     noise = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
 

@@ -192,7 +192,7 @@ class Sent:
 
     samples: int
     steps: int
-    loss: float
+    loss: float | None
     clip: float
     noise: float
 

@@ -36,6 +36,11 @@ def update_of(call: int, training: int) -> Path:
     return folder_of(call) / "updates" / f"{training}.safetensors"
 
 
+def fold_of(call: int, job: int) -> Path:
+    """Where a fold has what it was asked and what it makes, until that is a version."""
+    return folder_of(call) / "folds" / str(job)
+
+
 def starter_of(call: int) -> Path:
     """The pack of examples to try a call with."""
     return folder_of(call) / "starter.zip"

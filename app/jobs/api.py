@@ -19,6 +19,7 @@ from sqlalchemy import or_, select
 from app.api.answers import answers
 from app.api.needs import needs
 from app.api.refusals import in_ones_language
+from app.api.schemas import GoneSchema
 from app.auth.service import audit
 from app.extensions import db, limiter
 from app.jobs import reasons, service
@@ -27,7 +28,6 @@ from app.jobs.schemas import (
     AfterSchema,
     DrawSchema,
     EditSchema,
-    GoneSchema,
     JobDetailsSchema,
     JobSchema,
     JobsSchema,

@@ -103,8 +103,7 @@ def _leaks(app: Flask, job: Job, folder: Path) -> list[object]:
 
 
 def _fold(app: Flask, job: Job, folder: Path) -> list[object]:
-    asked_of(job, folder)
-    return [sys.executable, "-m", "utils.calls.fold", folder.resolve(), "--tied"]
+    return [sys.executable, "-m", "utils.calls.fold", asked_of(job).resolve(), "--tied"]
 
 
 COMMANDS: dict[str, Callable[[Flask, Job, Path], list[object]]] = {

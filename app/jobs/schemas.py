@@ -177,9 +177,3 @@ class LogSchema(Schema):
     """What happened, in order."""
 
     lines = fields.List(fields.Nested(LineSchema), required=True)
-
-
-class GoneSchema(Schema):
-    """Whether it is gone by now; if not, it goes when its process has ended."""
-
-    gone = fields.Boolean(required=True)

@@ -77,9 +77,7 @@ def fold(site, apart=False):
             if apart:
                 runner.carry_out(site, *claimed, threading.Event())
                 continue
-            folder = jobs.folder_of(claimed[0])
-            folder.mkdir(parents=True, exist_ok=True)
-            folding.asked_of(db.session.get(Job, claimed[0]), folder)
+            folder = folding.asked_of(db.session.get(Job, claimed[0]))
             jobs.settle(*claimed, main([str(folder)]), "no safetensors")
         folding.tend()
 

@@ -16,6 +16,8 @@ from app.names import is_name, is_note, is_tag
 TOGETHER = (
     "/api/v1/confs/preview",
     "/api/v1/jobs",
+    "/api/v1/calls/try",
+    "/api/v1/calls/{number}",
 )  # whose values have to fit each other, which no schema says
 for _format, _valid in (("name", is_name), ("tag", is_tag), ("note", is_note)):
     schemathesis.openapi.format(

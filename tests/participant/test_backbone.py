@@ -44,7 +44,7 @@ def frozen(tmp_path):
 
 
 def _join(run, board, photos):
-    return run("join", board.url, "--token", TOKEN, "--accept", "2", "--photos", photos)
+    return run("join", board.url, "--token", TOKEN, "--accept", "2", "--pictures", photos)
 
 
 def test_features_are_made_once_and_only_the_layer_is_sent(run, frozen, tmp_path, home):

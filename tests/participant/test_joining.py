@@ -56,7 +56,7 @@ def test_consent_that_changes_meanwhile_is_not_accepted(run, board, table, home)
 
 
 def test_what_is_missing_is_said_before_the_site_is_asked(run, board, table):
-    assert "--photos FOLDER or --table" in run("join", board.url, "--token", TOKEN, "--accept", "2")[2]
+    assert "--pictures FOLDER or --table" in run("join", board.url, "--token", TOKEN, "--accept", "2")[2]
     assert "no token" in run("join", board.url, "--accept", "2", "--table", table)[2]
     assert not board.asked
 
@@ -230,7 +230,7 @@ def test_pictures_with_a_table_of_answers(tmp_path):
 def test_the_wrong_kind_of_data_is_said(tmp_path):
     with pytest.raises(WrongError, match="given with --table"):
         importing.from_pictures(tmp_path, None, VALUES)
-    with pytest.raises(WrongError, match="given with --photos"):
+    with pytest.raises(WrongError, match="given with --pictures"):
         _table(tmp_path, "a\n", of=checked_format({"input": PICTURE, "answer": LABEL}))
 
 

@@ -3,7 +3,7 @@
 python3 -m utils.calls.fold FOLDER
 
 `FOLDER/asked.json` says what: the call, the folder of its versions, the parent's number, the updates in their order
-(file, samples, steps, loss), its test examples, the folder `cache` where the run of a backbone lies, and the `seconds`
+(file, samples, steps), its test examples, the folder `cache` where the run of a backbone lies, and the `seconds`
 that their worth may take to be found. What is made goes into `FOLDER/made`, whole or not at all: `model.safetensors`,
 `state.npz` (what the strategy remembers) and, last, `made.json`. The same question gives the same answer, so a fold
 that was killed is simply done again. The site writes and reads; nothing of it is touched here.
@@ -116,7 +116,7 @@ def folded(
     mean = sum(one["samples"] for one in told) / len(told)
     for place, (difference, one) in enumerate(zip(differences, told, strict=True)):
         weights = (before + difference).astype(np.float32)
-        metrics = {"steps": float(one["steps"]), "loss": float(one["loss"])}
+        metrics = {"steps": float(one["steps"])}
         strategy.fold(Update(place, weights, one["samples"], metrics, weight=one["samples"] / mean))
     after = strategy.finish()
     verdicts = [

@@ -72,3 +72,9 @@ def after(table: dict[tuple[str, str], str], state: str, event: str) -> str | No
 def before(table: dict[tuple[str, str], str], event: str) -> tuple[str, ...]:
     """The states in which an event can be."""
     return tuple(state for state, what in table if what == event)
+
+
+def as_markdown(table: dict[tuple[str, str], str]) -> str:
+    """A table of states for people: for each state and event the state that follows."""
+    rows = [f"| `{state}` | `{event}` | `{then}` |" for (state, event), then in table.items()]
+    return "\n".join(["| state | event | then |", "|---|---|---|", *rows])

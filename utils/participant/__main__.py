@@ -45,17 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("url", metavar="URL", help="the task's page, as https://SITE/tasks/3")
     join.add_argument(
         "--token",
-        help="yours at the site, scopes read and participate; kept here (SKYFED_TOKEN is seen by nobody else)",
+        help="yours at the site, with the scope participate; kept here (SKYFED_TOKEN is seen by nobody else)",
     )
     join.add_argument(
         "--accept", type=int, metavar="VERSION", help="accept this version of the consent text unasked"
     )
     data = join.add_mutually_exclusive_group()
     data.add_argument(
-        "--photos", type=Path, metavar="FOLDER", help="pictures, in folders called as their answers"
+        "--pictures", type=Path, metavar="FOLDER", help="pictures, in folders called as their answers"
     )
     data.add_argument("--table", type=Path, metavar="CSV", help="values and answers, a row an example")
-    join.add_argument("--answers", type=Path, metavar="CSV", help="of --photos: columns file and answer")
+    join.add_argument("--answers", type=Path, metavar="CSV", help="of --pictures: columns file and answer")
     join.add_argument(
         "--column", action="append", default=[], metavar="FIELD=HEADER",
         help="of --table: which column a field is (label: the answer); may be repeated",
@@ -140,16 +140,16 @@ def _join(given: argparse.Namespace, place: Place) -> int:
     from utils.participant.training import AGREED, call_of
 
     address = address_of(given.url)
-    if given.answers and not given.photos:
-        raise WrongError("--answers: goes with --photos")
+    if given.answers and not given.pictures:
+        raise WrongError("--answers: goes with --pictures")
     if given.column and not given.table:
         raise WrongError("--column: goes with --table")
     if given.accept is None and not sys.stdin.isatty():
         raise WrongError("there is nobody to ask: --accept VERSION accepts a version of the consent text")
     kept = place.at(address)
     before = kept.about if kept.exists else None
-    if not (given.photos or given.table or (before and before.data)):
-        raise WrongError("which data? --photos FOLDER or --table FILE.csv")
+    if not (given.pictures or given.table or (before and before.data)):
+        raise WrongError("which data? --pictures FOLDER or --table FILE.csv")
     token = given.token or os.environ.get("SKYFED_TOKEN") or place.token(address.site)
     if not token:
         raise WrongError(
@@ -170,7 +170,7 @@ def _join(given: argparse.Namespace, place: Place) -> int:
         return 0
     with kept.locked():
         examples = None
-        if given.photos or given.table:
+        if given.pictures or given.table:
             examples = _examples(given, call.format)
             print(examples.report)
             if len(examples.inputs) < call.limits.examples:
@@ -179,7 +179,7 @@ def _join(given: argparse.Namespace, place: Place) -> int:
                     f"the task takes updates of {call.limits.examples} examples or more; {found}"
                 )
         elif before and before.described.get("format") != task.described.get("format"):
-            raise WrongError("the task wants other data than before: give them with --photos or --table")
+            raise WrongError("the task wants other data than before: give them with --pictures or --table")
         kept.ledger.add(
             "accepted", site=address.site, task=address.number, name=task.name, consent=task.consent
         )
@@ -225,8 +225,8 @@ def _examples(given: argparse.Namespace, of: object) -> Examples:
     from utils.participant import importing
 
     assert isinstance(of, Format)
-    if given.photos:
-        return importing.from_pictures(given.photos, given.answers, of, given.keep_duplicates)
+    if given.pictures:
+        return importing.from_pictures(given.pictures, given.answers, of, given.keep_duplicates)
     return importing.from_table(given.table, given.column, of, given.keep_duplicates)
 
 

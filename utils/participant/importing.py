@@ -72,7 +72,7 @@ def from_pictures(folder: Path, answers: Path | None, of: Format, keep_duplicate
     from utils.photos import cleaning
 
     if not of.is_picture:
-        raise WrongError("--photos: this task wants values of a table, given with --table")
+        raise WrongError("--pictures: this task wants values of a table, given with --table")
     if not folder.is_dir():
         raise WrongError(f"{folder}: no such folder")
     if answers is None and (folder / ANSWERS).is_file():
@@ -114,7 +114,7 @@ def from_table(path: Path, columns: Sequence[str], of: Format, keep_duplicates: 
     from utils.calls import examples
 
     if of.is_picture:
-        raise WrongError("--table: this task wants pictures, given with --photos")
+        raise WrongError("--table: this task wants pictures, given with --pictures")
     text = _text(path)
     try:
         chosen = _chosen(path, _header(text), columns, of)

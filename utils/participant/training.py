@@ -362,8 +362,10 @@ class Round:
 
 
 def _about_of(pending: Pending) -> dict[str, float]:
-    """What is told of an update. No noise covers it."""
-    told: dict[str, float] = {"samples": pending.samples, "steps": pending.steps, "loss": pending.loss}
+    """What is told of an update. Noise does not cover the mean loss, so it stays at home where there is some."""
+    told: dict[str, float] = {"samples": pending.samples, "steps": pending.steps}
+    if not pending.noise:
+        told["loss"] = pending.loss
     return told | ({"clip": pending.clip, "noise": pending.noise} if pending.clip else {})
 
 
@@ -371,9 +373,11 @@ def _shown(pending: Pending, says: str) -> str:
     covered = (
         f"clip {pending.clip:g}, noise {pending.noise:g}" if pending.clip else "neither clipped nor noised"
     )
-    beside = f"with it the numbers of examples and steps, and the mean loss {pending.loss:.4g}"
+    beside = "with it the numbers of examples and steps"
     if pending.noise:
-        beside += f", which no noise covers; so far and with this update, {says}"
+        beside += f", and no loss, which noise would not cover; so far and with this update, {says}"
+    else:
+        beside += f", and the mean loss {pending.loss:.4g}"
     return (
         f"to be sent: {pending.bytes:,} bytes, the change to version {pending.version} by {pending.samples} examples, "
         f"norm {pending.norm:.4g}, {covered}; {beside}"

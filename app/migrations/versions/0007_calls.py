@@ -85,8 +85,8 @@ def upgrade():
             ["user_id"], ["users.id"], name=op.f("fk_participations_user_id_users"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_participations")),
-        sa.UniqueConstraint("call_id", "pseudonym", name=op.f("uq_participations_call_id")),
-        sa.UniqueConstraint("call_id", "user_id", name=op.f("uq_participations_call_id")),
+        sa.UniqueConstraint("pseudonym", "call_id", name=op.f("uq_participations_pseudonym")),
+        sa.UniqueConstraint("user_id", "call_id", name=op.f("uq_participations_user_id")),
     )
     op.create_index(op.f("ix_participations_user_id"), "participations", ["user_id"], unique=False)
     op.create_table(
@@ -169,7 +169,7 @@ def upgrade():
         sa.Column("version_after", sa.Integer(), nullable=True),
         sa.Column("samples", sa.Integer(), nullable=False),
         sa.Column("steps", sa.Integer(), nullable=False),
-        sa.Column("loss", sa.Float(), nullable=False),
+        sa.Column("loss", sa.Float(), nullable=True),
         sa.Column("norm", sa.Float(), nullable=False),
         sa.Column("clip", sa.Float(), nullable=False),
         sa.Column("noise", sa.Float(), nullable=False),
