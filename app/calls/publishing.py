@@ -70,17 +70,24 @@ def backbone(name: str) -> Mapping[str, Any] | None:
     """What a run's ResNet is as a frozen backbone (`utils.calls.described`); None where it cannot be one."""
     try:
         result = library().result(name)
-        conf = make_conf(result["conf"], name) if result else None
-    except (ResultError, ConfError):
+    except ResultError:
         return None
-    if result is None or conf is None or not result.get("model") or conf.type != "weather":
-        return None
-    if conf.network.name != "resnet":
+    conf = _of_photos(name, result["conf"]) if result else None
+    if result is None or conf is None or not result.get("model"):
         return None
     return {
         "features": features_of(conf), "sha256": result["model"]["sha256"], "side": conf.task.keys.image_size,
         "colours": conf.task.keys.colours,
     }  # fmt: skip
+
+
+def _of_photos(name: str, raw: Any) -> Conf | None:
+    """The conf of a ResNet that judges photos; None for any other."""
+    try:
+        conf = make_conf(raw, name)
+    except ConfError:
+        return None
+    return conf if conf.type == "weather" and conf.network.name == "resnet" else None
 
 
 def features_of(conf: Conf) -> int:
@@ -91,7 +98,11 @@ def features_of(conf: Conf) -> int:
 
 def backbones() -> list[dict[str, Any]]:
     """The runs whose networks may be frozen, by name."""
-    named = [(run["name"], run["title"]) for run in library().summaries() if not run.get("error")]
+    named = [
+        (run["name"], run["title"])
+        for run in library().summaries()
+        if not run.get("error") and _of_photos(run["name"], run["conf"])  # else all results would be read
+    ]
     return [{"run": name, "title": title, **found} for name, title in named if (found := backbone(name))]
 
 
