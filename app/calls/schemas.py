@@ -231,7 +231,7 @@ class SentSchema(Schema):
     noise = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
 
 
-class ShareSchema(Schema):
+class CallShareSchema(Schema):
     """What a participant gave: updates that are in a version, and what these were worth."""
 
     who, state = _text(), _text()
@@ -242,7 +242,7 @@ class ShareSchema(Schema):
 class SharesSchema(Schema):
     """Those of all participants, the largest first."""
 
-    shares = fields.List(fields.Nested(ShareSchema), required=True)
+    shares = fields.List(fields.Nested(CallShareSchema), required=True)
 
 
 class VersionSchema(Schema):
