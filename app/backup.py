@@ -1,4 +1,5 @@
-"""`i4wsgi.py backup` and `restore`: database, results, and what it takes to go on with unfinished trainings.
+"""`i4wsgi.py backup` and `restore`: database, results, published tasks' files, and what it takes to go on with
+unfinished trainings.
 
 Nothing of an archive is believed. It is unpacked aside and examined as a whole, and only then takes the place of what
 is there, which stays beside it as `*.before-restore`; the database comes last.
@@ -27,8 +28,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
 from flask_migrate import upgrade
+from safetensors import SafetensorError, safe_open
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.calls.store import calls_folder
 from app.extensions import db, migrate
 from app.jobs.service import jobs_folder
 from app.presence import AtWorkError, alone
@@ -48,7 +51,8 @@ _MEMBER = re.compile(
     rf"|cache/leaks/(?P<leaks>{RESULT_NAME})\.json\.pkl"
     rf"|cache/\.unfinished/(?P<unfinished>{RESULT_NAME})/"
     r"(plan\.json|[A-Za-z0-9][\w.-]*\.npz|[A-Za-z0-9][\w.-]*-clients/[0-9]{1,9}/[0-9]{1,9}\.npz)"
-    r"|jobs/(?P<job>[1-9][0-9]{0,9})/[A-Za-z0-9][\w@.-]*",
+    r"|jobs/(?P<job>[1-9][0-9]{0,9})/[A-Za-z0-9][\w@.-]*"
+    r"|calls/(?P<call>[1-9][0-9]{0,9})/(starter\.zip|versions/[0-9]{1,9}\.(safetensors|npz)|updates/[0-9]{1,9}\.safetensors)",
     re.ASCII,
 )
 """What a backup holds, and nothing else."""
@@ -61,7 +65,8 @@ class BackupError(ValueError):
 
 
 def backup(app: Flask, target: Path) -> int:
-    """Write database (SQLite only; PostgreSQL has pg_dump), results and unfinished trainings into one .tar.gz.
+    """Write database (SQLite only; PostgreSQL has pg_dump), results, what published tasks have learnt and unfinished
+    trainings into one .tar.gz.
 
     The site may run meanwhile. Returns the exit status.
     """
@@ -102,7 +107,8 @@ def _files(app: Flask) -> Iterator[tuple[Path, str]]:
     with app.app_context():
         cache = app.config["CACHE"]
         unfinished = ((cache, "cache", f".unfinished/*/{deeper}") for deeper in ("*", "*/*/*"))
-        folders = ((jobs_folder(), "jobs", "*/*"), *unfinished)
+        calls = ((calls_folder(), "calls", f"*/{deeper}") for deeper in ("*", "*/*"))
+        folders = ((jobs_folder(), "jobs", "*/*"), *calls, *unfinished)
     results = ((app.config["CACHE"], "cache", pattern) for pattern in _RESULTS)
     for folder, name, pattern in (*folders, *results):
         for path in sorted(folder.glob(pattern)):
@@ -211,7 +217,10 @@ def _examine(path: Path, name: str) -> None:
         elif name.endswith("/plan.json"):
             if not isinstance(json.loads(path.read_bytes()), dict):
                 raise ValueError
-        elif name.endswith(".npz"):
+        elif name.startswith("calls/") and name.endswith(".safetensors"):
+            with safe_open(path, "numpy") as found:
+                found.keys()
+        elif name.endswith((".npz", ".zip")):
             with zipfile.ZipFile(path) as packed:
                 if packed.testzip() is not None:
                     raise ValueError
@@ -226,6 +235,7 @@ def _examine(path: Path, name: str) -> None:
         zipfile.BadZipFile,
         zlib.error,
         NotImplementedError,
+        SafetensorError,
     ) as error:
         if isinstance(error, BackupError):
             raise
@@ -303,6 +313,8 @@ def _units(app: Flask, folder: Path, names: list[str]) -> list[tuple[Path, Path]
             found[leaks_path(cache, leaks)] = folder / name
         elif match["job"]:
             found[jobs_folder() / match["job"]] = (folder / name).parent
+        elif match["call"]:
+            found[calls_folder() / match["call"]] = folder / "calls" / match["call"]
     return [(unit, target) for target, unit in found.items()]
 
 

@@ -85,7 +85,8 @@ def _one(call: Call, who: Participation | None, of: Format, given: dict[str, Any
     answer = float(given["answer"])
     if of.number is None:
         if answer not in range(len(of.labels)):
-            raise CallError(_("there is no label of the number %(number)s", number=f"{answer:g}"))
+            told = f"{answer:g}"
+            raise CallError(_("there is no label of the number %(number)s", number=told))
     elif not of.number.low <= answer <= of.number.high:
         raise CallError(_("the answer is not in its range"))
     if of.is_picture:

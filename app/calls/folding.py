@@ -82,7 +82,9 @@ def fold(call: Call) -> bool:
     rule, limits = described(call).aggregation, described(call).limits
     chosen = []
     for one in waiting(call):
-        if is_recent(call, one.version, limits.staleness):
+        if not store.update_of(call.id, one.id).is_file():  # a backup was put back
+            refuse(one, "lost")
+        elif is_recent(call, one.version, limits.staleness):
             chosen.append(one.id)
         else:
             refuse(one, "too late")

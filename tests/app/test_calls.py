@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
+from app.backup import backup, restore
 from app.calls import folding, publishing, service
 from app.calls.models import Accepted, Call, Category, Training
 from app.extensions import db
@@ -570,3 +571,28 @@ def test_each_order_is_worked_out_otherwise_and_says_how(site, browse):
     assert order("new", search="task 2")[0] == [numbers[2]] and order("new", search="%")[0] == []
     told = user.get("/api/v1/calls").json["categories"]
     assert [(one["name"], one["count"]) for one in told] == [("Two", 2), ("One", 2)]
+
+
+def test_a_backup_holds_versions_and_updates_and_what_is_lost_is_told(site, browse, tmp_path, capsys):
+    number, user, other = publish(browse("researcher")), browse("user"), browse("admin")
+    train(user, number)
+    train(other, number)
+    fold(site)
+    train(user, number)
+    folder = site.config["INSTANCE"] / "calls" / str(number)
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {path.parts[0] for path in before} == {"versions", "updates"}
+    with site.app_context():
+        db.engine.dispose()
+    assert backup(site, tmp_path / "b.tar.gz") == 0
+    shutil.rmtree(folder)
+    assert restore(site, tmp_path / "b.tar.gz") == 0
+    assert {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    } == before
+    shutil.rmtree(folder / "updates")
+    train(other, number)
+    with pytest.raises(service.CallError, match="1 updates wait"), site.app_context():
+        folding.fold(db.session.get(Call, number))
+    [mine, _] = user.get(f"/api/v1/calls/{number}/trainings").json["trainings"]
+    assert (mine["state"], mine["reason"]) == ("refused", "lost")

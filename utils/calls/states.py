@@ -49,6 +49,7 @@ REASONS = {
     "too few examples": "of fewer examples than the task asks for",
     "by the publisher": "the publisher did not take it",
     "closed": "the task takes no updates any more",
+    "lost": "its file is no longer here",
 }
 """Why an update is refused, by what its answer calls it."""
 
