@@ -25,6 +25,7 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from app.extensions import babel
+from utils.calls.states import REASONS
 from utils.conf import chinese as _of_parts
 from utils.refusal import SENTENCES
 
@@ -113,13 +114,14 @@ def words(text: str) -> Markup:
 
 def texts() -> set[str]:
     """Every text the site can show and that has no translation of its own: in Python, in templates, in the front end,
-    of a conf's keys, of refusals.
+    of a conf's keys, of refusals, of why an update is refused.
     """
     methods = [("templates/**.html", "jinja2"), ("**.py", "python")]
     keywords = {"_": None, "_l": None, "gettext": None, "lazy_gettext": None}
     found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
     own = {english for english, chinese in _of_parts().items() if chinese}
-    return (found | set(_front_end()) | set(_of_parts()) | set(SENTENCES.values())) - own
+    said = {*SENTENCES.values(), *REASONS.values()}
+    return (found | set(_front_end()) | set(_of_parts()) | said) - own
 
 
 @cache

@@ -1,7 +1,6 @@
 // How published tasks are told of: states, what is wanted, scores, and which version came from which. No page here.
 import type { CallCard, CallState, Described, Field, Score, TrainingState, Version } from "./calls-api";
 import type { Value } from "./network";
-import { isDark } from "./plot";
 import { brief, t } from "./texts";
 
 export const stateName = (state: CallState): string =>
@@ -65,7 +64,7 @@ export function lineage(versions: Version[]): Version[] {
 type Trace = Record<string, unknown>;
 
 /** The chart of scores over versions: the way to the present one as a line, versions that were left beside it. */
-export function scoresChart(versions: Version[], unit: string, dark = isDark()): { traces: Trace[]; layout: object } {
+export function scoresChart(versions: Version[], unit: string, dark: boolean): { traces: Trace[]; layout: object } {
   const name = figureOf(versions) ?? "accuracy";
   const factor = name === "accuracy" ? 100 : 1;
   const has = (one: Version): boolean => name in one.scores;
