@@ -8,7 +8,7 @@ MAY = {OPEN: (None, "user", "researcher", "admin"), PEOPLE: ("user", "researcher
        RESEARCHERS: ("researcher", "admin"), ADMINS: ("admin",)}  # fmt: skip
 LOGIN = 302  # sent to the login page
 
-# route: (who may, a real address of it, what a success answers by method)
+# route: (who may, of some by method; a real address of it; what a success answers by method)
 ROUTES = {
     "/": (OPEN, "/", {"GET": 302}),
     "/home": (OPEN, "/home", {"GET": 200}),
@@ -60,6 +60,87 @@ ROUTES = {
         "/api/v1/jobs/99/stop",
         {"POST": 404},
     ),
+    "/tasks": (OPEN, "/tasks", {"GET": 200}),
+    "/tasks/new": (RESEARCHERS, "/tasks/new", {"GET": 200}),
+    "/tasks/<int(max=2147483647):number>": (OPEN, "/tasks/99", {"GET": 404}),
+    "/tasks/<int(max=2147483647):number>/edit": (RESEARCHERS, "/tasks/99/edit", {"GET": 404}),
+    "/api/v1/calls": ({"GET": OPEN, "POST": RESEARCHERS}, "/api/v1/calls", {"GET": 200, "POST": 422}),
+    "/api/v1/calls/choices": (RESEARCHERS, "/api/v1/calls/choices", {"GET": 200}),
+    "/api/v1/calls/try": (RESEARCHERS, "/api/v1/calls/try", {"POST": 422}),
+    "/api/v1/calls/<int(max=2147483647):number>": (
+        {"GET": OPEN, "PUT": RESEARCHERS, "DELETE": RESEARCHERS},
+        "/api/v1/calls/99",
+        {"GET": 404, "PUT": 404, "DELETE": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/publish": (
+        RESEARCHERS,
+        "/api/v1/calls/99/publish",
+        {"POST": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/<any(pause, resume, finish, cancel, fold):action>": (
+        RESEARCHERS,
+        "/api/v1/calls/99/pause",
+        {"POST": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/<any(test, starter, cover):what>": (
+        RESEARCHERS,
+        "/api/v1/calls/99/test",
+        {"PUT": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/join": (PEOPLE, "/api/v1/calls/99/join", {"POST": 422}),
+    "/api/v1/calls/<int(max=2147483647):number>/leave": (PEOPLE, "/api/v1/calls/99/leave", {"POST": 404}),
+    "/api/v1/calls/<int(max=2147483647):number>/trainings": (
+        PEOPLE,
+        "/api/v1/calls/99/trainings",
+        {"GET": 404, "POST": 422},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/trainings/<uuid:uuid>": (
+        PEOPLE,
+        "/api/v1/calls/99/trainings/00000000-0000-4000-8000-000000000000",
+        {"PUT": 422, "DELETE": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/examples": (
+        PEOPLE,
+        "/api/v1/calls/99/examples",
+        {"GET": 404, "POST": 422},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/examples/<int(max=2147483647):example>": (
+        PEOPLE,
+        "/api/v1/calls/99/examples/1",
+        {"DELETE": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/examples/<int(max=2147483647):example>.png": (
+        PEOPLE,
+        "/api/v1/calls/99/examples/1.png",
+        {"GET": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/examples/<int(max=2147483647):example>/<any(accept, refuse):word>": (
+        RESEARCHERS,
+        "/api/v1/calls/99/examples/1/accept",
+        {"POST": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/versions": (OPEN, "/api/v1/calls/99/versions", {"GET": 404}),
+    "/api/v1/calls/<int(max=2147483647):number>/versions/<int(max=2147483647):version>/restore": (
+        RESEARCHERS,
+        "/api/v1/calls/99/versions/1/restore",
+        {"POST": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/versions/<int(max=2147483647):version>/model.safetensors": (
+        OPEN,
+        "/api/v1/calls/99/versions/1/model.safetensors",
+        {"GET": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/versions/<int(max=2147483647):version>/model.onnx": (
+        OPEN,
+        "/api/v1/calls/99/versions/1/model.onnx",
+        {"GET": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/starter.zip": (
+        OPEN,
+        "/api/v1/calls/99/starter.zip",
+        {"GET": 404},
+    ),
+    "/api/v1/calls/<int(max=2147483647):number>/cover": (OPEN, "/api/v1/calls/99/cover", {"GET": 404}),
     "/forecast": (OPEN, "/forecast", {"GET": 200}),
     "/forecast/samples/<int(max=2147483647):number>.jpg": (OPEN, "/forecast/samples/99.jpg", {"GET": 404}),
     "/api/v1/forecast/models": (OPEN, "/api/v1/forecast/models", {"GET": 200}),
@@ -103,6 +184,17 @@ ROUTES = {
     "/admin/forecasts": (ADMINS, "/admin/forecasts", {"GET": 200}),
     "/admin/runs": (ADMINS, "/admin/runs", {"GET": 200}),
     "/admin/runs/<name>/delete": (ADMINS, "/admin/runs/nothing/delete", {"POST": 404}),
+    "/admin/categories": (ADMINS, "/admin/categories", {"GET": 200, "POST": 422}),
+    "/admin/categories/<int(max=2147483647):number>": (
+        ADMINS,
+        "/admin/categories/99",
+        {"GET": 404, "POST": 404},
+    ),
+    "/admin/categories/<int(max=2147483647):number>/delete": (
+        ADMINS,
+        "/admin/categories/99/delete",
+        {"POST": 404},
+    ),
     "/admin/audit": (ADMINS, "/admin/audit", {"GET": 200}),
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -128,13 +220,14 @@ def test_the_table_has_every_route_and_method_of_the_site(site):
 @pytest.mark.parametrize("role", [None, "user", "researcher", "admin"])
 def test_every_route_answers_every_role_as_the_table_says(browse, role, monkeypatch):
     monkeypatch.setattr("app.runs.live._LIFETIME", 0.0)
-    for who, path, methods in ROUTES.values():
+    for route_is_for, path, methods in ROUTES.values():
         browser = browse(role)
         headers = {"X-CSRFToken": browser.token()}
         for method in METHODS:
             body = {"json": {}} if path.startswith("/api/") and method != "GET" else {}
             answer = browser.client.open(path, method=method, headers=headers, **body)
             where = f"{method} {path} as {role}"
+            who = route_is_for.get(method) if isinstance(route_is_for, dict) else route_is_for
             if method not in methods:
                 assert answer.status_code in (405, 404, 400, 401, 403, LOGIN), where
             else:
@@ -144,11 +237,16 @@ def test_every_route_answers_every_role_as_the_table_says(browse, role, monkeypa
 
 
 @pytest.mark.parametrize(
-    "path", [path for _, path, methods in ROUTES.values() if "POST" in methods or "PUT" in methods]
+    ("path", "method"),
+    [
+        (path, method)
+        for _, path, methods in ROUTES.values()
+        for method in ("POST", "PUT", "DELETE")
+        if method in methods
+    ],
 )
-def test_no_change_without_the_pages_token(browse, path):
+def test_no_change_without_the_pages_token(browse, path, method):
     browser = browse("admin")
-    method = "PUT" if "/labels/" in path else "POST"
     assert browser.client.open(path, method=method, json={}).status_code == 400
     forged = browser.client.open(path, method=method, json={}, headers={"X-CSRFToken": "forged"})
     assert forged.status_code == 400
