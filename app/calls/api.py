@@ -33,6 +33,7 @@ from app.calls.schemas import (
     JoinSchema,
     ListingSchema,
     MeAnswerSchema,
+    NotNowSchema,
     ReviewSchema,
     SentSchema,
     SharesSchema,
@@ -170,7 +171,7 @@ def act(number: int, action: str) -> dict[str, Any]:
 @needs("participate")
 @limiter.limit("60 per minute")
 @blueprint.arguments(JoinSchema)
-@answers(MeAnswerSchema, 401, 403, 404, 409, 422, 429)
+@answers(MeAnswerSchema, 401, 403, 404, 409, 422, 429, told={409: NotNowSchema})
 def join(asked: dict[str, int], number: int) -> dict[str, Any]:
     """Take part, having accepted a version of the consent text."""
     one = _seen(number)
@@ -211,7 +212,7 @@ def shares(number: int) -> dict[str, Any]:
 @needs("participate")
 @limiter.limit("120 per minute")
 @blueprint.arguments(BeginSchema)
-@answers(TrainingAnswerSchema, 401, 403, 404, 409, 422, 429)
+@answers(TrainingAnswerSchema, 401, 403, 404, 409, 422, 429, told={409: NotNowSchema})
 def begin(asked: dict[str, str], number: int) -> dict[str, Any]:
     """Begin a training from the present version, or hear why not now, and when to ask again."""
     one = _seen(number)
