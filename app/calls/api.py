@@ -35,6 +35,7 @@ from app.calls.schemas import (
     MeAnswerSchema,
     ReviewSchema,
     SentSchema,
+    SharesSchema,
     TrainingAnswerSchema,
     TrainingsSchema,
     TriedSchema,
@@ -196,6 +197,14 @@ def leave(number: int) -> dict[str, Any]:
 def trainings(number: int) -> dict[str, Any]:
     """One's own trainings and their updates; for the publisher those of all, by pseudonym."""
     return {"trainings": telling.trainings(_seen(number))}
+
+
+@blueprint.get(f"/{_NUMBER}/shares")
+@needs("read", "researcher")
+@answers(SharesSchema, 401, 403, 404)
+def shares(number: int) -> dict[str, Any]:
+    """What each participant gave and was worth, by pseudonym; for the publisher."""
+    return {"shares": telling.shares(_own(number))}
 
 
 @blueprint.post(f"/{_NUMBER}/trainings")

@@ -68,9 +68,8 @@ def contribute(call: Call, who: Participation | None, given: list[dict[str, Any]
     return made
 
 
-def give(call: Call, raw: bytes) -> dict[str, Any]:
+def give(call: Call, of: Format, raw: bytes) -> dict[str, Any]:
     """Take in the test examples of the publisher, a zip or a table; how many, and what could not be used."""
-    of = described(call).format
     found = look(raw, "pack", of)
     kind = np.uint8 if of.is_picture else np.float64
     inputs = np.frombuffer(found["inputs"], kind).reshape(-1, *of.stored_shape)

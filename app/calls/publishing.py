@@ -188,9 +188,10 @@ def give(call: Call, what: str, raw: bytes) -> dict[str, Any]:
         call.cover = contributed.look(raw, "cover")["jpeg"] if raw else None
         db.session.commit()
         return {"used": 1, "unused": [], "unused_count": 0}
+    of = checked_call(json.loads(call.described), backbone).format
     if what == "test":
-        return contributed.give(call, raw)
-    found = contributed.look(raw, "pack", checked_call(json.loads(call.described), backbone).format)
+        return contributed.give(call, of, raw)
+    found = contributed.look(raw, "pack", of)
     if not zipfile.is_zipfile(io.BytesIO(raw)):
         raw = zipped({"examples.csv": raw})
     store.put(store.starter_of(call.id), raw)

@@ -231,6 +231,20 @@ class SentSchema(Schema):
     noise = fields.Float(load_default=0.0, allow_nan=False, validate=validate.Range(0, 1e9))
 
 
+class CallShareSchema(Schema):
+    """What a participant gave: updates that are in a version, and what these were worth."""
+
+    who, state = _text(), _text()
+    folded = _count()
+    worth = fields.Nested(WorthSchema, required=True, allow_none=True)
+
+
+class SharesSchema(Schema):
+    """Those of all participants, the largest first."""
+
+    shares = fields.List(fields.Nested(CallShareSchema), required=True)
+
+
 class VersionSchema(Schema):
     """A version: from which it was made, of how many updates and examples, by whom (pseudonyms), and its scores on
     `tested` test examples.

@@ -191,6 +191,26 @@ def trainings(call: Call) -> list[dict[str, Any]]:
     )
 
 
+def shares(call: Call) -> list[dict[str, Any]]:
+    """What each participant gave and was worth, for the publisher: the most first."""
+    taking = db.session.scalars(select(Participation).where(Participation.call_id == call.id)).all()
+    found = []
+    for who in taking:
+        told = me(call, who)
+        folded = select(func.count(Training.id)).where(
+            Training.participation_id == who.id, Training.state == "folded"
+        )
+        found.append(
+            {
+                "who": who.pseudonym,
+                "state": who.state,
+                "folded": db.session.scalar(folded) or 0,
+                "worth": told["worth"],
+            }
+        )
+    return sorted(found, key=lambda one: -(one["worth"]["shapley"] if one["worth"] else 0.0))
+
+
 def training(one: Training) -> dict[str, Any]:
     """A training and what became of its update."""
     alive = one.state == "training"

@@ -596,3 +596,24 @@ def test_a_backup_holds_versions_and_updates_and_what_is_lost_is_told(site, brow
         folding.fold(db.session.get(Call, number))
     [mine, _] = user.get(f"/api/v1/calls/{number}/trainings").json["trainings"]
     assert (mine["state"], mine["reason"]) == ("refused", "lost")
+
+
+def test_shares_are_the_publishers_to_see_and_credits_only_where_the_task_gives_them(site, browse):
+    researcher, user, other = browse("researcher"), browse("user"), browse("admin")
+    for credits in (False, True):
+        number = publish(researcher, {**VALUES, "credits": credits}, name=f"credits {credits}")
+        table = b"a,b,label\n0.5,5,yes\n0.1,1,no\n0.9,3,yes\n"
+        given = researcher.send("PUT", f"/api/v1/calls/{number}/test", data=table, content_type="text/csv")
+        assert given.json["used"] == 3
+        train(user, number, 0.05)
+        train(other, number, -0.05)
+        fold(site)
+        assert user.get(f"/api/v1/calls/{number}/shares").status_code == 403
+        shares = researcher.get(f"/api/v1/calls/{number}/shares").json["shares"]
+        assert [one["folded"] for one in shares] == [1, 1]
+        for one in shares:
+            assert one["worth"]["credits"] == (round(100 * one["worth"]["shapley"], 2) if credits else None)
+        [mine] = user.get(f"/api/v1/calls/{number}/trainings").json["trainings"]
+        me = user.get(f"/api/v1/calls/{number}").json["me"]
+        assert me["worth"] in [one["worth"] for one in shares]
+        assert me["worth"]["shapley"] == mine["worth"]["shapley"]

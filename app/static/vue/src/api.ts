@@ -196,8 +196,8 @@ export const putLabel = (name: string, label: Label): Promise<Label> => change("
 /** Ask for a change. A token that has grown old is renewed and a session that has ended begun again, in place, and the
  * change goes on; only a `quiet` one, which nobody clicked for, asks nobody to log in.
  */
-export async function change<T>(method: string, path: string, body?: FormData | object, quiet = false): Promise<T> {
-  const form = body instanceof FormData;
+export async function change<T>(method: string, path: string, body?: FormData | Blob | object, quiet = false): Promise<T> {
+  const form = body instanceof FormData || body instanceof Blob;
   const once = (): Promise<T> =>
     ask(path, {
       method,

@@ -211,5 +211,38 @@ export const restoreVersion = (id: number, version: number): Promise<CallDetails
 export const joinCall = async (id: number, consent: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/join`, { consent })).me;
 export const leaveCall = async (id: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/leave`)).me;
 export const withdrawTraining = async (id: number, training: string): Promise<Training> => (await change<{ training: Training }>("DELETE", `/calls/${id}/trainings/${training}`)).training;
+/** A test example, and what became of it. */
+export interface TestExample {
+  id: number;
+  state: "waiting" | "accepted" | "refused";
+  reason: string;
+  at: string;
+  who: string; // empty: the publisher
+  answer: number;
+  values: number[]; // of a picture none
+}
+
+/** How many examples of a file are used, and what could not be. */
+export interface Given {
+  used: number;
+  unused: [what: string, why: string][];
+  unused_count: number;
+}
+
+export interface Share {
+  who: string;
+  state: Me["state"];
+  folded: number;
+  worth: Worth | null;
+}
+
+export type Contributions = { examples: TestExample[]; counts: Partial<Record<TestExample["state"], number>> };
+export const getExamples = (id: number): Promise<Contributions> => get(`/calls/${id}/examples`);
+export const giveExamples = (id: number, examples: ({ values: number[] } | { picture: string })[], answer: number): Promise<Contributions> =>
+  change("POST", `/calls/${id}/examples`, { consent: true, examples: examples.map((one) => ({ ...one, answer })) });
+export const reviewExample = (id: number, example: number, word: "accept" | "refuse", reason = ""): Promise<Contributions> => change("POST", `/calls/${id}/examples/${example}/${word}`, { reason });
+export const takeBackExample = (id: number, example: number): Promise<Contributions> => change("DELETE", `/calls/${id}/examples/${example}`);
+export const givePack = (id: number, what: "test" | "starter" | "cover", file: Blob): Promise<Given> => change("PUT", `/calls/${id}/${what}`, file);
+export const getShares = async (id: number): Promise<Share[]> => (await get<{ shares: Share[] }>(`/calls/${id}/shares`)).shares;
 /** Where the weights of a version lie. */
 export const modelOf = (id: number, version: number, kind: "safetensors" | "onnx"): string => `/api/v1/calls/${id}/versions/${version}/model.${kind}`;

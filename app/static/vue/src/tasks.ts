@@ -12,6 +12,8 @@ export const trainingName = (state: TrainingState): string =>
     folded: t("in a version"), refused: t("refused"), withdrawn: t("taken back"),
   })[state];
 
+export const testName = (state: "waiting" | "accepted" | "refused"): string => ({ waiting: t("waits for the publisher"), accepted: t("counts"), refused: t("refused") })[state];
+
 /** What an example is and what is asked of it, in a word each. */
 export const wanted = (format: NonNullable<CallCard["format"]>): string =>
   ({
