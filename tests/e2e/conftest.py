@@ -6,8 +6,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
+import requests
 
 from app.frontend import FOLDER
 from app.vite import DIST
@@ -104,6 +106,16 @@ def address(tmp_path_factory, cache, photos, own_parts, questions):
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def board(address):
+    """The address once the demo's tasks are on its board, which takes a moment."""
+    for _ in range(240):
+        if len(requests.get(f"{address}/api/v1/calls", timeout=60).json()["calls"]) >= 3:
+            return address
+        time.sleep(0.5)
+    raise AssertionError("no tasks on the board")
 
 
 @pytest.fixture(scope="session")

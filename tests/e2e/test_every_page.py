@@ -13,7 +13,7 @@ LOOKS = {
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_axe_finds_nothing_and_every_page_fits_in_ones_language_and_theme(open_page, look):
+def test_axe_finds_nothing_and_every_page_fits_in_ones_language_and_theme(open_page, board, look):
     settings, faults = LOOKS[look], {}
     page, admin = open_page(**settings), open_page(**settings)
     log_in(admin)
