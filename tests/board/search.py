@@ -13,7 +13,9 @@ _BITS = 24
 def _hashes(raw: bytes, width: int):
     """A number for each window of so many bytes, a multiple of eight: those that begin at 0, 8, ..., then 1, 9, ..."""
     for start in range(8):
-        words = np.frombuffer(raw, np.uint64, (len(raw) - start) // 8, start) if len(raw) >= start + width else ()
+        words = (
+            np.frombuffer(raw, np.uint64, (len(raw) - start) // 8, start) if len(raw) >= start + width else ()
+        )
         count = len(words) - width // 8 + 1
         if count > 0:
             with np.errstate(over="ignore"):
@@ -25,7 +27,9 @@ class Pieces:
     neither do those that stand in what was `known` before.
     """
 
-    def __init__(self, wanted: Iterable[bytes], width: int, known: Iterable[bytes] = (), least: int = 6) -> None:
+    def __init__(
+        self, wanted: Iterable[bytes], width: int, known: Iterable[bytes] = (), least: int = 6
+    ) -> None:
         self.width, found = width, set()
         for raw in wanted:
             for at in range(len(raw) - width + 1):
@@ -39,8 +43,9 @@ class Pieces:
     def _set(self, found: set[bytes]) -> None:
         self.all, self._sorted = found, np.zeros(0, np.uint64)
         if found:
-            hashed = next(_hashes_of_one(sorted(found), self.width))
-            self._sorted = np.sort(hashed)
+            words = np.frombuffer(b"".join(found), np.uint64).reshape(len(found), -1)
+            with np.errstate(over="ignore"):
+                self._sorted = np.sort(sum(words[:, at] * _KEYS[at] for at in range(words.shape[1])))
         self._table = np.zeros(1 << _BITS, bool)
         self._table[self._sorted >> np.uint64(64 - _BITS)] = True
 
@@ -49,19 +54,14 @@ class Pieces:
 
     def within(self, hay: Iterable[bytes]) -> set[bytes]:
         """Those that stand in any of these."""
-        found = set()
-        for raw in hay:
+        found: set[bytes] = set()
+        for raw in hay if self.all else ():
             for start, hashed in _hashes(raw, self.width):
                 maybe = np.flatnonzero(self._table[hashed >> np.uint64(64 - _BITS)])
-                maybe = maybe[np.isin(hashed[maybe], self._sorted)]
+                places = np.searchsorted(self._sorted, hashed[maybe])
+                maybe = maybe[self._sorted[np.minimum(places, len(self._sorted) - 1)] == hashed[maybe]]
                 for at in maybe:
                     piece = raw[start + 8 * at : start + 8 * at + self.width]
                     if piece in self.all:
                         found.add(piece)
         return found
-
-
-def _hashes_of_one(pieces: list[bytes], width: int):
-    words = np.frombuffer(b"".join(pieces), np.uint64).reshape(len(pieces), width // 8)
-    with np.errstate(over="ignore"):
-        yield sum(words[:, at] * _KEYS[at] for at in range(width // 8))

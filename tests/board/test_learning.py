@@ -17,9 +17,13 @@ def _central(visit, folder, seeds=3):
     """
     [row] = visit.site.rows("select described, shapes from calls where id = ?", visit.task)
     call, shapes = checked_call(json.loads(row["described"])), json.loads(row["shapes"])
-    of_test = visit.site.rows("select input, answer from test_examples where call_id = ? order by id", visit.task)
+    of_test = visit.site.rows(
+        "select input, answer from test_examples where call_id = ? order by id", visit.task
+    )
     kind = np.uint8 if call.format.is_picture else np.float64
-    tested = np.stack([np.frombuffer(one["input"], kind).reshape(call.format.stored_shape) for one in of_test])
+    tested = np.stack(
+        [np.frombuffer(one["input"], kind).reshape(call.format.stored_shape) for one in of_test]
+    )
     truth = np.array([one["answer"] for one in of_test])
     inputs, answers = (
         np.concatenate([np.load(one.data / f"{what}.npy") for one in visit.people])

@@ -2,6 +2,7 @@
 versions are whole and follow one from another.
 """
 
+import contextlib
 import hashlib
 import json
 import random
@@ -88,7 +89,9 @@ def test_a_participant_killed_at_any_moment_goes_on_with_the_same_training(perso
 @pytest.mark.parametrize("moment", ["training", "trained", "sent"])
 def test_one_kill_one_update(person, quiet, moment):
     one = _alone(person, quiet)
-    assert one.run(moment, "train", "--yes", "--anyway", module="tests.participant.killed")[0] == -signal.SIGKILL
+    assert (
+        one.run(moment, "train", "--yes", "--anyway", module="tests.participant.killed")[0] == -signal.SIGKILL
+    )
     body = one.kept.update_of(one.kept.pending).read_bytes() if moment != "training" else None
     assert one.train()[0] == 0
     [row] = _each_once(one)
@@ -99,16 +102,23 @@ def test_one_kill_one_update(person, quiet, moment):
 
 
 def test_a_line_that_breaks_while_an_update_is_sent_costs_nothing(person, quiet):
+    """The program tries four times by itself; each list is how one training's tries but the last break."""
     one, drawn = _alone(person, quiet, proxied=True), random.Random(4)
-    assert one.train()[0] == 0
-    longest = _of(one)[0]["bytes"]
-    cuts = [(UP, 0), (UP, 50), (DOWN, 0), (DOWN, 15), (UP, 400), (UP, 400 + drawn.randrange(longest)), (DOWN, 90)]
-    for count, cut in enumerate(cuts, 1):
-        one.line.cuts.append(cut)
+    longest = _update_bytes(quiet, one.task)
+    broken = 0
+    for count, cuts in enumerate(
+        (
+            [(UP, 0), (DOWN, 0), (UP, 50)],  # nothing arrives; it arrives, and no answer comes; half a head
+            [(UP, 400 + drawn.randrange(longest)), (DOWN, 15), (DOWN, 90)],  # half a body; half an answer
+        ),
+        1,
+    ):
+        one.line.cuts += cuts
         status, said = one.train()
         assert status == 0, said
-        assert one.line.broken == count, cut
-        assert len(_each_once(one)) == 1 + count
+        broken += len(cuts)
+        assert one.line.broken == broken
+        assert len(_each_once(one)) == count
     # Broken whenever it is tried: it is kept here, and sent when the line holds.
     one.line.cuts += [(UP, drawn.randrange(200)) for _ in range(4)]
     status, said = one.train()
@@ -116,7 +126,12 @@ def test_a_line_that_breaks_while_an_update_is_sent_costs_nothing(person, quiet)
     assert one.kept.pending.trained
     status, said = one.train()
     assert status == 0 and "was not sent" in said
-    assert len(_each_once(one)) == 2 + len(cuts)
+    assert len(_each_once(one)) == 3
+
+
+def _update_bytes(site, task):
+    [row] = site.rows("select bytes from versions where call_id = ? and number = 1", task)
+    return row["bytes"]
 
 
 def test_the_same_sent_many_times_at_once_is_one_update(person, quiet):
@@ -133,7 +148,7 @@ def test_the_same_sent_many_times_at_once_is_one_update(person, quiet):
     def send(what):
         status = 503
         while status == 503:  # no place for one more at this moment
-            status, told = quiet.ask("PUT", put, one.token, what)
+            status, _ = quiet.ask("PUT", put, one.token, what)
         answers.append((status, what == body))
 
     senders = [threading.Thread(target=send, args=(what,)) for what in [body, other] * 6]
@@ -231,60 +246,96 @@ def _lineage(site, task):
 def _folds(site, task):
     """Whether a fold of the task is under way, its process at work."""
     found = site.rows(
-        "select j.state from calls c join jobs j on j.id = c.folding where c.id = ? and j.state = 'running'", task
+        "select j.state from calls c join jobs j on j.id = c.folding where c.id = ? and j.state = 'running'",
+        task,
     )
     return bool(found)
 
 
-def test_a_site_that_is_killed_goes_on_and_so_do_its_participants(person, new_site):
-    site, drawn = new_site(), random.Random(7)
-    task = site.publish("killed", limits={"examples": 2, "per_version": 1, "trainings": 1000})
+@contextlib.contextmanager
+def _watched(person, site, task):
+    """Two people who train whenever there is a version, and what it takes to wait for the next."""
     people = [_joined(person, site, name, "killed") for name in ("one", "two")]
     watching = [one.watch() for one in people]
-    said = lambda: [one.said for one in watching]  # noqa: E731
 
-    def reached(count):
-        until(lambda: len(site.versions(task)) >= count, f"version {count}: {said()}")
+    def next_version():
+        before = len(site.versions(task))
+        until(
+            lambda: len(site.versions(task)) > before,
+            f"version {before + 1}: {[one.said for one in watching]}",
+        )
 
     try:
-        reached(2)
-        # While a fold runs, both.
-        until(lambda: _folds(site, task), f"a fold: {said()}", each=0.02)
+        yield people, next_version
+        assert all(one.is_alive() for one in watching), [one.said for one in watching]
+        assert [one.end() for one in watching] == [130, 130], [one.said for one in watching]
+    finally:
+        for one in watching:
+            one.kill()
+
+
+def _in_a_fold(site, task):
+    until(lambda: _folds(site, task), "a fold", each=0.02)
+
+
+def _ended_well(site, task, people):
+    """Nobody trains any more: whoever was interrupted ends it, and all is as if nothing had happened."""
+    for one in people:
+        if one.kept.pending:
+            one.train()
+    until(
+        lambda: not site.rows("select id from calls where id = ? and folding is not null", task)
+        and site.waiting(task) < 2, "the last fold",
+    )  # fmt: skip
+    _lineage(site, task)
+    trainings = site.trainings(task)
+    assert {row["state"] for row in trainings} <= FINAL_OR_WAITING, trainings
+    assert len({row["uuid"] for row in trainings}) == len(trainings)
+    for one in people:
+        one.run("status")  # reads what became of them
+        there = {row["uuid"]: row for row in _of(one) if row["sha256"]}
+        assert {line["id"]: line["state"] for line in one.sent()} == {
+            name: row["state"] for name, row in there.items()
+        }
+
+
+PER_VERSION = {"limits": {"examples": 2, "per_version": 1, "trainings": 1000}}
+
+
+def test_a_site_that_is_killed_in_a_fold_goes_on_and_so_do_its_participants(person, new_site):
+    site = new_site()
+    task = site.publish("killed", **PER_VERSION)
+    with _watched(person, site, task) as (people, next_version):
+        _in_a_fold(site, task)
         site.kill()
         site.start()
-        before = len(site.versions(task))
-        reached(before + 1)
-        # While a fold runs, its supervisor alone; the server begins another.
-        until(lambda: _folds(site, task), f"a fold: {said()}", each=0.02)
-        kill(site.supervisors())
-        reached(len(site.versions(task)) + 1)
-        # While a fold runs, the process that folds.
-        until(lambda: _folds(site, task), f"a fold: {said()}", each=0.02)
-        kill(pid for supervisor in site.supervisors() for pid in below(supervisor))
-        reached(len(site.versions(task)) + 1)
-        for _ in range(3):  # whatever they are at
+        next_version()
+        next_version()
+    _ended_well(site, task, people)
+
+
+@pytest.mark.long
+def test_a_site_that_is_killed_at_any_moment_goes_on(person, new_site):
+    site, drawn = new_site(), random.Random(7)
+    task = site.publish("killed", **PER_VERSION)
+    with _watched(person, site, task) as (people, next_version):
+        _in_a_fold(site, task)
+        kill(site.supervisors())  # alone; the server begins another
+        next_version()
+        _in_a_fold(site, task)
+        kill(pid for supervisor in site.supervisors() for pid in below(supervisor))  # whoever folds
+        next_version()
+        for _ in range(6):  # whatever they are at
             time.sleep(drawn.uniform(0, 5))
             site.kill()
             time.sleep(drawn.uniform(0, 1))
             site.start()
-            reached(len(site.versions(task)) + 1)
-        assert all(one.is_alive() for one in watching), said()
-        assert [one.end() for one in watching] == [130, 130], said()
-    finally:
-        for one in watching:
-            one.kill()
-    until(lambda: not _folds(site, task), "the end of the last fold")
-    for one in people:
-        if one.kept.pending:
-            one.run("train", "--yes", "--anyway")
-    until(
-        lambda: not site.rows("select folding from calls where id = ? and folding is not null", task)
-        and site.waiting(task) < 2, "the last fold",
-    )  # fmt: skip
-    _lineage(site, task)
-    states = [row["state"] for row in site.trainings(task)]
-    assert set(states) <= FINAL_OR_WAITING, states
-    uuids = [row["uuid"] for row in site.trainings(task)]
-    assert len(set(uuids)) == len(uuids)
-    for one in people:
-        assert {row["uuid"] for row in _of(one) if row["sha256"]} == {line["id"] for line in one.sent()}
+            next_version()
+        # No beginning of a fold is waited for that another kill does not end: five in a row give it up for a while.
+        for _ in range(3):
+            _in_a_fold(site, task)
+            time.sleep(drawn.uniform(0, 3))
+            site.kill()
+            site.start()
+        next_version()
+    _ended_well(site, task, people)

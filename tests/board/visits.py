@@ -15,7 +15,11 @@ from utils.calls.demo import MEASURES, pictures, rows
 from utils.photos.call import drawn
 
 PEOPLE, VERSIONS = 4, 3
-SKIES, DIABETES, DIGITS = "Sunny or cloudy?", "How far will diabetes have gone in a year?", "Which digit is it?"
+SKIES, DIABETES, DIGITS = (
+    "Sunny or cloudy?",
+    "How far will diabetes have gone in a year?",
+    "Which digit is it?",
+)
 SEED = 4300
 """Of the skies that people have; the task's own are of other seeds."""
 SHARES = (0.8, 0.65, 0.35, 0.2)
@@ -65,7 +69,7 @@ def patients(folder, place, each=24):
     return "--table", folder / "patients.csv"
 
 
-def digits(folder, place, mixed=100, own=50):
+def digits(folder, place, mixed=120, own=60):
     """Digits beyond those of the test and of the pack: two thirds of any kind, one third of a few kinds."""
     inks, answers = pictures()
     free = np.random.default_rng(5).permutation(np.arange(360, len(inks)))
@@ -93,8 +97,12 @@ def visit(site, name, folder):
             found.people.append(one)
         for place, one in enumerate(found.people):
             watching.append(one.watch())
-            if place % 2 and place < PEOPLE - 1:  # two at a time, as more than that is much for a small machine
-                until(lambda n=place: site.waiting(found.task) > n, f"update {place + 1}: {watching[-1].said}")
+            if (
+                place % 2 and place < PEOPLE - 1
+            ):  # two at a time, as more than that is much for a small machine
+                until(
+                    lambda n=place: site.waiting(found.task) > n, f"update {place + 1}: {watching[-1].said}"
+                )
         until(
             lambda: len(site.versions(found.task)) == 1 + VERSIONS,
             f"{VERSIONS} versions: {[one.said for one in watching]}", 300,
