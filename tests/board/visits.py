@@ -54,7 +54,7 @@ def skies(folder, place):
         path = folder / ("cloudy", "sunny")[label] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)
-    return "--photos", folder
+    return "--pictures", folder
 
 
 def patients(folder, place, each=24):
@@ -69,8 +69,8 @@ def patients(folder, place, each=24):
     return "--table", folder / "patients.csv"
 
 
-def digits(folder, place, mixed=120, own=60):
-    """Digits beyond those of the test and of the pack: two thirds of any kind, one third of a few kinds."""
+def digits(folder, place, mixed=150, own=30):
+    """Digits beyond those of the test and of the pack: most of any kind, the others of a few kinds."""
     inks, answers = pictures()
     free = np.random.default_rng(5).permutation(np.arange(360, len(inks)))
     any_kind, left = free[: PEOPLE * mixed][place::PEOPLE], free[PEOPLE * mixed :]
@@ -79,7 +79,7 @@ def digits(folder, place, mixed=120, own=60):
         path = folder / str(answers[at]) / f"{at}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(inks[at, 0]).save(path)
-    return "--photos", folder
+    return "--pictures", folder
 
 
 DATA: dict[str, Callable] = {SKIES: skies, DIABETES: patients, DIGITS: digits}
