@@ -81,7 +81,7 @@ def _called(pid):
 
 
 def kill(pids):
-    """SIGKILL, and wait until the kernel has forgotten them."""
+    """SIGKILL for each that is still there."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -191,12 +191,12 @@ def test_a_clock_that_is_an_hour_off_makes_no_difference(person, quiet, hours, t
     assert row["state"] == "waiting"
 
 
-def test_two_at_once_with_one_token_are_one_participant(person, board):
+def test_two_at_once_with_one_token_are_one_participant(person, quiet):
     """The demo's tasks take one update of a version."""
-    one = person("one")
+    one = person("one", quiet)
     data = DATA[DIGITS](one.home.parent / "data", 0)
-    one.join(board.number(DIGITS), *data)
-    two = person("two", token=one.token)
+    one.join(quiet.number(DIGITS), *data)
+    two = person("two", quiet, token=one.token)
     two.email = one.email
     two.join(one.task, *data)
     begun = [who.start("train", "--yes", "--anyway") for who in (one, two)]
@@ -207,10 +207,9 @@ def test_two_at_once_with_one_token_are_one_participant(person, board):
     [row] = _of(one)
     assert row["state"] == "waiting"
     assert len(one.sent()) + len(two.sent()) == 1
-    [participation] = board.rows("select count(*) n from participations where call_id = ? and user_id = "
+    [participation] = quiet.rows("select count(*) n from participations where call_id = ? and user_id = "
                                  "(select id from users where email = ?)", one.task, one.email)  # fmt: skip
     assert participation["n"] == 1
-    one.run("leave")
 
 
 def test_two_at_once_at_one_home_wait_for_nobody(person, quiet):

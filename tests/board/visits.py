@@ -28,7 +28,7 @@ SHARES = (0.8, 0.65, 0.35, 0.2)
 
 @dataclass
 class Visit:
-    """What came of it: the site, the number of its task, who took part, and all that reached the site from them."""
+    """The site, the number of its task, who took part, the line by which all reached it, and what it kept before."""
 
     site: object
     task: int
@@ -117,5 +117,5 @@ def visit(site, name, folder):
 
 
 def everything(site):
-    """All that lies in the site's folder, file by file, and what its memory of changes holds beside it."""
+    """All that lies in the site's folder, file by file, the database as raw bytes."""
     return [path.read_bytes() for path in sorted(site.instance.rglob("*")) if path.is_file()]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.participant import fake_board
 from tests.participant.fake_board import TOKEN, FakeBoard, examples
 from utils.calls.format import checked_format
 from utils.participant import importing
@@ -248,3 +249,11 @@ def test_help_answers_without_importing_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
+
+
+def test_a_token_may_begin_like_an_option(run, board, table, monkeypatch):
+    token = f"-{TOKEN}"
+    monkeypatch.setattr(fake_board, "TOKEN", token)
+    status, _, errors = run("join", board.url, "--token", token, "--accept", board.consent, "--table", table)
+    assert (status, errors) == (0, "")
+    assert run("join", board.url, "--token")[0] == 2

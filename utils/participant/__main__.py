@@ -27,12 +27,21 @@ PROGRAM = "python3 -m utils.participant"
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    given = _parser().parse_args(arguments)
+    given = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace", line_buffering=True)  # type: ignore[union-attr]
     return until_interrupted(lambda: _carried_out(given), "interrupted; the same command goes on from here")
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """With --token and what follows it in one, as one token in 64 begins like an option."""
+    found = list(arguments)
+    if "--token" in found[:-1]:
+        at = found.index("--token")
+        found[at : at + 2] = [f"--token={found[at + 1]}"]
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:
