@@ -56,6 +56,7 @@ TINY = {
 GROUPS = {
     "tests/app/test_queue.py": "trainings",
     "tests/app/test_serving.py": "nginx",
+    "tests/board/": "board",
     "tests/e2e/": "browser",
     "tests/forecast/test_sky_check.py": "skies",
     "tests/photos/test_dataset.py": "photos",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask_smorest.response import ResponseMixin
@@ -14,10 +15,10 @@ _described = ResponseMixin()
 
 
 def answers(
-    what: type[Schema] | str, *refusals: int, told: type[Schema] = RefusalSchema
+    what: type[Schema] | str, *refusals: int, told: Mapping[int, type[Schema]] = MappingProxyType({})
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Tell the OpenAPI document what a success looks like, JSON or another type, and which refusals there are; `told`
-    is what one of 422 tells.
+    says of some codes what they tell beside.
     """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,7 +33,7 @@ def answers(
                     204, description="No place for one more; ask /live now and then"
                 )(view)
             else:
-                view = _described.alt_response(code, schema=told if code == 422 else RefusalSchema)(view)
+                view = _described.alt_response(code, schema=told.get(code, RefusalSchema))(view)
         return view
 
     return decorate

@@ -33,6 +33,7 @@ from app.calls.schemas import (
     JoinSchema,
     ListingSchema,
     MeAnswerSchema,
+    NotNowSchema,
     ReviewSchema,
     SentSchema,
     SharesSchema,
@@ -159,7 +160,7 @@ def act(number: int, action: str) -> dict[str, Any]:
     try:
         if action != "fold":
             service.change(one, action)
-        elif not folding.fold(one):
+        elif not folding.fold(_published(number)):
             _conflict(_("Updates are being folded; try again when that is done."))
     except service.CallError as error:
         _conflict(str(error))
@@ -170,7 +171,7 @@ def act(number: int, action: str) -> dict[str, Any]:
 @needs("participate")
 @limiter.limit("60 per minute")
 @blueprint.arguments(JoinSchema)
-@answers(MeAnswerSchema, 401, 403, 404, 409, 422, 429)
+@answers(MeAnswerSchema, 401, 403, 404, 409, 422, 429, told={409: NotNowSchema})
 def join(asked: dict[str, int], number: int) -> dict[str, Any]:
     """Take part, having accepted a version of the consent text."""
     one = _seen(number)
@@ -211,7 +212,7 @@ def shares(number: int) -> dict[str, Any]:
 @needs("participate")
 @limiter.limit("120 per minute")
 @blueprint.arguments(BeginSchema)
-@answers(TrainingAnswerSchema, 401, 403, 404, 409, 422, 429)
+@answers(TrainingAnswerSchema, 401, 403, 404, 409, 422, 429, told={409: NotNowSchema})
 def begin(asked: dict[str, str], number: int) -> dict[str, Any]:
     """Begin a training from the present version, or hear why not now, and when to ask again."""
     one = _seen(number)
@@ -325,7 +326,7 @@ def cover(number: int) -> Response:
 @answers(ContributionsSchema, 401, 403, 404)
 def examples(number: int) -> dict[str, Any]:
     """One's own test examples, and what became of them; for the publisher all."""
-    one = _seen(number)
+    one = _published(number)
     return contributed.told(one, None if telling.may_edit(one) else _taking_part(one))
 
 
@@ -336,7 +337,7 @@ def examples(number: int) -> dict[str, Any]:
 @answers(ContributionsSchema, 401, 403, 404, 409, 413, 422, 429, 503)
 def contribute(asked: dict[str, Any], number: int) -> dict[str, Any]:
     """Contribute test examples. They leave the device, and are seen by the publisher."""
-    one = _seen(number)
+    one = _published(number)
     who = None if telling.may_edit(one) else _taking_part(one)
     if who is not None and (who.state != "joined" or one.state not in ("open", "paused")):
         _conflict(telling.why_not("closed" if who.state == "joined" else "not joined"))
@@ -352,7 +353,7 @@ def contribute(asked: dict[str, Any], number: int) -> dict[str, Any]:
 @answers("image/png", 401, 403, 404)
 def example_picture(number: int, example: int) -> Response:
     """The picture of a test example, for the publisher and for who contributed it."""
-    one = _seen(number)
+    one = _published(number)
     made = contributed.picture_of(
         one, example, telling.may_edit(one), service.participation(one, current_user)
     )
@@ -367,7 +368,7 @@ def example_picture(number: int, example: int) -> Response:
 @answers(ContributionsSchema, 401, 403, 404, 422)
 def review(asked: dict[str, str], number: int, example: int, word: str) -> dict[str, Any]:
     """Let a test example count, or refuse it with a reason."""
-    one = _own(number)
+    one = _own(_published(number).id)
     contributed.review(_example(one, example), word == "accept", asked["reason"])
     return contributed.told(one, None)
 
@@ -377,7 +378,7 @@ def review(asked: dict[str, str], number: int, example: int, word: str) -> dict[
 @answers(ContributionsSchema, 401, 403, 404)
 def take_back(number: int, example: int) -> dict[str, Any]:
     """Delete a test example of one's own; the publisher any."""
-    one = _seen(number)
+    one = _published(number)
     who = None if telling.may_edit(one) else _taking_part(one)
     found = _example(one, example)
     if who is not None and found.participation_id != who.id:
@@ -413,6 +414,14 @@ def _seen(number: int) -> Call:
     """A task that is published, or one's own draft."""
     found = db.session.get(Call, number)
     if found is None or (found.state == "draft" and not telling.may_edit(found)):
+        abort(404)
+    return found
+
+
+def _published(number: int) -> Call:
+    """A task that is, or was, published: all that a draft has no part in."""
+    found = _seen(number)
+    if found.state == "draft":
         abort(404)
     return found
 

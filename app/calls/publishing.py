@@ -72,7 +72,7 @@ def backbone(name: str) -> Mapping[str, Any] | None:
         result = library().result(name)
     except ResultError:
         return None
-    conf = _of_photos(name, result["conf"]) if result else None
+    conf = _resnet_of(name, result["conf"]) if result else None
     if result is None or conf is None or not result.get("model"):
         return None
     return {
@@ -81,8 +81,8 @@ def backbone(name: str) -> Mapping[str, Any] | None:
     }  # fmt: skip
 
 
-def _of_photos(name: str, raw: Any) -> Conf | None:
-    """The conf of a ResNet that judges photos; None for any other."""
+def _resnet_of(name: str, raw: Any) -> Conf | None:
+    """The conf of a ResNet that judges pictures of three colours; None for any other."""
     try:
         conf = make_conf(raw, name)
     except ConfError:
@@ -101,7 +101,7 @@ def backbones() -> list[dict[str, Any]]:
     named = [
         (run["name"], run["title"])
         for run in library().summaries()
-        if not run.get("error") and _of_photos(run["name"], run["conf"])  # else all results would be read
+        if not run.get("error") and _resnet_of(run["name"], run["conf"])  # else all results would be read
     ]
     return [{"run": name, "title": title, **found} for name, title in named if (found := backbone(name))]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from app.api.schemas import RefusalSchema
 from app.calls.listing import ORDERS
 from app.calls.publishing import MAX_DESCRIPTION
 from app.names import Name, Note
@@ -173,6 +174,15 @@ class MeAnswerSchema(Schema):
     """How one takes part now."""
 
     me = fields.Nested(MeSchema, required=True)
+
+
+class NotNowSchema(RefusalSchema):
+    """Why there is no training now (`why`, see docs/tasks.md), and after how many seconds to ask again; 0: not by
+    itself.
+    """
+
+    why = _text(validate=validate.OneOf(states.AWAY))
+    retry_after = _count()
 
 
 class BeginSchema(Schema):

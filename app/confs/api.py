@@ -46,7 +46,7 @@ def confs() -> dict[str, Any]:
 @needs("read", "researcher")
 @limiter.limit("120 per minute")
 @blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": {}}}})
-@answers(PreviewSchema, 401, 403, 415, 422, 429, told=MisfitSchema)
+@answers(PreviewSchema, 401, 403, 415, 422, 429, told={422: MisfitSchema})
 def preview() -> dict[str, Any]:
     """What a conf (the body, as in its file) would lead to; a conf that cannot be is refused with the reason."""
     if not request.is_json:

@@ -6,6 +6,7 @@ the worker that takes one asks the database. So a Redis that forgets everything 
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -87,13 +88,18 @@ def _fold(app: Flask, stopping: threading.Event) -> None:
         if app.config["DEMO"]:
             _tried(seed)
         while not stopping.wait(_LOOK_SECONDS):
-            if claimed := _tried(lambda: service.claim_next(folds=True)):
-                runner.carry_out(app, *claimed, stopping)
-            _tried(folding.tend)
-            if time.monotonic() - tended > _TEND_SECONDS:
-                tended = time.monotonic()
-                _tried(calls.lapse)
-                _tried(calls.forget_updates)
+            try:
+                if claimed := _tried(lambda: service.claim_next(folds=True)):
+                    runner.carry_out(app, *claimed, stopping)
+                _tried(folding.tend)
+                if time.monotonic() - tended > _TEND_SECONDS:
+                    tended = time.monotonic()
+                    _tried(calls.lapse)
+                    _tried(calls.forget_updates)
+            except Exception:  # a fault of ours in one task, which is to stop no other
+                logging.getLogger(__name__).exception("published tasks could not be looked after")
+                db.session.rollback()
+                stopping.wait(_TEND_SECONDS)
 
 
 def _carry_out(app: Flask, stopping: threading.Event) -> None:

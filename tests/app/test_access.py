@@ -89,6 +89,11 @@ ROUTES = {
     ),
     "/api/v1/calls/<int(max=2147483647):number>/join": (PEOPLE, "/api/v1/calls/99/join", {"POST": 422}),
     "/api/v1/calls/<int(max=2147483647):number>/leave": (PEOPLE, "/api/v1/calls/99/leave", {"POST": 404}),
+    "/api/v1/calls/<int(max=2147483647):number>/shares": (
+        RESEARCHERS,
+        "/api/v1/calls/99/shares",
+        {"GET": 404},
+    ),
     "/api/v1/calls/<int(max=2147483647):number>/trainings": (
         PEOPLE,
         "/api/v1/calls/99/trainings",

@@ -617,3 +617,27 @@ def test_shares_are_the_publishers_to_see_and_credits_only_where_the_task_gives_
         me = user.get(f"/api/v1/calls/{number}").json["me"]
         assert me["worth"] in [one["worth"] for one in shares]
         assert me["worth"]["shapley"] == mine["worth"]["shapley"]
+
+
+def test_a_draft_has_no_part_in_what_is_published(browse):
+    researcher = browse("researcher")
+    number = researcher.send("POST", "/api/v1/calls", json={"name": "draft"}).json["id"]
+    path = f"/api/v1/calls/{number}"
+    for method, rest, body in (
+        ("POST", "fold", None), ("GET", "examples", None), ("GET", "examples/1.png", None),
+        ("POST", "examples", {"consent": True, "examples": [{"answer": 1}]}),
+        ("POST", "examples/1/accept", {}), ("DELETE", "examples/1", None),
+    ):  # fmt: skip
+        assert (
+            researcher.send(
+                method, f"{path}/{rest}", **({"json": body} if body is not None else {})
+            ).status_code
+            == 404
+        )
+    for action in ("pause", "resume", "finish", "cancel"):
+        assert researcher.send("POST", f"{path}/{action}").status_code == 409
+    for rest in ("", "/versions", "/trainings", "/shares", "/cover"):
+        assert researcher.get(path + rest).status_code == 200
+    assert researcher.get(f"/tasks/{number}").status_code == 200
+    given = researcher.send("PUT", f"{path}/test", data=b"a,b\n1,2\n", content_type="text/csv")
+    assert (given.status_code, given.json["error"]["message"]) == (422, "format: expected a value")

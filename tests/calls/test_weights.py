@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -85,3 +86,13 @@ def test_damage_is_refused_or_harmless(noise, place, patch):
 def test_a_norm_of_many_large_numbers_is_none():
     with pytest.raises(UpdateError, match="not finite"):
         norm_of({"a": np.array([np.nan], np.float32)})
+
+
+def test_a_norm_takes_hardly_any_memory_beside_what_it_is_of():
+    large = np.random.default_rng(3).normal(size=(1000, 1300)).astype(np.float32)
+    tracemalloc.start()
+    found = norm_of({"a": large, "none": np.zeros((0, 3), np.float32)})
+    _, highest = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert highest < large.nbytes / 4
+    assert found == pytest.approx(np.linalg.norm(large.astype(np.float64)), rel=1e-12)

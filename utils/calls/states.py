@@ -11,11 +11,10 @@ CALL = {
     ("open", "finish"): "finished",
     ("paused", "finish"): "finished",
     ("finished", "resume"): "open",
-    ("draft", "cancel"): "cancelled",
     ("open", "cancel"): "cancelled",
     ("paused", "cancel"): "cancelled",
 }
-"""Of a call, by what its publisher does."""
+"""Of a call, by what its publisher does; a draft that is given up is deleted."""
 
 PARTICIPATION = {
     ("invited", "join"): "joined",

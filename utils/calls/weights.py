@@ -17,6 +17,8 @@ from safetensors import SafetensorError
 Shapes = Mapping[str, Sequence[int]]
 MAX_HEADER = 200_000
 """Bytes that names and shapes may take."""
+_BLOCK = 1 << 16
+"""Numbers that are squared at a time: whoever checks many updates at once has no memory for all of them in float64."""
 
 
 class UpdateError(ValueError):
@@ -81,7 +83,11 @@ def norm_of(named: Mapping[str, NDArray[np.float32]]) -> float:
     """The Euclidean norm of all tensors together. Raises UpdateError("not finite")."""
     total = 0.0
     for name, one in named.items():
-        found = float(np.square(one, dtype=np.float64).sum())
+        flat = one.reshape(-1)
+        found = sum(
+            float(np.square(flat[start : start + _BLOCK], dtype=np.float64).sum())
+            for start in range(0, flat.size, _BLOCK)
+        )
         if not math.isfinite(found):
             raise UpdateError("not finite", f"{name} holds a number that is not finite")
         total += found
