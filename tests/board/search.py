@@ -24,7 +24,8 @@ def _hashes(raw: bytes, width: int):
 
 class Pieces:
     """Windows of `width` bytes to look for. Those with fewer than `least` different bytes say nothing of anybody, and
-    neither do those that stand in what was `known` before.
+    neither do those that stand in what was `known` before. With `step` only one in so many is looked for, and so whatever
+    is `width` + `step` - 1 bytes long or longer is found.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Pieces:
     ) -> None:
         self.width, found = width, set()
         for raw in wanted:
-            for at in range(len(raw) - width + 1):
+            for at in range(0, len(raw) - width + 1, step):
                 piece = raw[at : at + width]
                 if len(set(piece)) >= least:
                     found.add(piece)
