@@ -18,6 +18,7 @@ TOGETHER = (
     "/api/v1/jobs",
     "/api/v1/calls/try",
     "/api/v1/calls/{number}",
+    "/api/v1/calls/{number}/{what}",
 )  # whose values have to fit each other, which no schema says
 for _format, _valid in (("name", is_name), ("tag", is_tag), ("note", is_note)):
     schemathesis.openapi.format(
