@@ -24,17 +24,12 @@ def _hashes(raw: bytes, width: int):
 
 class Pieces:
     """Windows of `width` bytes to look for. Those with fewer than `least` different bytes say nothing of anybody, and
-    neither do those that stand in what was `known` before. With `step` only one in so many is looked for, and so
-    whatever is `width` + `step` - 1 bytes long or longer is found.
+    neither do those that stand in what was `known` before. With `step` one in so many is looked for, so that whatever is
+    as long as `width` + `step` - 1 bytes is found.
     """
 
     def __init__(
-        self,
-        wanted: Iterable[bytes],
-        width: int,
-        known: Iterable[bytes] = (),
-        least: int = 6,
-        step: int = 1,
+        self, wanted: Iterable[bytes], width: int, known: Iterable[bytes] = (), least: int = 6, step: int = 1
     ) -> None:
         self.width, found = width, set()
         for raw in wanted:
