@@ -24,8 +24,8 @@ def _hashes(raw: bytes, width: int):
 
 class Pieces:
     """Windows of `width` bytes to look for. Those with fewer than `least` different bytes say nothing of anybody, and
-    neither do those that stand in what was `known` before. With `step` one in so many is looked for, so that whatever is
-    as long as `width` + `step` - 1 bytes is found.
+    neither do those that stand in what was `known` before. With `step` one in so many is looked for, so that whatever
+    is as long as `width` + `step` - 1 bytes is found.
     """
 
     def __init__(
