@@ -71,6 +71,8 @@ def contribute(call: Call, who: Participation | None, given: list[dict[str, Any]
 def give(call: Call, of: Format, raw: bytes) -> dict[str, Any]:
     """Take in the test examples of the publisher, a zip or a table; how many, and what could not be used."""
     found = look(raw, "pack", of)
+    if call.state == "draft":
+        _forget_misfits(call, of)
     kind = np.uint8 if of.is_picture else np.float64
     inputs = np.frombuffer(found["inputs"], kind).reshape(-1, *of.stored_shape)
     for one, answer in zip(inputs, np.frombuffer(found["answers"], np.float64), strict=True):
@@ -122,6 +124,20 @@ def _kept(call: Call, who: Participation | None, raw: bytes, answer: float) -> T
     return made
 
 
+def _misfits(call: Call, of: Format) -> list[int]:
+    """Test examples that were given when the draft asked for something else."""
+    length = int(np.prod(of.stored_shape)) * (1 if of.is_picture else 8)
+    low, high = (of.number.low, of.number.high) if of.number else (0, len(of.labels) - 1)
+    bad = (func.length(TestExample.input) != length) | ~TestExample.answer.between(low, high)
+    if of.number is None:
+        bad |= TestExample.answer != func.round(TestExample.answer)
+    return list(db.session.scalars(select(TestExample.id).where(TestExample.call_id == call.id, bad)))
+
+
+def _forget_misfits(call: Call, of: Format) -> None:
+    db.session.execute(delete(TestExample).where(TestExample.id.in_(_misfits(call, of))))
+
+
 def _check_room(call: Call, who: Participation | None) -> None:
     every = select(func.count(TestExample.id)).where(
         TestExample.call_id == call.id, TestExample.state != "refused"
@@ -136,6 +152,8 @@ def _check_room(call: Call, who: Participation | None) -> None:
 def written(call: Call, folder: Path) -> str:
     """The file in `folder` into which the accepted test examples were written; empty where there is none."""
     of = checked_call(json.loads(call.described)).format
+    if call.state == "draft" and _misfits(call, of):
+        raise CallError(_("The test examples were given for another format; give them anew."))
     found = db.session.execute(
         select(TestExample.input, TestExample.answer)
         .where(TestExample.call_id == call.id, TestExample.state == "accepted")
@@ -164,11 +182,12 @@ def take_back(one: TestExample) -> None:
 
 
 def told(call: Call, who: Participation | None) -> dict[str, Any]:
-    """Test examples of a participant; without one those of all, the latest first."""
+    """Test examples of a participant; without one those of all. What waits comes first, then the latest."""
     wanted = select(TestExample).where(TestExample.call_id == call.id)
     if who is not None:
         wanted = wanted.where(TestExample.participation_id == who.id)
-    found = db.session.scalars(wanted.order_by(TestExample.id.desc()).limit(500)).all()
+    first = (TestExample.state != "waiting", TestExample.id.desc())
+    found = db.session.scalars(wanted.order_by(*first).limit(500)).all()
     names = dict(
         db.session.execute(
             select(Participation.id, Participation.pseudonym).where(Participation.call_id == call.id)

@@ -79,6 +79,8 @@ def fold(call: Call) -> bool:
     """
     if call.user_id is None:
         return False
+    if call.state == "cancelled":
+        raise CallError(_("That cannot be done to a task that is %(state)s.", state=_(call.state)))
     rule, limits = described(call).aggregation, described(call).limits
     chosen = []
     for one in waiting(call):
@@ -122,16 +124,16 @@ def asked_of(job: Job) -> Path:
     found = {
         one.id: one for one in db.session.scalars(select(Training).where(Training.id.in_(asked["trainings"])))
     }
-    chosen, counted = (
-        [found[number] for number in asked["trainings"] if number in found],
-        described(call).limits.counted,
-    )
+    rule, counted = described(call).aggregation, described(call).limits.counted
+    chosen = [found[number] for number in asked["trainings"] if number in found]
+    if len(chosen) < rule.least:  # somebody's account has gone meanwhile
+        raise OSError(61, "too few updates are left", str(call.id))
     question: dict[str, Any] = {
         "call": json.loads(call.described), "versions": str(store.versions_of(call.id).resolve()),
         "parent": asked["parent"], "cache": str(Path(current_app.config["CACHE"]).resolve()), "seconds": WORTH_SECONDS,
         "updates": [
-            {"file": str(store.update_of(call.id, one.id).resolve()), "samples": min(one.samples, counted),
-             "steps": one.steps}
+            {"training": one.id, "file": str(store.update_of(call.id, one.id).resolve()),
+             "samples": min(one.samples, counted), "steps": one.steps}
             for one in chosen
         ],
         "test": contributed.written(call, folder),
@@ -151,30 +153,30 @@ def _adopt(number: int) -> None:
     if job is None or job.state != "done":
         _return(call, job.reason if job is not None and job.state == "failed" else "")
         return
-    asked, made = json.loads(job.conf), store.fold_of(call.id, job.id) / MADE
+    folder = store.fold_of(call.id, job.id)
+    asked, made = json.loads(job.conf), folder / MADE
     try:
         told = json.loads((made / TOLD).read_bytes())
+        # Not what the job names: of whom an account had gone by then there was none.
+        folded = json.loads((folder / ASKED).read_bytes())["updates"]
+        order = {one["training"]: place for place, one in enumerate(folded)}
         raw, memory = (made / MODEL).read_bytes(), (made / STATE).read_bytes()
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         _return(call, "what was made has gone")
         return
     chosen = list(
-        db.session.scalars(
-            select(Training).where(Training.id.in_(asked["trainings"]), Training.state == "accepted")
-        )
+        db.session.scalars(select(Training).where(Training.id.in_(order), Training.state == "accepted"))
     )
-    order = {training: place for place, training in enumerate(asked["trainings"])}
     version = _free(call)
     digest = store.put(store.model_of(call.id, version), raw)
     store.put(store.versions_of(call.id) / f"{version}.npz", memory)
     of_test = (TestExample.call_id == call.id, TestExample.state == "accepted")
     names = [one.participation.pseudonym for one in chosen]
-    counted = described(call).limits.counted
     db.session.add(
         Version(
             call_id=call.id, number=version, parent=asked["parent"], scores=json.dumps(told["scores"]),
-            participants=json.dumps(sorted(set(names))), updates=len(chosen), bytes=len(raw), sha256=digest,
-            examples=sum(min(one.samples, counted) for one in chosen),
+            participants=json.dumps(sorted(set(names))), updates=len(folded), bytes=len(raw), sha256=digest,
+            examples=sum(one["samples"] for one in folded),
             tested=len(db.session.scalars(select(TestExample.id).where(*of_test)).all()) if told["scores"] else 0,
         )
     )  # fmt: skip

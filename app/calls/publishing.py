@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import shutil
@@ -57,13 +58,18 @@ def as_html(text: str) -> str:
 
 def plain(text: str, most: int = 220) -> str:
     """The beginning of a Markdown text without its marks."""
-    told = " ".join(nh3.clean(_markdown().render(text), tags=set()).split())
+    told = " ".join(html.unescape(nh3.clean(_markdown().render(text), tags=set())).split())
     return told if len(told) <= most else f"{told[: most - 1].rsplit(' ', 1)[0]}…"
 
 
 def as_text(described: Any) -> str:
-    """A description as it is kept."""
-    return json.dumps(described, ensure_ascii=False)
+    """A description as it is kept. Raises CallError where it holds what no JSON in UTF-8 has."""
+    try:
+        made = json.dumps(described, ensure_ascii=False, allow_nan=False)
+        made.encode()
+    except (ValueError, RecursionError):
+        raise CallError(_("The description holds a number or a letter that cannot be kept.")) from None
+    return made
 
 
 def backbone(name: str) -> Mapping[str, Any] | None:

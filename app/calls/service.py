@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -130,7 +131,8 @@ def leave(who: Participation) -> None:
         Training.state.in_(states.before(states.TRAINING, "withdraw")),
     )
     for one in db.session.scalars(open_ones).all():
-        withdraw(one)
+        with suppress(CallError):  # a fold took it at this moment
+            withdraw(one)
     db.session.execute(
         delete(TestExample).where(TestExample.participation_id == who.id, TestExample.state == "waiting")
     )
@@ -209,6 +211,7 @@ def submit(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent
         return
     _hold(who)
     db.session.refresh(one)
+    db.session.refresh(call)  # to send a body takes a while
     if one.state not in states.before(states.TRAINING, "submit"):  # sent twice at once
         db.session.commit()
         return submit(call, who, one, raw, sent)
@@ -231,8 +234,14 @@ def _checked(call: Call, who: Participation, one: Training, raw: bytes, sent: Se
     limits = described(call).limits
     if call.state not in ("open", "paused") or who.state != "joined":
         raise UpdateError("closed", states.REASONS["closed"])
-    if one.state == "lapsed" and limits.trainings and counted(who) >= limits.trainings:
-        raise UpdateError("over the limit", states.REASONS["over the limit"])
+    if one.state == "lapsed" or one.expires <= now():  # its place may have gone to another
+        of_same = (Training.version == one.version, Training.id != one.id)
+        others = counted(who, Training.id != one.id), counted(who, *of_same)
+        if any(
+            most and has >= most
+            for has, most in zip(others, (limits.trainings, limits.per_version), strict=True)
+        ):
+            raise UpdateError("over the limit", states.REASONS["over the limit"])
     if not is_recent(call, one.version, limits.staleness):
         raise UpdateError("too late", f"made from version {one.version}, the latest is {call.version}")
     if sent.samples < limits.examples:
@@ -279,15 +288,19 @@ def lapse() -> None:
 
 
 def forget_updates() -> None:
-    """Delete updates that were kept as long as their call's consent says."""
+    """Delete updates that were kept as long as their call's consent says; those that still wait are refused."""
     calls = db.session.scalars(select(Call).where(Call.state != "draft")).all()
     for call in calls:
         until = now() - timedelta(days=described(call).keep_days)
         old = (
-            Training.call_id == call.id, Training.kept.is_(True), Training.sent < until,
-            Training.state.not_in(("waiting", "accepted")),
+            Training.call_id == call.id, Training.kept.is_(True), Training.sent < until, Training.state != "accepted",
         )  # fmt: skip
-        _forget(db.session.scalars(select(Training).where(*old)).all())
+        for one in db.session.scalars(select(Training).where(*old)).all():
+            if one.state != "waiting":
+                _forget([one])
+                continue
+            with suppress(CallError):  # a fold took it at this moment
+                refuse(one, "too late")
     db.session.commit()
 
 

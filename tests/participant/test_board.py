@@ -1,16 +1,20 @@
 """The line to the site: it breaks, it is slow, it lies; and the token stays where it belongs."""
 
 import json
+import math
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 
 from tests.participant.fake_board import TOKEN, FakeBoard
+from utils.participant import told
 from utils.participant.board import Address, Board, address_of, checked_token
 from utils.participant.kept import Kept, Place
-from utils.participant.link import line, plain
+from utils.participant.link import line, me_of, plain, training_of
 from utils.participant.refusals import DeniedError, LinkError, RefusedError, WrongError
+from utils.participant.waiting import MOST, bounded
 
 
 @pytest.fixture
@@ -156,6 +160,33 @@ def test_the_token_lies_in_a_file_of_its_own_and_is_never_shown(run, board, join
 def test_a_token_of_the_environment_does_not_go_where_another_belongs(run, board, joined, monkeypatch):
     monkeypatch.setenv("SKYFED_TOKEN", "of-another-site")
     assert run("train", "--yes")[0] == 0
+
+
+def test_no_two_sites_share_a_token(tmp_path):
+    place = Place(tmp_path)
+    place.keep_token("http://host:5000", TOKEN)
+    for other in ("http://host/5000", "http://host_5000", "https://host:5000"):
+        assert place.token(other) == ""
+    assert place.token("http://host:5000") == TOKEN
+
+
+def test_numbers_beyond_all_bounds_are_none():
+    huge = 10**400
+    training = {"id": "x", "state": "training", "version": 1, "expires_in": huge}
+    assert training_of(training).expires_in is None
+    assert me_of({"worth": {"shapley": huge, "error": 1.0}}).worth == "error 1"
+    assert bounded(huge) == MOST and bounded(-huge) == 0 and bounded(math.nan) == 0
+
+
+def test_a_date_that_there_is_not_is_no_time_to_wait(board, link):
+    for date in (f"Mon, 01 Jan {10**20} 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +9999999999"):
+        board.failures = [("GET", "/calls/3", (503, {"Retry-After": date}, {"retry_after": "x"}))]
+        assert link.task().version == 1
+
+
+def test_a_description_does_not_look_like_what_the_program_says(board, link):
+    shown = told.task(replace(link.task(), about="Skies.\ntravels:  nothing"), board.call)
+    assert [line for line in shown.splitlines() if line.startswith("travels:")][0] != "travels:  nothing"
 
 
 def test_a_token_in_netrc_does_not_take_its_place(board, link, tmp_path, monkeypatch):

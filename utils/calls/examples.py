@@ -139,7 +139,9 @@ def apart(raw: bytes, what: str, of: dict[str, Any]) -> dict[str, Any]:
         inputs, answers, unused = pack(raw, shape)
     except cleaning.Refused as error:
         return {"why": str(error)}
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, zlib.error) as error:
+    except (
+        ValueError, csv.Error, zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, zlib.error,
+    ) as error:  # fmt: skip
         return {"why": str(error).splitlines()[0][:200] if str(error) else type(error).__name__}
     return {
         "inputs": inputs.tobytes(), "answers": answers.tobytes(), "count": len(answers),

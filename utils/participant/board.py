@@ -257,7 +257,7 @@ def _after(answer: requests.Response, told: Mapping[str, Any]) -> float:
     """How many seconds the site asks to wait. A date is one by the site's own clock."""
     asked = told.get("retry_after")
     if isinstance(asked, int | float) and not isinstance(asked, bool):
-        return waiting.bounded(float(asked))
+        return waiting.bounded(asked)
     header = answer.headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", header):
         return waiting.bounded(float(header))
@@ -268,7 +268,7 @@ def _after(answer: requests.Response, told: Mapping[str, Any]) -> float:
 def _date(header: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo else None
 

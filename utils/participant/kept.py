@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
 from utils.files import DRAFTS, atomic_write
@@ -128,7 +129,7 @@ class Place:
             draft.unlink(missing_ok=True)
 
     def _token(self, site: str) -> Path:
-        return self.folder / "tokens" / re.sub(r"[^A-Za-z0-9.-]+", "_", site)
+        return self.folder / "tokens" / quote(site, safe="")  # of two sites never the same
 
 
 class Kept:

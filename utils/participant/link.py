@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +12,8 @@ from utils.participant.refusals import LinkError
 from utils.participant.waiting import bounded
 
 MAX_TEXT = 50_000
+MAX_NUMBER = 1e300
+"""What is larger, a whole number too, is none that anybody reckons with."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def training_of(told: Any) -> Training:
     return Training(
         line(given.get("id"), 60), line(given.get("state"), 20), line(given.get("reason"), 40), line(given.get("says")),
         _whole(given.get("version"), "version"), None if after is None else _whole(after, "version_after"),
-        bounded(float(left)) if isinstance(left, int | float) and _is_number(left) else None,
+        bounded(left) if isinstance(left, int | float) and _is_number(left) else None,
     )  # fmt: skip
 
 
@@ -169,4 +170,4 @@ def _whole(value: Any, name: str) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -MAX_NUMBER < value < MAX_NUMBER

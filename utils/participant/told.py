@@ -59,7 +59,8 @@ def task(told: Task, call: Call) -> str:
         ("folded", f"by {call.strategy.name}, {when}; at least {call.aggregation.least} together"),
         ("travels", f"{call.update_bytes:,} bytes each way in every training; updates are kept {call.keep_days} days"),
     ]  # fmt: skip
-    return "\n".join(f"{name + ':':<10}{text}" for name, text in rows)
+    # A description of several lines is set in, so that none of them looks like a row of this program.
+    return "\n".join(f"{name + ':':<10}" + text.replace("\n", "\n" + " " * 10) for name, text in rows)
 
 
 def _field(one: Field) -> str:

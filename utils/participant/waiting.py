@@ -31,7 +31,7 @@ def spread(seconds: float) -> float:
 
 def bounded(seconds: float) -> float:
     """What a site asks to wait, as far as that makes sense."""
-    return min(max(seconds, 0.0), MOST) if math.isfinite(seconds) else 0.0
+    return float(min(max(seconds, 0.0), MOST)) if seconds < math.inf else 0.0
 
 
 def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
