@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.calls import contributed, store
 from app.calls.models import Call, Participation, TestExample, Training, Version
-from app.calls.service import CallError, described, is_recent, refuse
+from app.calls.service import CallError, described, is_recent, longest_update, refuse
 from app.extensions import db
 from app.models import Job, now
 from utils.calls.fold import ASKED, MADE, MODEL, STATE, TOLD
@@ -29,6 +29,8 @@ from utils.conf import ConfError
 
 MOST_UPDATES = 200
 """In one fold; the others wait for the next."""
+MOST_BYTES = 1_000_000_000
+"""Of the updates of one fold, which lie in memory together."""
 WORTH_SECONDS = 20
 REST = timedelta(minutes=10)
 """Until a fold that failed is tried again by itself."""
@@ -90,7 +92,7 @@ def fold(call: Call) -> bool:
             chosen.append(one.id)
         else:
             refuse(one, "too late")
-    chosen = chosen[:MOST_UPDATES]
+    chosen = chosen[: max(rule.least, min(MOST_UPDATES, MOST_BYTES // longest_update(call)))]
     if len(chosen) < rule.least:
         text = _(
             "%(count)s updates wait; at least %(least)s are folded together.",

@@ -24,8 +24,8 @@ from sqlalchemy import func, select
 
 from app.api.busy import come_back
 from app.calls import contributed, store
-from app.calls.models import Call, Version
-from app.calls.service import MAX_CALLS, CallError, set_consent
+from app.calls.models import Call, Category, Version
+from app.calls.service import MAX_CALLS, CallError, hold_call, set_consent
 from app.config import ROOT
 from app.extensions import db
 from app.models import User, now
@@ -160,6 +160,11 @@ def new_draft(user: User, values: dict[str, Any]) -> Call:
 
 def edit(call: Call, values: dict[str, Any]) -> None:
     """Change what is said of a task; how it learns only of a draft. Raises CallError."""
+    hold_call(call)
+    category = values.get("category_id")
+    if category is not None and db.session.get(Category, category) is None:
+        db.session.rollback()
+        raise CallError(_("There is no such category."))
     for key in ("name", "description", "category_id"):
         if key in values:
             setattr(call, key, values[key])
@@ -211,7 +216,8 @@ def publish(call: Call) -> dict[str, Any]:
     """
     if call.state != "draft":
         raise CallError(_("This task is published already."))
-    of, found, folder = tried(json.loads(call.described), lambda where: contributed.written(call, where))
+    before = call.described
+    of, found, folder = tried(json.loads(before), lambda where: contributed.written(call, where))
     try:
         if not of.consent:
             raise CallError(_("Say in the consent text what people agree to."))
@@ -220,6 +226,10 @@ def publish(call: Call) -> dict[str, Any]:
         raw = (folder / "1.safetensors").read_bytes()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    hold_call(call)
+    if call.state != "draft" or call.described != before:  # edited, or published, in the meantime
+        db.session.rollback()
+        raise CallError(_("The draft has changed while it was tried; publish it again."))
     digest = store.put(store.model_of(call.id, 1), raw)
     call.described, call.shapes = as_text(of.as_json()), json.dumps(found["shapes"])
     set_consent(call, of.consent)

@@ -58,6 +58,8 @@ def shapes_of(call: Call) -> Shapes:
 
 def change(call: Call, event: str) -> None:
     """Pause, resume, finish or cancel a call. Raises CallError where that cannot be."""
+    if event == "resume" and call.user_id is None:
+        raise CallError(_("Its publisher's account is gone; nobody could look after it."))
     moved = False
     for state in states.before(states.CALL, event):
         values = {"state": states.CALL[state, event]}
@@ -65,6 +67,13 @@ def change(call: Call, event: str) -> None:
     db.session.commit()
     if not moved:
         raise CallError(_("That cannot be done to a task that is %(state)s.", state=_(call.state)))
+
+
+def hold_call(call: Call) -> None:
+    """Let nobody else change the call until this transaction ends."""
+    same = update(Call).where(Call.id == call.id).values(id=Call.id)
+    db.session.execute(same.execution_options(synchronize_session=False))
+    db.session.expire(call)
 
 
 def set_consent(call: Call, text: str) -> None:

@@ -724,3 +724,25 @@ def test_a_draft_has_no_part_in_what_is_published(browse):
     assert researcher.get(f"/tasks/{number}").status_code == 200
     given = researcher.send("PUT", f"{path}/test", data=b"a,b\n1,2\n", content_type="text/csv")
     assert (given.status_code, given.json["error"]["message"]) == (422, "format: expected a value")
+
+
+def test_a_draft_that_changes_while_it_is_tried_is_not_published(browse, monkeypatch):
+    researcher = browse("researcher")
+    given = {"name": "draft", "description": "x", "described": VALUES}
+    number = researcher.send("POST", "/api/v1/calls", json=given).json["id"]
+    really = publishing.tried
+
+    def tried(raw, test=lambda folder: None):
+        found = really(raw, test)
+        db.session.execute(update(Call).values(described=json.dumps({**VALUES, "lambda": 0.5})))
+        db.session.commit()
+        return found
+
+    monkeypatch.setattr(publishing, "tried", tried)
+    refused = researcher.send("POST", f"/api/v1/calls/{number}/publish")
+    assert refused.status_code == 422 and "has changed while it was tried" in refused.json["error"]["message"]
+    told = researcher.get(f"/api/v1/calls/{number}").json
+    assert (told["state"], told["described"]["lambda"]) == ("draft", 0.5)
+    wrong = researcher.send("PUT", f"/api/v1/calls/{number}", json={"category_id": 99, "name": "other"})
+    assert wrong.status_code == 409
+    assert researcher.get(f"/api/v1/calls/{number}").json["name"] == "draft"

@@ -381,7 +381,7 @@ def test_a_kind_that_nobody_knows_fails_in_one_line(site, ask):
         runner.carry_out(site, *service.claim_next(), Event())
     told = ask("GET", f"/{job['id']}")
     assert (told["state"], told["kind"]) == ("failed", "dreaming")
-    assert told["reason"] == "kind: expected one of drawing, leaks, study, training, found dreaming"
+    assert told["reason"] == "kind: expected one of drawing, fold, leaks, study, training, found dreaming"
 
 
 def test_what_was_queued_before_there_were_kinds_is_a_training(site, ask):

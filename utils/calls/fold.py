@@ -29,6 +29,8 @@ from utils.files import atomic_write
 from utils.interrupt import end_with_standard_input
 
 ASKED, MADE = "asked.json", "made"
+MOST_VALUED = 50
+"""Updates of one fold whose worth is found out; of more it takes too long."""
 MODEL, STATE, TOLD = "model.safetensors", "state.npz", "made.json"
 
 
@@ -81,7 +83,7 @@ def make(asked: dict[str, Any], made: Path) -> None:
 
         tested = TestSet.of(call, Path(asked["test"]), Path(asked["cache"]))
         told["scores"] = tested.scores(after)
-        if len(asked["updates"]) > 1:
+        if 1 < len(asked["updates"]) <= MOST_VALUED:
             told["worth"] = worth_of(call, before, differences, asked["updates"], tested, asked["seconds"])
     made.mkdir(parents=True, exist_ok=True)
     with atomic_write(made / MODEL) as file:

@@ -74,7 +74,9 @@ def gtg(players: int, value: Value, rng: np.random.Generator, until: Callable[[]
     drawn: list[NDArray[np.float64]] = []
     means: list[NDArray[np.float64]] = []
     while len(drawn) < MOST and not (drawn and until()):
-        for first in range(players):
+        for first in map(int, rng.permutation(players)):  # in no order of anybody's, as the time may be over
+            if drawn and until():
+                break
             rest = rng.permutation([one for one in range(players) if one != first])
             drawn.append(_marginals([first, *map(int, rest)], value, nothing, whole))
             means.append(np.mean(drawn, axis=0))
