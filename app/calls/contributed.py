@@ -21,9 +21,9 @@ from app.calls.models import Call, Participation, TestExample
 from app.calls.service import CallError, described
 from app.extensions import db
 from utils.apart import Apart, Full, Overrun
-from utils.calls.demo import as_png
 from utils.calls.described import checked_call
 from utils.calls.format import Format
+from utils.calls.packs import as_png
 from utils.files import atomic_write
 
 MOST_TEST = 5_000

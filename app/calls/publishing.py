@@ -30,9 +30,9 @@ from app.config import ROOT
 from app.extensions import db
 from app.models import User, now
 from app.runs.service import library
-from utils.calls.demo import zipped
 from utils.calls.described import Call as Described
 from utils.calls.described import checked_call
+from utils.calls.packs import zipped
 from utils.conf import Conf, ConfError, make_conf
 from utils.results import ResultError
 

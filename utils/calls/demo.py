@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from utils.calls.packs import Demo, as_png, zipped
 from utils.data.scikit import table
 
 CATEGORIES = (("Weather", "天气"), ("Health", "健康"), ("Handwriting", "手写"))
@@ -40,33 +37,11 @@ deletes it. It is in every version made since, and cannot be taken out of these.
 """
 
 
-@dataclass(frozen=True)
-class Demo:
-    """A task: which of CATEGORIES it is of, its description, test examples (n, ...) with answers (n,), and a pack."""
-
-    name: str
-    category: int
-    description: str
-    described: dict[str, Any]
-    inputs: NDArray[Any]
-    answers: NDArray[Any]
-    pack: bytes
-
-
 def demos() -> list[Demo]:
     """All three; drawing the skies takes a few seconds."""
     from utils.photos.call import skies
 
     return [skies(_CONSENT), diabetes(), digits()]
-
-
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    """An archive of these files, the same every time."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, raw in files.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), raw, zipfile.ZIP_DEFLATED)
-    return made.getvalue()
 
 
 def rows(order: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -162,15 +137,3 @@ def digits() -> Demo:
         answers[:300],
         zipped(files),
     )
-
-
-def as_png(pixels: NDArray[np.uint8]) -> bytes:
-    """Pixels (channels, height, width) as a PNG."""
-    from PIL import Image
-
-    image = Image.fromarray(
-        pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    )
-    made = io.BytesIO()
-    image.save(made, "PNG")
-    return made.getvalue()

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING
-
 import numpy as np
-from PIL import Image
 
 from utils.calls.examples import picture
 from utils.calls.format import checked_format
+from utils.calls.packs import Demo, as_png, zipped
 from utils.photos.simulator import CLOUDY_FROM, simulate
-
-if TYPE_CHECKING:
-    from utils.calls.demo import Demo
 
 TEST_SEED, PACK_SEED = 41, 42
 """Of the simulator; whoever draws with other seeds draws other skies."""
@@ -33,15 +27,11 @@ FORMAT = {
 def drawn(seed: int, index: int) -> tuple[bytes, int]:
     """A simulated photo as a PNG, and its label."""
     pixels, scene = simulate(seed, index)
-    made = io.BytesIO()
-    Image.fromarray(pixels).save(made, "PNG")
-    return made.getvalue(), int(scene.cover < CLOUDY_FROM)
+    return as_png(pixels.transpose(2, 0, 1)), int(scene.cover < CLOUDY_FROM)
 
 
 def skies(consent: str) -> Demo:
     """A colour picture and a label."""
-    from utils.calls.demo import Demo, zipped
-
     of = checked_format(FORMAT)
     tested = [drawn(TEST_SEED, index) for index in range(_TESTED)]
     files = {}
