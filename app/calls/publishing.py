@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from app.api.busy import come_back
 from app.calls import contributed, store
 from app.calls.models import Call, Category, Version
-from app.calls.service import MAX_CALLS, CallError, hold_call, set_consent
+from app.calls.service import MAX_CALLS, CallError, hold, set_consent
 from app.config import ROOT
 from app.extensions import db
 from app.models import User, now
@@ -160,7 +160,7 @@ def new_draft(user: User, values: dict[str, Any]) -> Call:
 
 def edit(call: Call, values: dict[str, Any]) -> None:
     """Change what is said of a task; how it learns only of a draft. Raises CallError."""
-    hold_call(call)
+    hold(call)
     category = values.get("category_id")
     if category is not None and db.session.get(Category, category) is None:
         db.session.rollback()
@@ -226,7 +226,7 @@ def publish(call: Call) -> dict[str, Any]:
         raw = (folder / "1.safetensors").read_bytes()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    hold_call(call)
+    hold(call)
     if call.state != "draft" or call.described != before:  # edited, or published, in the meantime
         db.session.rollback()
         raise CallError(_("The draft has changed while it was tried; publish it again."))

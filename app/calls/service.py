@@ -69,11 +69,12 @@ def change(call: Call, event: str) -> None:
         raise CallError(_("That cannot be done to a task that is %(state)s.", state=_(call.state)))
 
 
-def hold_call(call: Call) -> None:
-    """Let nobody else change the call until this transaction ends."""
-    same = update(Call).where(Call.id == call.id).values(id=Call.id)
+def hold(one: Call | Participation) -> None:
+    """Let nobody else change or count what belongs to a call, or a participation, until this transaction ends."""
+    kind = type(one)
+    same = update(kind).where(kind.id == one.id).values(id=kind.id)
     db.session.execute(same.execution_options(synchronize_session=False))
-    db.session.expire(call)
+    db.session.expire(one)
 
 
 def set_consent(call: Call, text: str) -> None:
@@ -152,7 +153,7 @@ def begin(call: Call, who: Participation | None, uuid: str) -> Training:
     """A training that may begin, from the present version; the same `uuid` gets the same one. Raises NotNowError."""
     if who is None or who.state != "joined":
         raise NotNowError("not joined")
-    _hold(who)
+    hold(who)
     same = (Training.participation_id == who.id, Training.uuid == uuid)
     known: Training | None = db.session.scalar(select(Training).where(*same))
     if known is not None:
@@ -218,7 +219,7 @@ def submit(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent
         if one.sha256 != digest:
             raise CallError(_("This training has ended; begin another one."))
         return
-    _hold(who)
+    hold(who)
     db.session.refresh(one)
     db.session.refresh(call)  # to send a body takes a while
     if one.state not in states.before(states.TRAINING, "submit"):  # sent twice at once
@@ -351,13 +352,6 @@ def remove(call: Call) -> None:
 def longest_update(call: Call) -> int:
     """How many bytes an update has at most."""
     return longest(shapes_of(call))
-
-
-def _hold(who: Participation) -> None:
-    """Let nobody else count or change this participant's trainings until this transaction ends."""
-    same = update(Participation).where(Participation.id == who.id).values(id=Participation.id)
-    db.session.execute(same.execution_options(synchronize_session=False))
-    db.session.expire(who)
 
 
 def _move(one: Training, event: str, **values: Any) -> None:
