@@ -56,13 +56,13 @@ def contribute(call: Call, who: Participation | None, given: list[dict[str, Any]
     """Take in test examples of a participant (None: of the publisher, whose count at once). Those that are there
     already are told as they are. Raises CallError, and then takes none.
     """
-    of, made = described(call).format, []
-    for place, one in enumerate(given, 1):
+    of, read = described(call).format, []
+    for place, one in enumerate(given, 1):  # all of it before the first change, which others would wait for
         try:
-            made.append(_one(call, who, of, one))
+            read.append(_read(of, one))
         except CallError as error:
-            db.session.rollback()
             raise CallError(_("Example %(number)s: %(why)s", number=place, why=error)) from None
+    made = [_kept(call, who, *one) for one in read]
     _check_room(call, who)
     db.session.commit()
     return made
@@ -82,7 +82,8 @@ def give(call: Call, of: Format, raw: bytes) -> dict[str, Any]:
     return {"used": found["count"], "unused": found["unused"], "unused_count": found["unused_count"]}
 
 
-def _one(call: Call, who: Participation | None, of: Format, given: dict[str, Any]) -> TestExample:
+def _read(of: Format, given: dict[str, Any]) -> tuple[bytes, float]:
+    """The input as it is stored, and the answer. Raises CallError."""
     answer = float(given["answer"])
     if of.number is None:
         if answer not in range(len(of.labels)):
@@ -97,7 +98,7 @@ def _one(call: Call, who: Participation | None, of: Format, given: dict[str, Any
             raw = base64.b64decode(given["picture"], validate=True)
         except (binascii.Error, ValueError):
             raise CallError(_("the picture is not base64")) from None
-        return _kept(call, who, look(raw, "example", of)["pixels"], answer)
+        return look(raw, "example", of)["pixels"], answer
     values = given.get("values", [])
     if len(values) != len(of.fields):
         raise CallError(
@@ -106,7 +107,7 @@ def _one(call: Call, who: Participation | None, of: Format, given: dict[str, Any
     for field, value in zip(of.fields, values, strict=True):
         if not field.low <= value <= field.high:
             raise CallError(_("%(field)s is not in its range", field=field.key))
-    return _kept(call, who, np.array(values, np.float64).tobytes(), answer)
+    return np.array(values, np.float64).tobytes(), answer
 
 
 def _kept(call: Call, who: Participation | None, raw: bytes, answer: float) -> TestExample:

@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 from sqlalchemy import select
 
-from app.calls import publishing, store
+from app.calls import publishing, service, store
 from app.calls.models import Call, Category, TestExample
 from app.config import DEMO_ACCOUNTS
 from app.extensions import db
@@ -17,7 +17,9 @@ from utils.calls.described import checked_call
 
 
 def seed() -> None:
-    """Publish them, each as a whole or not at all; what is there already stays."""
+    """Publish them, each as a whole or not at all; what is there already stays. Nothing is drawn or tried while the
+    database waits for the end of a change.
+    """
     email = next(account[0] for account in DEMO_ACCOUNTS if account[3] == "researcher")
     publisher = db.session.scalar(select(User).where(User.email == email))
     known = set(db.session.scalars(select(Call.name).where(Call.state != "draft")))
@@ -31,6 +33,9 @@ def seed() -> None:
     for demo in demos():
         if demo.name in known:
             continue
+        begun = (Call.name == demo.name, Call.user_id == publisher.id, Call.state == "draft")
+        for left in db.session.scalars(select(Call).where(*begun)).all():  # by a process that was killed
+            service.remove(left)
         of = checked_call(demo.described)
         call = Call(
             user_id=publisher.id, name=demo.name, description=demo.description, state="draft",
@@ -47,5 +52,6 @@ def seed() -> None:
                     digest=hashlib.sha256(raw).hexdigest(),
                 )
             )  # fmt: skip
+        db.session.commit()
         store.put(store.starter_of(call.id), demo.pack)
         publishing.publish(call)

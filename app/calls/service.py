@@ -219,6 +219,7 @@ def submit(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent
         if one.sha256 != digest:
             raise CallError(_("This training has ended; begin another one."))
         return
+    looked = _looked(call, raw)  # before others have to wait
     hold(who)
     db.session.refresh(one)
     db.session.refresh(call)  # to send a body takes a while
@@ -230,7 +231,10 @@ def submit(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent
         "bytes": len(raw), "sha256": digest, "sent": now(),
     }  # fmt: skip
     try:
-        values["norm"] = _checked(call, who, one, raw, sent)
+        _check_may_send(call, who, one, sent)
+        if isinstance(looked, UpdateError):
+            raise looked
+        values["norm"] = looked
     except UpdateError as error:
         values |= {"reason": error.state, "detail": str(error)[:300]}
     if "reason" not in values:
@@ -239,8 +243,16 @@ def submit(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent
     _move(one, "refuse" if "reason" in values else "submit", **values)
 
 
-def _checked(call: Call, who: Participation, one: Training, raw: bytes, sent: Sent) -> float:
-    """The norm of an update that may be folded. Raises UpdateError."""
+def _looked(call: Call, raw: bytes) -> float | UpdateError:
+    """The norm of a body, or why it is no update of the call."""
+    try:
+        return checked_update(raw, shapes_of(call), described(call).limits.norm)
+    except UpdateError as error:
+        return error
+
+
+def _check_may_send(call: Call, who: Participation, one: Training, sent: Sent) -> None:
+    """Raises UpdateError where a training may send no update now, whatever is in it."""
     limits = described(call).limits
     if call.state not in ("open", "paused") or who.state != "joined":
         raise UpdateError("closed", states.REASONS["closed"])
@@ -258,7 +270,6 @@ def _checked(call: Call, who: Participation, one: Training, raw: bytes, sent: Se
         raise UpdateError(
             "too few examples", f"{sent.samples} examples, at least {limits.examples} are asked for"
         )
-    return checked_update(raw, shapes_of(call), limits.norm)
 
 
 def is_recent(call: Call, version: int, staleness: int) -> bool:

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python3 -m app.jobs", description="Carry out queued trainings.")
     parser.add_argument("--demo", action="store_true", help="those of the demo site")
+    parser.add_argument("--board", action="store_true", help="with --demo: put its tasks on the board first")
     parser.add_argument("what", nargs="?", choices=("supervise", "worker"), default="supervise")
     given = parser.parse_args(arguments)
     try:
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     for which in (signal.SIGINT, signal.SIGTERM):
         signal.signal(which, lambda *_: stopping.set())
     end_with_standard_input()
-    supervise(app, stopping)
+    supervise(app, stopping, given.board and given.demo)
     return 0
 
 

@@ -61,8 +61,10 @@ def is_alive(folder: Path) -> bool:
         return False
 
 
-def supervise(app: Flask, stopping: threading.Event) -> None:
-    """Have queued trainings carried out until `stopping` is set. Only one supervisor of an instance is at work."""
+def supervise(app: Flask, stopping: threading.Event, board: bool = False) -> None:
+    """Have queued trainings carried out until `stopping` is set. Only one supervisor of an instance is at work; with
+    `board` it puts the demo's tasks on the board first, beside the trainings.
+    """
     with app.app_context():
         service.jobs_folder().mkdir(parents=True, exist_ok=True)
         lock = lock_of(service.jobs_folder())
@@ -75,17 +77,17 @@ def supervise(app: Flask, stopping: threading.Event) -> None:
         with lock:
             if not app.config["REDIS_URL"]:  # whatever the database calls running here has lost its process
                 _tried(lambda: service.requeue_lost(now()))
-            folds = threading.Thread(target=_fold, args=(app, stopping))
+            folds = threading.Thread(target=_fold, args=(app, stopping, board))
             folds.start()
             (_hand_out_tickets if app.config["REDIS_URL"] else _carry_out)(app, stopping)
             folds.join()
 
 
-def _fold(app: Flask, stopping: threading.Event) -> None:
+def _fold(app: Flask, stopping: threading.Event, board: bool) -> None:
     """Look after published tasks in a thread and a place of its own, so that no training makes them wait."""
     tended = 0.0
     with app.app_context():
-        if app.config["DEMO"]:
+        if board:
             _tried(seed)
         while not stopping.wait(_LOOK_SECONDS):
             try:
@@ -167,7 +169,7 @@ def keep_alive(is_demo: bool) -> None:
     """Have a supervisor process as long as this one lives, a new one when it dies. Never returns; for a thread."""
     while True:
         started = time.monotonic()
-        arguments = [sys.executable, "-m", "app.jobs", *(["--demo"] if is_demo else [])]
+        arguments = [sys.executable, "-m", "app.jobs", *(["--demo", "--board"] if is_demo else [])]
         with suppress(OSError):  # no room for one more process at this moment
             subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True).wait()
         time.sleep(max(0.0, 5.0 - (time.monotonic() - started)))

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 import threading
 import uuid
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,15 +13,18 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
+from app.auth import service as people
 from app.backup import backup, restore
 from app.calls import folding, publishing, service
-from app.calls.models import Accepted, Call, Category, Training
+from app.calls.demo import seed
+from app.calls.models import Accepted, Call, Category, Training, Version
 from app.extensions import db
 from app.jobs import runner
 from app.jobs import service as jobs
 from app.models import ApiToken, Job, User, new_secret, now
 from tests.app.conftest import PASSWORD
 from tests.app.test_at_once import at_once
+from utils.calls.demo import diabetes
 from utils.calls.fold import main
 from utils.calls.weights import read, written
 
@@ -746,3 +751,31 @@ def test_a_draft_that_changes_while_it_is_tried_is_not_published(browse, monkeyp
     wrong = researcher.send("PUT", f"/api/v1/calls/{number}", json={"category_id": 99, "name": "other"})
     assert wrong.status_code == 409
     assert researcher.get(f"/api/v1/calls/{number}").json["name"] == "draft"
+
+
+def test_the_demos_board_is_filled_once_and_makes_nobody_wait(site, monkeypatch):
+    with site.app_context():
+        people.register("greatabel1@126.com", "abel", PASSWORD, "researcher")
+    monkeypatch.setattr("app.calls.demo.demos", lambda: [diabetes()])
+    really, database = publishing.tried, site.config["INSTANCE"] / "demo.db"
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    def tried(*given):
+        with closing(sqlite3.connect(database, timeout=0.2)) as other:
+            other.execute("BEGIN IMMEDIATE")  # somebody logs in meanwhile, say
+            other.rollback()
+        return really(*given)
+
+    for how, states in ((killed, ["draft"]), (tried, ["open"]), (killed, ["open"])):
+        monkeypatch.setattr(publishing, "tried", how)
+        with site.app_context(), suppress(KeyboardInterrupt):
+            seed()
+        with site.app_context():
+            assert db.session.scalars(select(Call.state)).all() == states
+    with site.app_context():
+        assert len(db.session.scalars(select(Category)).all()) == 3
+        [call] = db.session.scalars(select(Call)).all()
+        tested = db.session.scalars(select(Version.tested).where(Version.call_id == call.id)).all()
+    assert tested == [100]
