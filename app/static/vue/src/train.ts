@@ -1,0 +1,2 @@
+import { start } from "./training/trainer";
+void start;
