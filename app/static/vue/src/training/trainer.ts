@@ -8,6 +8,9 @@ export interface Running<T> {
   stop(): void;
 }
 
+/** Who hears what a worker fetched: the page's own list of requests has none of it. */
+export const fetching: ((address: string, bytes: number) => void)[] = [];
+
 /** Begin a piece of work; `going` hears how it goes. It fails with the message of what went wrong, "stopped" where that was wished. */
 export function start<T extends Made | Float32Array<ArrayBuffer>>(work: Work, going: (now: Going) => void, began: (backend: string) => void = () => undefined): Running<T> {
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
@@ -15,7 +18,8 @@ export function start<T extends Made | Float32Array<ArrayBuffer>>(work: Work, go
   const done = new Promise<T>((made, failed) => {
     fail = failed;
     worker.addEventListener("message", ({ data }: MessageEvent<FromWorker>) => {
-      if ("going" in data) going(data.going);
+      if ("fetched" in data) for (const [address, bytes] of data.fetched) for (const hear of fetching) hear(address, bytes);
+      else if ("going" in data) going(data.going);
       else if ("began" in data) began(data.began);
       else if ("fault" in data) failed(new Error(data.fault));
       else made(("made" in data ? data.made : data.outputs) as T);

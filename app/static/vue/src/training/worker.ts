@@ -3,7 +3,7 @@ import runtime from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-si
 import { carryOut, type Backend, type Going, type Made, type Place, type Work } from "./work";
 
 export type ToWorker = { work: Work } | { pause: boolean };
-export type FromWorker = { going: Going } | { began: Backend | "plain" } | { made: Made } | { outputs: Float32Array<ArrayBuffer> } | { fault: string };
+export type FromWorker = { fetched: [address: string, bytes: number][] } | { going: Going } | { began: Backend | "plain" } | { made: Made } | { outputs: Float32Array<ArrayBuffer> } | { fault: string };
 
 const RUNTIMES = ["-simd", "", "-threaded-simd"]; // all must be named; of the others one is older than all browsers that are taken, one shows no gain
 
@@ -18,6 +18,7 @@ async function load(work: Work): Promise<Place> {
       if (backend === "webgl") await import("@tensorflow/tfjs-backend-webgl");
       else (await import("@tensorflow/tfjs-backend-wasm")).setWasmPaths(Object.fromEntries(RUNTIMES.map((name) => [`tfjs-backend-wasm${name}.wasm`, runtime])));
       await flow.begin(backend);
+      tell({ fetched: performance.getEntriesByType("resource").map((one) => [one.name, (one as PerformanceResourceTiming).transferSize]) });
       tell({ began: backend });
       return flow.place(work);
     } catch (fault) {
