@@ -3,7 +3,7 @@ import { change } from "../src/api";
 import { Refused } from "../src/refused";
 import { changing } from "../src/changes";
 import { draft, forgetDrafts } from "../src/drafts";
-import { chosen, read } from "../src/photos";
+import { chosen, read } from "../src/pictures";
 
 const later = <T>(): { promise: Promise<T>; done: (value: T) => void; failed: (why: Error) => void } => {
   let done!: (value: T) => void;

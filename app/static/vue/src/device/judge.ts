@@ -2,10 +2,11 @@
 import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import type { InferenceSession, TypedTensor } from "onnxruntime-web/wasm";
 import { patiently } from "../api";
-import { withoutStaleOrientation } from "./orientation";
+import { decoded, Refused, strips } from "./decoding";
 import { resize, SIDE, squareOf, turned } from "./pixels";
 import { lightOf, mean, strangeness, type SkyCheck } from "./sky";
 
+export { Refused };
 export type { SkyCheck };
 
 export interface DeviceModel {
@@ -22,13 +23,6 @@ export interface Verdict {
   probability: number; // of sunny
   strangeness: number;
   light: number;
-}
-
-/** A file that is not judged, for a reason that the server gives too. */
-export class Refused extends Error {
-  constructor(readonly reason: "not a picture" | "too small" | "not a photo") {
-    super(reason);
-  }
 }
 
 const DARK = 0.12;
@@ -141,37 +135,10 @@ export class Judge {
 async function squareIn(file: Blob): Promise<Float32Array> {
   const bitmap = await decoded(file);
   try {
-    const { width, height } = bitmap;
-    const side = Math.min(width, height);
-    if (side < SMALLEST) throw new Refused("too small");
-    const canvas = document.createElement("canvas");
-    canvas.width = canvas.height = side;
-    const context = canvas.getContext("2d", { willReadFrequently: true })!;
-    context.drawImage(bitmap, -Math.floor((width - side) / 2), -Math.floor((height - side) / 2));
-    const picture = context.getImageData(0, 0, side, side);
-    canvas.width = canvas.height = 0; // some browsers keep the memory otherwise
-    if (isTransparent(picture.data)) throw new Refused("not a photo");
-    return squareOf(picture);
+    if (Math.min(bitmap.width, bitmap.height) < SMALLEST) throw new Refused("too small");
+    const [square] = [...strips(bitmap)] as [ImageData];
+    return squareOf(square);
   } finally {
     bitmap.close();
   }
-}
-
-/** As on the server colour profiles change nothing, and an orientation only where it is believed. */
-async function decoded(file: Blob): Promise<ImageBitmap> {
-  try {
-    return await createImageBitmap(await withoutStaleOrientation(file), {
-      imageOrientation: "from-image", // "none" is obeyed by few browsers
-      colorSpaceConversion: "none",
-      premultiplyAlpha: "none",
-    });
-  } catch {
-    throw new Refused("not a picture");
-  }
-}
-
-function isTransparent(data: Uint8ClampedArray): boolean {
-  let count = 0;
-  for (let at = 3; at < data.length; at += 4) if (data[at]! < 255) count++;
-  return count > (0.01 * data.length) / 4;
 }

@@ -1,5 +1,5 @@
 // What a person who takes part has in this browser, and nowhere else: examples, trainings under way, and the ledger.
-import { openDB, type DBSchema, type IDBPDatabase } from "idb";
+import { openDB, type DBSchema, type IDBPDatabase, type IDBPObjectStore } from "idb";
 
 /** An example of a task. A picture is kept as its task needs it, `pixels` (channels, side, side) and the same as a PNG. */
 export interface Example {
@@ -105,17 +105,40 @@ export function onChange(listener: (task: number) => void): () => void {
 
 export const examplesOf = (task: number): Promise<Example[]> => asking((database) => database.getAllFromIndex("examples", "task", task));
 
+type Examples = IDBPObjectStore<Home, ["examples"], "examples", "readwrite">;
+
+/** Change examples, all of it or nothing. Raises QuotaExceededError where the browser has no room. */
+async function changing<T>(work: (examples: Examples) => Promise<T>): Promise<T> {
+  return asking(async (database) => {
+    const change = database.transaction("examples", "readwrite");
+    const ended = change.done.then(() => undefined, (why: Error) => why);
+    try {
+      const made = await work(change.store);
+      change.commit();
+      const why = await ended;
+      if (why) throw why;
+      return made;
+    } catch (fault) {
+      try {
+        change.abort();
+      } catch {
+        // it is over already
+      }
+      const why = await ended;
+      throw why && why.name !== "AbortError" ? why : fault;
+    }
+  });
+}
+
 /** Keep examples, all or none of them; with their ids. Raises QuotaExceededError where the browser has no room. */
 export async function keep(task: number, some: (Omit<Example, "id" | "task"> & { id?: number })[]): Promise<Example[]> {
-  const kept = await asking(async (database) => {
-    const change = database.transaction("examples", "readwrite");
+  const kept = await changing(async (examples) => {
     const made: Example[] = [];
     for (const one of some) {
       const whole = { ...one, task } as Example;
-      whole.id = await change.store.put(whole);
+      whole.id = await examples.put(whole);
       made.push(whole);
     }
-    await change.done;
     return made;
   });
   await count(task);
@@ -123,11 +146,25 @@ export async function keep(task: number, some: (Omit<Example, "id" | "task"> & {
   return kept;
 }
 
+/** Change examples that are still there, whatever another tab did meanwhile; as they were before. */
+export async function alter(task: number, ids: Iterable<number>, to: Partial<Omit<Example, "id" | "task">>): Promise<Example[]> {
+  const before = await changing(async (examples) => {
+    const found: Example[] = [];
+    for (const id of ids) {
+      const one = await examples.get(id);
+      if (!one) continue;
+      found.push(one);
+      await examples.put({ ...one, ...to });
+    }
+    return found;
+  });
+  changed(task);
+  return before;
+}
+
 export async function forget(task: number, ids: Iterable<number>): Promise<void> {
-  await asking(async (database) => {
-    const change = database.transaction("examples", "readwrite");
-    for (const id of ids) await change.store.delete(id);
-    await change.done;
+  await changing(async (examples) => {
+    for (const id of ids) await examples.delete(id);
   });
   await count(task);
   changed(task);

@@ -4,6 +4,7 @@ import { t } from "./texts";
 /** A picture to be had. `open` raises where it cannot be, and may be tried again. */
 export interface Picture {
   name: string;
+  folder?: string; // in which it lay
   open: () => Promise<File>;
 }
 
@@ -15,7 +16,7 @@ export interface Found {
 
 const PICTURES = /\.(jpe?g|jfif|mpo|png|webp|hei[cf]|tiff?|bmp|gif)$/i;
 const inOrder = (a: Picture, b: Picture): number => a.name.localeCompare(b.name, "en", { numeric: true });
-const kept = (file: File): Picture => ({ name: file.name, open: async () => file });
+const kept = (file: File): Picture => ({ name: file.name, folder: file.webkitRelativePath?.split("/").at(-2), open: async () => file });
 
 /** Files that were chosen one by one are all taken; of a folder's those that look like pictures. */
 export function chosen(files: Iterable<File>): Found {
@@ -48,7 +49,7 @@ async function walk(folder: FileSystemDirectoryEntry, found: Found): Promise<voi
   const files = inside.filter((entry) => entry.isFile) as FileSystemFileEntry[];
   const pictures = files.filter((file) => PICTURES.test(file.name));
   const opened = (file: FileSystemFileEntry) => (): Promise<File> => new Promise((done, failed) => file.file(done, failed));
-  found.pictures.push(...pictures.map((file) => ({ name: file.name, open: opened(file) })).sort(inOrder));
+  found.pictures.push(...pictures.map((file) => ({ name: file.name, folder: folder.name, open: opened(file) })).sort(inOrder));
   found.others += files.length - pictures.length;
   for (const entry of inside) if (entry.isDirectory) await walk(entry as FileSystemDirectoryEntry, found);
 }
