@@ -43,7 +43,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.auth import tries
     from app.auth.routes import blueprint as auth
     from app.calls import contributed
-    from app.calls.api import UPLOADS
+    from app.calls.api import BODIES, UPLOADS
     from app.calls.api import blueprint as calls_api
     from app.calls.routes import blueprint as calls
     from app.confs.api import blueprint as confs_api
@@ -76,6 +76,7 @@ def create_app(config: dict[str, Any]) -> Flask:
     for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api, calls_api):
         documented.register_blueprint(blueprint)
     app.config["UPLOADS"] |= UPLOADS
+    app.config["BODIES"] |= BODIES
     security.init_app(app)  # after the API, whose own error pages these replace
 
     @app.get("/")

@@ -47,6 +47,10 @@ def authenticate() -> None:
     if request.endpoint in current_app.config["UPLOADS"]:
         hold(current_app.extensions["uploads"])  # before the request is read, which fills memory
         request.max_content_length = MAX_UPLOAD_BYTES
+    if request.endpoint in current_app.config["BODIES"] and request.mimetype == "application/octet-stream":
+        request.max_content_length = (
+            MAX_UPLOAD_BYTES  # to look for a token reads none of it; the view has its own
+        )
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer":
         token = db.session.scalar(select(ApiToken).where(ApiToken.secret_hash == hash_secret(secret.strip())))

@@ -50,6 +50,7 @@ blueprint = Blueprint("calls_api", __name__, url_prefix="/api/v1/calls", descrip
 _NUMBER = "<int(max=2147483647):number>"
 _UUID = "<uuid:uuid>"
 UPLOADS = {"calls_api.contribute", "calls_api.give"}
+BODIES = {"calls_api.send"}
 ACTIONS = ("pause", "resume", "finish", "cancel", "fold")
 
 

@@ -1,7 +1,7 @@
 // One's trainings of a task in this browser, from its beginning to the site's word of what became of the update.
 // Whatever is trained is kept before any of it is sent, and until the site has it for certain: a page that is closed at any
 // moment goes on from there, and to send the same again changes nothing.
-import { reactive } from "vue";
+import { markRaw, reactive } from "vue";
 import { patiently } from "../api";
 import { beginTraining, getSteps, modelOf, sendUpdate, withdrawTraining, type CallDetails, type Described, type HowItReckons, type Training } from "../calls-api";
 import { Refused, unreachable } from "../refused";
@@ -47,8 +47,8 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     now.fault = says(fault);
   };
   async function settle(): Promise<void> {
-    now.round = await roundOf(number).catch(() => undefined);
-    const { round } = now;
+    const round = await roundOf(number).catch(() => undefined);
+    now.round = round && markRaw(round);
     if (round?.whose && round.whose !== whose()) now.stage = "others";
     else if (round?.trained) now.stage = round.agreed ? "waiting" : "trained";
     else now.stage = "ready";
@@ -111,7 +111,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
       round.begun = true;
     }
     await keepRound(round);
-    now.round = round;
+    now.round = markRaw(round);
     const { net, backbone } = await fetched(number, round.version, call().update!.shapes);
     const described = call().described as Described;
     const data = await dataOf(number, examples, described.format, backbone);
@@ -134,7 +134,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     rest = release.look;
     try {
       const { body, ...about } = await running.done;
-      const made: Trained = { body: new Blob([body]), samples: about.samples, steps: about.steps, loss: about.loss, norm: about.norm, clip: 0, noise: 0 };
+      const made: Trained = { body: asBody(body), samples: about.samples, steps: about.steps, loss: about.loss, norm: about.norm, clip: 0, noise: 0 };
       await keepRound({ ...round, trained: made });
     } finally {
       release.end();
@@ -150,7 +150,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     now.fault = "";
     try {
       const sent = covered(read(await round.trained.body.arrayBuffer()), clip, noise);
-      const body = clip ? new Blob([written(sent)]) : round.trained.body;
+      const body = clip ? asBody(written(sent)) : round.trained.body;
       const whole: Round = { ...round, whose: whose(), agreed: true, trained: { ...round.trained, body, clip, noise, norm: normOf(sent) } };
       const { samples, steps, norm } = whole.trained!;
       await note({ event: "sending", task: number, name: call().name, whose: whose(), id: round.id, version: round.version, bytes: body.size, samples, steps, norm, clip, noise, epsilon: Number.isFinite(epsilon) ? epsilon : null, ...(noise ? {} : { loss: whole.trained!.loss }) });
@@ -238,6 +238,8 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     },
   };
 }
+
+const asBody = (raw: Uint8Array<ArrayBuffer>): Blob => new Blob([raw], { type: "application/octet-stream" });
 
 /** The seed of a training follows from its id, so that a repeat is equal. */
 const seedOf = (id: string): number => Number.parseInt(id.slice(0, 8), 16);
