@@ -37,6 +37,7 @@ from app.calls.schemas import (
     ReviewSchema,
     SentSchema,
     SharesSchema,
+    StepsSchema,
     TrainingAnswerSchema,
     TrainingsSchema,
     TriedSchema,
@@ -105,6 +106,13 @@ def dry_run() -> dict[str, Any]:
 def call(number: int) -> dict[str, Any]:
     """One task: what for, by whom, what is asked, what it has come to."""
     return telling.details(_seen(number))
+
+
+@blueprint.get(f"/{_NUMBER}/steps")
+@answers(StepsSchema, 404)
+def steps(number: int) -> dict[str, Any]:
+    """How its network reckons, for programs that have neither torch nor this project."""
+    return telling.steps(_published(number))
 
 
 @blueprint.put(f"/{_NUMBER}")

@@ -34,6 +34,7 @@ from utils.calls.described import Call as Described
 from utils.calls.described import checked_call
 from utils.calls.packs import zipped
 from utils.conf import Conf, ConfError, make_conf
+from utils.nets.steps import Steps, steps_of
 from utils.results import ResultError
 
 MAX_DESCRIPTION, MAX_DESCRIBED = 20_000, 200_000
@@ -85,6 +86,17 @@ def backbone(name: str) -> Mapping[str, Any] | None:
         "features": features_of(conf), "sha256": result["model"]["sha256"], "side": conf.task.keys.image_size,
         "colours": conf.task.keys.colours,
     }  # fmt: skip
+
+
+def backbone_steps(name: str) -> Steps | None:
+    """How a run's ResNet comes to its features: all its steps but the last. None where there is no such run."""
+    try:
+        result = library().result(name)
+    except ResultError:
+        return None
+    conf = _resnet_of(name, result["conf"]) if result else None
+    found = steps_of(conf) if conf else None
+    return found[:-1] if found else None
 
 
 def _resnet_of(name: str, raw: Any) -> Conf | None:

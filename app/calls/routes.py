@@ -25,6 +25,15 @@ def task(number: int) -> str:
     return render_template("calls/task.html", call=_seen(number))
 
 
+@blueprint.get("/<int(max=2147483647):number>/train")
+def train(number: int) -> str:
+    """Take part in this browser: examples that stay in it, and trainings in a worker of the page."""
+    found = _seen(number)
+    if found.state == "draft":
+        abort(404)
+    return render_template("calls/train.html", call=found)
+
+
 @blueprint.get("/new")
 @login_required
 def new() -> str:

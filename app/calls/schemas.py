@@ -164,6 +164,20 @@ class CallDetailsSchema(CallCardSchema):
     sent = _count()
 
 
+class FrozenSchema(Schema):
+    """The frozen network under the layer that is learnt: the run whose model it is, and how it comes to its features."""
+
+    run, sha256 = _text(), _text()
+    steps = fields.List(fields.Dict(), required=True)
+
+
+class StepsSchema(Schema):
+    """How a task's network reckons, step by step (`utils.nets.steps`); null where no browser can."""
+
+    steps = fields.List(fields.Dict(), required=True, allow_none=True)
+    backbone = fields.Nested(FrozenSchema, required=True, allow_none=True)
+
+
 class JoinSchema(Schema):
     """The version of the consent text that one has read and accepts."""
 

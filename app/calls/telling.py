@@ -29,6 +29,7 @@ from utils import parts
 from utils.calls import states
 from utils.calls.described import USUAL
 from utils.nets.outline import template, templates
+from utils.nets.steps import steps_of
 
 _LISTED = 500
 _converting = threading.Lock()
@@ -288,6 +289,17 @@ def choices() -> dict[str, Any]:
         "networks": networks, "backbones": publishing.backbones(), "strategies": strategies,
         "categories": categories(), "usual": USUAL,
     }  # fmt: skip
+
+
+def steps(call: Call) -> dict[str, Any]:
+    """How the network of a task reckons, and its backbone; `steps` are null where they are not to be told."""
+    described = service.described(call)
+    found = None
+    if name := described.backbone:
+        below = publishing.backbone_steps(name)
+        found = {"run": name, "sha256": described.network_json["sha256"], "steps": below} if below else None
+    made = None if name and found is None else steps_of(described.conf)
+    return {"steps": made, "backbone": found}
 
 
 def onnx_of(version: Version) -> Path | None:

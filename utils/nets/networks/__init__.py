@@ -6,7 +6,8 @@
 - `fits(keys, inputs, outputs, batch, where)`, if it cannot take everything: raises ConfError, one line, before anything
   is built,
 - `known(keys, inputs, outputs, batch)`, if anything is known without torch: a part of what
-  `utils.nets.outline.known_of` tells.
+  `utils.nets.outline.known_of` tells,
+- `steps(keys, inputs)`, if others than torch can reckon it: its `utils.nets.steps`.
 
 A conf uses the family of which it names a key without default, else what its task brings (`NETWORK`).
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from utils.nets.kinds import KINDS, Signal
 from utils.nets.outline import Description, check, checked_description, outline
 from utils.nets.outline import told as told_of
+from utils.nets.steps import Steps, dense, of_layers
 from utils.parts import fields_of, key
 
 if TYPE_CHECKING:
@@ -53,3 +54,9 @@ def told(keys: Keys) -> tuple[str, str]:
     """See `utils.nets.networks`."""
     named = [layer.kind() for layer in keys.network.layers]
     return "a network described layer by layer", f"{', '.join([*named, 'output'])}; "
+
+
+def steps(keys: Keys, inputs: Signal) -> Steps | None:
+    """See `utils.nets.networks`."""
+    made = of_layers(keys.network.layers)
+    return None if made is None else [*made, dense("output.")]

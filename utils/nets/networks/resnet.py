@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from utils.nets.kinds import Signal
+from utils.nets.steps import Steps, batch_norm, conv2d, dense, group_norm
 from utils.parts import AtLeast, ConfError, key
 from utils.refusal import said
 
@@ -105,6 +106,40 @@ def known(keys: Keys, inputs: Signal, outputs: int, batch: int) -> dict[str, Any
     return {"parameters": parameters, "bytes_of_update": 4 * (parameters + measured)}
 
 
+def steps(keys: Keys, inputs: Signal) -> Steps | None:
+    """See `utils.nets.networks`; none of convolutions in groups."""
+    if keys.model_name in _GROUPS and "groups" in _GROUPS[keys.model_name]:
+        return None
+
+    def normed(name: str, channels: int) -> dict[str, Any]:
+        return group_norm(name, _groups(channels)) if keys.norm == "group" else batch_norm(name)
+
+    stem = [conv2d("conv1.", 2, 3), normed("bn1.", keys.width), {"do": "relu"}]
+    found: Steps = [*stem, {"do": "max_pooling", "size": 3, "stride": 2, "padding": 1}]
+    deep, before = not _is_basic(keys), keys.width
+    for stage, count in enumerate(_LAYERS[_depth(keys)]):
+        planes = (64 << stage) * keys.width // 64
+        inner = int(planes * _GROUPS.get(keys.model_name, {}).get("width_per_group", 64) / 64)
+        after = planes * (4 if deep else 1)
+        for block in range(count):
+            name, stride = f"layer{stage + 1}.{block}.", 1 if block or not stage else 2
+            # A bottleneck narrows, convolves with the stride, and widens; a basic block convolves twice.
+            shape = (
+                [(1, 0, inner), (stride, 1, inner), (1, 0, after)]
+                if deep
+                else [(stride, 1, after), (1, 1, after)]
+            )
+            way: Steps = []
+            for number, (step, padding, channels) in enumerate(shape, 1):
+                way += [conv2d(f"{name}conv{number}.", step, padding), normed(f"{name}bn{number}.", channels)]
+                way += [{"do": "relu"}] if number < len(shape) else []
+            other = stride != 1 or before != after
+            down = [conv2d(f"{name}downsample.0.", stride, 0), normed(f"{name}downsample.1.", after)]
+            found += [{"do": "sum", "of": [way, down if other else []]}, {"do": "relu"}]
+            before = after
+    return [*found, {"do": "global_average"}, dense("fc.")]
+
+
 def _depth(keys: Keys) -> str:
     return keys.model_name.removeprefix("wide_").removeprefix("resnext").removeprefix("resnet").split("_")[0]
 
@@ -174,8 +209,11 @@ def _group_norm(channels: int) -> nn.GroupNorm:
     """Group norm with at least four channels a group and at most 32 groups of one size (Wu and He 2018)."""
     from torch import nn
 
-    groups = next(n for n in range(min(32, channels // 4), 0, -1) if channels % n == 0)
-    return nn.GroupNorm(groups, channels)
+    return nn.GroupNorm(_groups(channels), channels)
+
+
+def _groups(channels: int) -> int:
+    return next(n for n in range(min(32, channels // 4), 0, -1) if channels % n == 0)
 
 
 def _pretrained(name: str, outputs: int) -> nn.Module:

@@ -155,8 +155,13 @@ export interface Details extends Run {
   task: { calibration?: Calibration; pictures?: boolean };
 }
 
+/** Who hears of each request that carries something to the site: how many bytes its body has. */
+export const carried: ((method: string, address: string, bytes: number) => void)[] = [];
+
 /** What is read where much is to be done (503) is asked for again, a few times, when the site has said. */
 export async function patiently(address: string, settings: RequestInit = {}): Promise<Response> {
+  const { method, body } = settings;
+  if (method) for (const hear of carried) hear(method, address, body instanceof Blob ? body.size : typeof body === "string" ? new Blob([body]).size : 0);
   for (let tries = 0; ; tries++) {
     const answer = await fetch(address, settings);
     if (settings.method) return answer;

@@ -1,5 +1,6 @@
 // What the pages ask the site about published tasks; the shapes are those of /api/v1/openapi.json.
 import { change, get, type PartChoice, type Value } from "./api";
+import type { Step } from "./training/network";
 
 export type CallState = "draft" | "open" | "paused" | "finished" | "cancelled";
 export type Order = "recommended" | "new" | "hot";
@@ -199,6 +200,12 @@ export const getBoard = (asked: { category: number; search: string; order: Order
   get(`/calls?${new URLSearchParams({ category: String(asked.category), search: asked.search, order: asked.order })}`);
 export const getChoices = (): Promise<Choices> => get("/calls/choices");
 export const getCall = (id: number): Promise<CallDetails> => get(`/calls/${id}`);
+/** How a network reckons (utils/nets/steps.py); null where no browser can. */
+export interface HowItReckons {
+  steps: Step[] | null;
+  backbone: { run: string; sha256: string; steps: Step[] } | null;
+}
+export const getSteps = (id: number): Promise<HowItReckons> => get(`/calls/${id}/steps`);
 export const getVersions = async (id: number): Promise<Version[]> => (await get<{ versions: Version[] }>(`/calls/${id}/versions`)).versions;
 export const getTrainings = async (id: number): Promise<Training[]> => (await get<{ trainings: Training[] }>(`/calls/${id}/trainings`)).trainings;
 export const draftCall = (said: Said): Promise<CallDetails> => change("POST", "/calls", said, true);
@@ -210,6 +217,10 @@ export const actOnCall = (id: number, action: "pause" | "resume" | "finish" | "c
 export const restoreVersion = (id: number, version: number): Promise<CallDetails> => change("POST", `/calls/${id}/versions/${version}/restore`);
 export const joinCall = async (id: number, consent: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/join`, { consent })).me;
 export const leaveCall = async (id: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/leave`)).me;
+export const beginTraining = async (id: number, training: string): Promise<Training> => (await change<{ training: Training }>("POST", `/calls/${id}/trainings`, { id: training })).training;
+/** Send the update of a training; the same once more changes nothing. */
+export const sendUpdate = async (id: number, training: string, about: Record<string, number>, body: Blob): Promise<Training> =>
+  (await change<{ training: Training }>("PUT", `/calls/${id}/trainings/${training}?${new URLSearchParams(Object.entries(about).map(([key, value]) => [key, String(value)]))}`, body)).training;
 export const withdrawTraining = async (id: number, training: string): Promise<Training> => (await change<{ training: Training }>("DELETE", `/calls/${id}/trainings/${training}`)).training;
 /** A test example, and what became of it. */
 export interface TestExample {

@@ -1,4 +1,3 @@
-// @ts-expect-error the types of Node.js are not among what this front end needs
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Key, Value } from "../src/api";
@@ -64,7 +63,6 @@ describe("a form", () => {
 });
 
 // Confs that tests/app/test_alike.py has drawn; it judges what is written back.
-// @ts-expect-error as above
 const drawn = process.env.SKYFED_DRAWN as string | undefined;
 if (drawn) it("says again every conf that it was filled with", () => {
   const { told, confs } = JSON.parse(readFileSync(drawn, "utf8")) as { told: Sayable; confs: Record<string, Value>[] };

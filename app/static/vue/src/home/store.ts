@@ -29,14 +29,13 @@ export interface Round {
 }
 
 export interface Trained {
-  body: Blob; // safetensors
+  body: Blob; // safetensors; as it is sent once that is agreed
   samples: number;
   steps: number;
   loss: number;
   norm: number;
   clip: number;
   noise: number;
-  sha256: string;
 }
 
 /** A line of the ledger; lines are only ever added. */
