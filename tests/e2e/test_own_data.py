@@ -47,12 +47,12 @@ def encoded(image, kind="JPEG", **how):
     return file.getvalue()
 
 
-def turned(image, maker):
+def turned(image, maker, kind="JPEG"):
     """As a camera writes it (its sizes are the pixels'), or a program that has turned the pixels before."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, maker
     exif.get_ifd(0x8769).update({0xA002: image.width, 0xA003: image.height})
-    return encoded(image, exif=exif)
+    return encoded(image, kind, exif=exif)
 
 
 def swapped():
@@ -103,7 +103,8 @@ def test_a_browser_makes_of_files_the_examples_that_python_makes(page_of, tasks,
     files = {
         "plain.jpg": encoded(sky), "progressive.jpg": encoded(drawn(11), progressive=True, subsampling=2),
         "full.jpg": encoded(drawn(2, (211, 333)), subsampling=0), "camera.jpg": turned(sky, "Maker"),
-        "stale.jpg": turned(drawn(3), ""), "plain.png": encoded(drawn(4), "PNG"),
+        "stale.jpg": turned(drawn(3), ""), "stale.png": turned(drawn(12), "", "PNG"),
+        "camera.png": turned(drawn(13), "Maker", "PNG"), "plain.png": encoded(drawn(4), "PNG"),
         "profile.png": encoded(drawn(5), "PNG", icc_profile=swapped()),
         "lossless.webp": encoded(drawn(6), "WEBP", lossless=True),
         "lossy.webp": encoded(drawn(7), "WEBP", quality=90), "same.png": encoded(drawn(8, (of.side, of.side)), "PNG"),
