@@ -169,6 +169,17 @@ def test_pictures_are_answered_changed_deleted_and_brought_back(page_of, tasks, 
     expect(count_of(page, "sunny")).to_have_text("1")
 
 
+def test_where_labels_are_digits_these_are_the_keys(page_of, tasks):
+    page = at(page_of(color_scheme="dark"), tasks["grey"][0])
+    add(page, skies(1, 2), "Added: 2.")
+    assert violations(page) == []
+    for key in ("7", "0"):
+        page.keyboard.press(key)
+        expect(page.locator(".own-news")).to_contain_text(f": {key}")
+    assert sorted(one["answer"] for one in page.evaluate(KEPT)) == [0, 7]
+    expect(page.locator(".own-queue")).to_have_count(0)
+
+
 def test_an_export_is_read_by_python_and_comes_back_in_another_browser(page_of, tasks):
     number, of = tasks["skies"]
     page = at(page_of(), number)
