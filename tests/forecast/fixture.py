@@ -60,7 +60,7 @@ def said_of(rgb):
 
 
 def camera_files():
-    """JPEG files with an orientation in their EXIF, in both byte orders, 16 pixels wide and 8 high."""
+    """JPEG and PNG files with an orientation in their EXIF, in both byte orders, 16 pixels wide and 8 high."""
     for orientation, make, size in (
         (6, "Maker", (16, 8)), (3, "M", (16, 8)),
         (6, "", (16, 8)), (6, "Maker", (160, 80)), (8, "\0 ", (16, 8)), (6, "Maker", None),
@@ -70,9 +70,10 @@ def camera_files():
         if size:
             exif.get_ifd(0x8769).update({0xA002: size[0], 0xA003: size[1]})
         for exif.endian in "<>":
-            raw = io.BytesIO()
-            Image.new("RGB", (16, 8)).save(raw, "JPEG", exif=exif)
-            yield raw.getvalue()
+            for kind in ("JPEG", "PNG"):
+                raw = io.BytesIO()
+                Image.new("RGB", (16, 8)).save(raw, kind, exif=exif)
+                yield raw.getvalue()
 
 
 def is_turned(raw):
@@ -97,7 +98,7 @@ def fixture():
             for name, rgb in pictures().items()
         ],
         "camera_files": [
-            {"turned": is_turned(raw), "jpeg": base64.b64encode(raw).decode()} for raw in camera_files()
+            {"turned": is_turned(raw), "file": base64.b64encode(raw).decode()} for raw in camera_files()
         ],
     }  # fmt: skip
 

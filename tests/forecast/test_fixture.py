@@ -23,7 +23,7 @@ def test_a_picture_is_still_judged_so(kept):
 
 
 def test_orientations_are_still_believed_so():
-    turned = [is_turned(base64.b64decode(file["jpeg"])) for file in KEPT["camera_files"]]
+    turned = [is_turned(base64.b64decode(file["file"])) for file in KEPT["camera_files"]]
     assert turned == [file["turned"] for file in KEPT["camera_files"]] and {True, False} == set(turned)
 
 

@@ -86,18 +86,17 @@ describe("the resize", () => {
 });
 
 describe("the orientation in a file", () => {
-  it.each(said.camera_files)("is believed where Python believes it: $turned", async ({ jpeg, turned }) => {
-    const bytes = bytesOf(jpeg);
+  it.each(said.camera_files)("is believed where Python believes it: $turned", async ({ file, turned }) => {
+    const bytes = bytesOf(file);
     expect(staleOrientation(bytes.buffer) === undefined).toBe(turned);
     const decoded = new Uint8Array(await (await withoutStaleOrientation(new Blob([bytes]))).arrayBuffer());
     expect(decoded).toHaveLength(bytes.length);
     expect(decoded.filter((value, at) => value !== bytes[at])).toHaveLength(turned ? 0 : 1);
   });
-  it("is none in what is no JPEG, or a piece of one", () => {
-    const whole = bytesOf(said.camera_files[0]!.jpeg);
+  it("is none in what is no picture, or a piece of one", () => {
     expect(staleOrientation(new ArrayBuffer(0))).toBeUndefined();
     expect(staleOrientation(new TextEncoder().encode("not a picture at all").buffer)).toBeUndefined();
-    for (let length = 0; length < whole.length; length++) expect(() => staleOrientation(whole.slice(0, length).buffer)).not.toThrow();
+    for (const whole of said.camera_files.slice(0, 2).map(({ file }) => bytesOf(file))) for (let length = 0; length < whole.length; length++) expect(() => staleOrientation(whole.slice(0, length).buffer)).not.toThrow();
   });
 });
 

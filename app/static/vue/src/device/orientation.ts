@@ -6,13 +6,13 @@ const WIDTH = 0xa002;
 const HEIGHT = 0xa003;
 const HEAD = 1_000_000; // bytes within which all this is looked for
 
-/** The file as browsers should decode it: an orientation that is not believed is struck out of a JPEG. */
+/** The file as browsers should decode it: an orientation that is not believed is struck out of a JPEG or PNG. */
 export async function withoutStaleOrientation(file: Blob): Promise<Blob> {
   const place = staleOrientation(await file.slice(0, HEAD).arrayBuffer());
   return place === undefined ? file : new Blob([file.slice(0, place), new Uint8Array(4), file.slice(place + 4)]);
 }
 
-/** Where in a JPEG file an orientation stands (four bytes) that is not believed; undefined when there is none. */
+/** Where in a JPEG or PNG file an orientation stands (four bytes) that is not believed; undefined when there is none. */
 export function staleOrientation(bytes: ArrayBuffer): number | undefined {
   let found: number | undefined;
   try {
@@ -33,7 +33,24 @@ export function staleOrientation(bytes: ArrayBuffer): number | undefined {
   }
 }
 
-function segments(file: DataView): { exif?: DataView; width?: number; height?: number } {
+interface Parts {
+  exif?: DataView;
+  width?: number;
+  height?: number;
+}
+
+/** Browsers pass over the block whose sum is not right any more, which is as well. */
+function chunks(file: DataView): Parts {
+  for (let at = 8; ; at += 12 + file.getUint32(at)) {
+    const length = file.getUint32(at);
+    const kind = file.getUint32(at + 4);
+    if (kind === 0x65584966) return { exif: new DataView(file.buffer, at + 8, length), width: file.getUint32(16), height: file.getUint32(20) };
+    if (kind === 0x49454e44) return {};
+  }
+}
+
+function segments(file: DataView): Parts {
+  if (file.getUint32(0) === 0x89504e47) return chunks(file);
   let exif: DataView | undefined;
   let at = file.getUint16(0) === 0xffd8 ? 2 : file.byteLength;
   for (;;) {

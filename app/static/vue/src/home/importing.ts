@@ -119,7 +119,7 @@ export async function unzipped(file: Blob, format: Format): Promise<{ pictures: 
     throw new Error(t("more than {files} files, or more than {size} MB", { files: MOST_FILES, size: MOST_BYTES / 1e6 }));
   }
   const unused: Unused[] = [];
-  const seen = members.filter(({ name }) => !/(^|\/)(\.|__MACOSX\/)/.test(name));
+  const seen = members.filter(({ name }) => !/(^|\/)(__MACOSX\/|\.[^/]*$)/.test(name));
   const harmless = seen.filter(({ name, size }) => {
     // eslint-disable-next-line no-control-regex
     const why = /(^|\/)\.\.(\/|$)|^\/|\\|[\x00-\x1f]/.test(name) ? t("its name leads elsewhere") : size > MOST_OF_ONE ? t("too large") : "";
