@@ -12,8 +12,8 @@ from app.api.needs import authenticate
 def init_app(app: Flask) -> Api:
     """Bind the API, described at /api/v1/openapi.json; the parts then register their blueprints with what is returned.
 
-    A part that takes files adds its endpoints to app.config["UPLOADS"]; one whose views read bodies of their own bounds,
-    to app.config["BODIES"].
+    A part that takes files adds its endpoints to app.config["UPLOADS"]; one whose views set
+    bounds of their own, to app.config["BODIES"].
     """
     app.config.update(
         API_TITLE="SkyFed", API_VERSION="v1", OPENAPI_VERSION="3.0.3", OPENAPI_URL_PREFIX="/api/v1",

@@ -165,7 +165,7 @@ class CallDetailsSchema(CallCardSchema):
 
 
 class FrozenSchema(Schema):
-    """The frozen network under the layer that is learnt: the run whose model it is, and how it comes to its features."""
+    """The frozen network under the layer that is learnt: the run whose model it is, and how it comes to features."""
 
     run, sha256 = _text(), _text()
     steps = fields.List(fields.Dict(), required=True)

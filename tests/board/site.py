@@ -17,8 +17,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+from argon2 import PasswordHasher
 from flask import Flask
 
+from app.auth.service import prepared
 from app.config import demo
 from app.extensions import db
 from app.models import ApiToken, User, new_secret
@@ -26,6 +28,7 @@ from tests.conftest import ROOT
 
 PATIENCE = 120.0
 """Seconds within which whatever is waited for comes about, on a slow machine too."""
+PASSWORD = "test"  # noqa: S105  # of people whom tests make
 PUBLISHER = "greatabel1@126.com"
 SMALL = {
     "format": {
@@ -162,15 +165,25 @@ class Site:
     def waiting(self, task):
         return sum(one["state"] == "waiting" for one in self.trainings(task))
 
+    def account(self, email):
+        """Have an account of this person."""
+        with self.app.app_context():
+            self._person(email).password_hash = PasswordHasher().hash(prepared(PASSWORD))
+            db.session.commit()
+
+    def _person(self, email):
+        person = db.session.scalar(db.select(User).where(User.email == email))
+        if person is None:
+            person = User(email=email, nickname=email.partition("@")[0], password_hash="", role="user")
+            db.session.add(person)
+            db.session.flush()
+        return person
+
     def token(self, email, scopes="read participate"):
         """A token of this person, who is made where there is none."""
         secret, kept = new_secret()
         with self.app.app_context():
-            person = db.session.scalar(db.select(User).where(User.email == email))
-            if person is None:
-                person = User(email=email, nickname=email.partition("@")[0], password_hash="", role="user")
-                db.session.add(person)
-                db.session.flush()
+            person = self._person(email)
             db.session.add(ApiToken(user_id=person.id, name="test", secret_hash=kept, scopes=scopes))
             db.session.commit()
         return secret

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from dataclasses import replace
 
 import numpy as np
 import safetensors.numpy
@@ -14,7 +13,6 @@ import torch.nn.functional as F
 from app.vite import DIST
 from utils.calls.described import checked_call
 from utils.calls.home import fresh, targets_of
-from utils.calls.weights import written
 from utils.nets.build import layout_of, shape_of
 from utils.nets.layout import write_weights
 from utils.nets.steps import steps_of
@@ -23,28 +21,31 @@ from utils.tasks._call import seen
 LABELS = {"kind": "label", "labels": ["a", "b", "c"]}
 NUMBER = {"kind": "number", "key": "y", "low": -3, "high": 5}
 FIELDS = {"kind": "values", "fields": [{"key": f"x{at}", "low": -at - 1, "high": 4} for at in range(6)]}
-WORK = """async ({ file, work, pieces }) => {
+WORK = """async ({ file, work }) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer;
   const kinds = { pixels: Uint8Array, values: Float64Array, features: Float32Array };
-  const weights = new Map(Object.entries(work.weights).map(([name, one]) => [name, { shape: one.shape, values: new Float32Array(bytes(one.raw)) }]));
-  const data = { inputs: new kinds[work.stored](bytes(work.inputs)), answers: new Float64Array(bytes(work.answers)), features: work.features };
+  const placed = ([name, one]) => [name, { shape: one.shape, values: new Float32Array(bytes(one.raw)) }];
+  const weights = new Map(Object.entries(work.weights).map(placed));
+  const inputs = new kinds[work.stored](bytes(work.inputs));
+  const data = { inputs, answers: new Float64Array(bytes(work.answers)), features: work.features };
   const worker = new Worker(file, { type: "module" });
   const losses = [];
   let began = "plain", ready = performance.now();
-  const started = performance.now();
   const made = await new Promise((done, failed) => {
     worker.onerror = (event) => failed(new Error(`worker: ${event.message}`));
     worker.onmessage = ({ data: told }) => {
       if (told.began) [began, ready] = [told.began, performance.now()];
       else if (told.going) losses.push(told.going.loss);
       else if (told.fault) failed(new Error(told.fault));
-      else done(told.made ?? { outputs: told.outputs });
+      else if (told.made || told.outputs) done(told.made ?? { outputs: told.outputs });
     };
     worker.postMessage({ work: { ...work.asked, net: { steps: work.steps, weights }, data } });
   });
   worker.terminate();
-  const text = (raw) => { let all = ""; for (const one of new Uint8Array(raw)) all += String.fromCharCode(one); return btoa(all); };
-  return { ...made, body: made.body && text(made.body), outputs: made.outputs && Array.from(made.outputs), began, losses, seconds: (performance.now() - ready) / 1000, loading: (ready - started) / 1000 };
+  const text = (raw) => { let all = ""; for (const one of raw) all += String.fromCharCode(one); return btoa(all); };
+  const seconds = (performance.now() - ready) / 1000;
+  const outputs = made.outputs && Array.from(made.outputs);
+  return { ...made, body: made.body && text(made.body), outputs, began, losses, seconds };
 }"""
 
 
@@ -95,7 +96,8 @@ def in_browser(
         "noise": noise,
     }
     work = {
-        "asked": asked | ({"backend": backend} if backend else {}), "steps": steps_of(call.conf), "features": call.format.features,
+        "asked": asked | ({"backend": backend} if backend else {}), "steps": steps_of(call.conf),
+        "features": call.format.features,
         "weights": {name: {"shape": list(one.shape), "raw": raw(one, np.float32)} for name, one in named.items()},
         "stored": stored[0], "inputs": raw(inputs, stored[1]), "answers": raw(answers, np.float64),
     }  # fmt: skip
@@ -158,20 +160,46 @@ def apart(one, other):
     )
 
 
+SKY = {"kind": "picture", "side": 64, "channels": 3, "colours": "opponent"}
+OF_VALUES = [
+    {"dense": 8, "activation": "tanh"}, {"group_norm": 2}, {"dense": 5, "activation": "sigmoid", "bias": False},
+]  # fmt: skip
+MANY_KINDS = [
+    {"conv2d": 6, "kernel": 5, "stride": 3, "padding": 1, "activation": "relu"},
+    {"pooling": "average", "size": 3, "stride": 2},
+    {
+        "residual": [{"conv2d": 8, "kernel": 3, "stride": 2, "padding": 2}, {"group_norm": 4}],
+        "shortcut": [{"conv2d": 8, "kernel": 2, "stride": 2, "padding": 1}],
+    },
+    {"conv2d": 4, "kernel": 2, "activation": "tanh"},
+    {"pooling": "max", "size": 2, "stride": 1},
+    {"flatten": True},
+]
+
+
+def _small(side, channels):
+    return {"kind": "picture", "side": side, "channels": channels}
+
+
 CASES = {
     "mlp": lambda: case("mlp", FIELDS, NUMBER, 30),
-    "mlp of labels": lambda: case({"layers": [{"dense": 8, "activation": "tanh"}, {"group_norm": 2}, {"dense": 5, "activation": "sigmoid", "bias": False}]}, FIELDS, LABELS, 20),
-    "logistic": lambda: case("logistic", {"kind": "picture", "side": 8, "channels": 3}, LABELS, 30),
+    "mlp of labels": lambda: case({"layers": OF_VALUES}, FIELDS, LABELS, 20),
+    "logistic": lambda: case("logistic", _small(8, 3), LABELS, 30),
     "linear": lambda: case("logistic", FIELDS, NUMBER, 30),
-    "head": lambda: case({"backbone": "a"}, {"kind": "picture", "side": 64, "channels": 3, "colours": "opponent"}, LABELS, 33, features=128),
-    "small_cnn": lambda: case("small_cnn", {"kind": "picture", "side": 8, "channels": 1}, LABELS, 40),
-    "cnn of many kinds": lambda: case({"layers": [
-        {"conv2d": 6, "kernel": 5, "stride": 3, "padding": 1, "activation": "relu"}, {"pooling": "average", "size": 3, "stride": 2},
-        {"residual": [{"conv2d": 8, "kernel": 3, "stride": 2, "padding": 2}, {"group_norm": 4}], "shortcut": [{"conv2d": 8, "kernel": 2, "stride": 2, "padding": 1}]},
-        {"conv2d": 4, "kernel": 2, "activation": "tanh"}, {"pooling": "max", "size": 2, "stride": 1}, {"flatten": True}]}, {"kind": "picture", "side": 32, "channels": 3}, LABELS, 21),
+    "head": lambda: case({"backbone": "a"}, SKY, LABELS, 33, features=128),
+    "small_cnn": lambda: case("small_cnn", _small(8, 1), LABELS, 40),
+    "cnn of many kinds": lambda: case({"layers": MANY_KINDS}, _small(32, 3), LABELS, 21),
+    "global pooling": lambda: case(
+        {"layers": [{"conv2d": 6}, {"global_pooling": "max"}]}, _small(16, 3), LABELS, 20
+    ),
     "photo_cnn": lambda: photo_cnn(),
-    "resnet": lambda: case({"model_name": "resnet18"}, {"kind": "picture", "side": 64, "channels": 3, "colours": "opponent"}, LABELS, 16, lr=0.02, local_epochs=1, batch_size=8),
-}  # fmt: skip
+    "resnet": lambda: resnet(),
+}
+
+
+def resnet(count=16, **training):
+    """The width-16 ResNet with group norm."""
+    return case({"model_name": "resnet18"}, SKY, LABELS, count, **{"lr": 0.02, "local_epochs": 1, **training})
 
 
 def photo_cnn(count=24, **training):
