@@ -41,10 +41,13 @@ def _files(person):
 
 
 def _values(person):
-    """Two and more neighbouring values of a row, as bytes that they could be written as."""
     inputs, answers = np.load(person.data / "inputs.npy"), np.load(person.data / "answers.npy")
-    table = np.column_stack([inputs, answers])
-    [row] = person.site.rows("select described from calls where id = ?", person.task)
+    return _encoded(person, np.column_stack([inputs, answers]))
+
+
+def _encoded(of_task, table):
+    """Two and more neighbouring values of a row, as bytes that they could be written as."""
+    [row] = of_task.site.rows("select described from calls where id = ?", of_task.task)
     of = checked_call(json.loads(row["described"])).format
     low, high = (
         np.array([getattr(field, end) for field in (*of.fields, of.number)]) for end in ("low", "high")
@@ -131,3 +134,58 @@ def test_nothing_of_patients(visited):
     assert _found(left, everything(visit.site)), (
         "what was contributed is not found, so the search finds nothing"
     )
+
+
+def _kept(browser):
+    """Rows of the pixels, or values and answers, that a browser keeps."""
+    found = browser.stored("examples")
+    if "pixels" in found[0]:
+        return [
+            bytes(one["pixels"][at : at + 64]) for one in found for at in range(0, len(one["pixels"]), 64)
+        ]
+    return np.array([[*one["values"], one["answer"]] for one in found])
+
+
+def _asked_by(visit):
+    """All that left the browsers: each request's address, headers and body; and what the line saw of them."""
+    for one in visit.browsers:
+        assert {url.split("/", 3)[2] for _, url, _, _ in one.asked} == {visit.line.address.split("/")[2]}
+    asked = [part for one in visit.browsers for _, url, *rest in one.asked for part in (url.encode(), *rest)]
+    return [b"\n".join(asked), bytes(visit.line.seen), *everything(visit.site)]
+
+
+def test_nothing_of_digits_leaves_a_browser(browsed):
+    visit = browsed(DIGITS)
+    hay = _asked_by(visit)
+    assert len(hay[0]) > 9 * visit.site.trainings(visit.task)[0]["bytes"]  # the updates of three were in it
+    rows = [row for one in visit.browsers for row in _kept(one)]
+    raw = [path.read_bytes() for one in visit.browsers for path in sorted(one.data.rglob("*.png"))]
+    pixels, files = Pieces(rows, RUN, visit.before), Pieces(raw, FILE, visit.before, step=16)
+    assert len(pixels) > 0.9 * pixels.of_all and len(files) > 0.9 * files.of_all
+    print(
+        f"{len(pixels):,} runs of pixels and {len(files):,} of files, looked for in {sum(map(len, hay)):,} bytes"
+    )
+    assert not pixels.within(hay) and not files.within(hay)
+    as_floats = [(np.frombuffer(row, np.uint8) / np.float32(255)).tobytes() for row in rows[::7]]
+    assert not Pieces(as_floats, FILE, visit.before, step=4).within(hay)
+    in_text = [base64.b64encode(one[at:])[:512] for one in raw[::5] for at in range(3)]
+    assert not Pieces(in_text, FILE, visit.before).within(hay)
+    assert not [
+        path
+        for one in visit.browsers
+        for path in one.data.rglob("*.png")
+        if f"/{path.name}".encode() in hay[0]
+    ]
+    assert pixels.within([b"".join(rows)])
+
+
+def test_nothing_of_patients_leaves_a_browser(browsed):
+    visit = browsed(DIABETES)
+    hay, table = _asked_by(visit), np.concatenate([_kept(one) for one in visit.browsers])
+    wanted = _encoded(visit, table)
+    known = _found(wanted, visit.before)
+    left = {one for one in wanted if len(one) >= 8 and len(set(one)) >= 4} - known
+    print(f"{len(left):,} of {len(wanted):,} encodings looked for")
+    assert len(left) > 0.8 * len(wanted)
+    assert not _found(left, hay)
+    assert _found(left, [json.dumps(table.tolist()).encode()])
