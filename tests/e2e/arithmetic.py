@@ -177,20 +177,21 @@ MANY_KINDS = [
 ]
 
 
-def _small(side, channels):
+def small(side, channels):
+    """The input of a picture."""
     return {"kind": "picture", "side": side, "channels": channels}
 
 
 CASES = {
     "mlp": lambda: case("mlp", FIELDS, NUMBER, 30),
     "mlp of labels": lambda: case({"layers": OF_VALUES}, FIELDS, LABELS, 20),
-    "logistic": lambda: case("logistic", _small(8, 3), LABELS, 30),
+    "logistic": lambda: case("logistic", small(8, 3), LABELS, 30),
     "linear": lambda: case("logistic", FIELDS, NUMBER, 30),
     "head": lambda: case({"backbone": "a"}, SKY, LABELS, 33, features=128),
-    "small_cnn": lambda: case("small_cnn", _small(8, 1), LABELS, 40),
-    "cnn of many kinds": lambda: case({"layers": MANY_KINDS}, _small(32, 3), LABELS, 21),
+    "small_cnn": lambda: case("small_cnn", small(8, 1), LABELS, 40),
+    "cnn of many kinds": lambda: case({"layers": MANY_KINDS}, small(32, 3), LABELS, 21),
     "global pooling": lambda: case(
-        {"layers": [{"conv2d": 6}, {"global_pooling": "max"}]}, _small(16, 3), LABELS, 20
+        {"layers": [{"conv2d": 6}, {"global_pooling": "max"}]}, small(16, 3), LABELS, 20
     ),
     "photo_cnn": lambda: photo_cnn(),
     "resnet": lambda: resnet(),
