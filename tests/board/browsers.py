@@ -33,7 +33,7 @@ class Browser:
     def __init__(self, context, site, email, address=None):
         self.context, self.site, self.email, self.task = context, site, email, 0
         self.address, self.asked, self.faults = address or site.address, [], []
-        context.set_default_timeout(1000 * PATIENCE)
+        context.set_default_timeout(60_000)
         context.on("request", self._note)
         self.page = self._open()
 
@@ -64,11 +64,9 @@ class Browser:
         return self
 
     def give(self, kind, path):
-        """Examples, a folder of pictures or a table, and wait until all are in."""
+        """Examples, a folder of pictures or a table with the fields' names, and wait until all are in."""
         files = path if kind == "--pictures" else [path]
         self.step(1).locator("input[type=file]").nth(2 if kind == "--pictures" else 0).set_input_files(files)
-        if kind == "--table":
-            self.step(1).locator(".own-columns .btn-primary, .own-map .btn-primary").first.click()
         self.trains().wait_for()
 
     def trains(self):

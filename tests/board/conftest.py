@@ -4,10 +4,12 @@ import shutil
 
 import pytest
 
+from app.vite import DIST
+from tests.board.browsers import ARGUMENTS, CHROMIUM, PHONE
 from tests.board.people import Person
 from tests.board.proxy import Proxy
 from tests.board.site import Site, until
-from tests.board.visits import visit
+from tests.board.visits import browse, visit
 
 
 @pytest.fixture(scope="session")
@@ -75,6 +77,36 @@ def visited(board, tmp_path_factory):
     def visit_(name):
         if name not in made:
             made[name] = visit(board, name, tmp_path_factory.mktemp("visit"))
+        return made[name]
+
+    return visit_
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser, to be used for profiles."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    if not DIST.exists():
+        pytest.skip("front end not built (make install)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def browsed(new_site, chromium, tmp_path_factory):
+    """A visit of three browsers and a program to one of the demo's tasks, made once, each on a site of its own."""
+    made = {}
+
+    def visit_(name):
+        if name not in made:
+            looks = ({**PHONE, "locale": "zh-CN"}, {"locale": "en-US"}, {"locale": "en-US"})
+            contexts = [chromium.new_context(**look) for look in looks]
+            made[name] = browse(new_site(), name, tmp_path_factory.mktemp("browsed"), contexts)
         return made[name]
 
     return visit_

@@ -12,7 +12,14 @@ from utils.calls.home import Home, in_memory, scores
 from utils.calls.weights import read
 
 
-def _central(visit, folder, seeds=3):
+def _prepared(visit):
+    return tuple(
+        np.concatenate([np.load(one.data / f"{what}.npy") for one in visit.people])
+        for what in ("inputs", "answers")
+    )
+
+
+def _central(visit, inputs, answers, folder, seeds=3):
     """Scores of what corresponds to each version in one place: all examples, the same first version, as many passes, in
     the mean over some seeds, as one alone says little of a small test.
     """
@@ -26,10 +33,6 @@ def _central(visit, folder, seeds=3):
         [np.frombuffer(one["input"], kind).reshape(call.format.stored_shape) for one in of_test]
     )
     truth = np.array([one["answer"] for one in of_test])
-    inputs, answers = (
-        np.concatenate([np.load(one.data / f"{what}.npy") for one in visit.people])
-        for what in ("inputs", "answers")
-    )
     torch.set_num_threads(1)  # two threads wait for each other where others are at work
     home, judge, found = Home(call, inputs, answers, folder), in_memory(call, tested), []
     first = visit.site.instance / "demo-calls" / str(visit.task) / "versions" / "1.safetensors"
@@ -50,8 +53,9 @@ def _is_whole(visit):
         assert [sent["version"] for sent in one.sent()][:VERSIONS] == [1, 2, 3]
 
 
-def _close(visit, folder, figure, within):
-    ours, central = visit.series(figure), [one[figure] for one in _central(visit, folder)]
+def close(visit, examples, folder, figure, within):
+    """Hold the last version's figure against that of one place with the same examples; the figures of all versions."""
+    ours, central = visit.series(figure), [one[figure] for one in _central(visit, *examples, folder)]
     print(f"{figure}: together {np.round(ours, 3)}, in one place {np.round(central, 3)}")
     assert within(ours[-1], central[-1]), (ours, central)
     return ours[1:]
@@ -60,14 +64,14 @@ def _close(visit, folder, figure, within):
 def test_diabetes(visited, tmp_path):
     visit = visited(DIABETES)
     _is_whole(visit)
-    errors = _close(visit, tmp_path, "rmse", lambda ours, central: ours < 1.05 * central)
+    errors = close(visit, _prepared(visit), tmp_path, "rmse", lambda ours, central: ours < 1.05 * central)
     assert errors == sorted(errors, reverse=True)
 
 
 def test_digits(visited, tmp_path):
     visit = visited(DIGITS)
     _is_whole(visit)
-    right = _close(visit, tmp_path, "accuracy", lambda ours, central: ours > central - 0.05)
+    right = close(visit, _prepared(visit), tmp_path, "accuracy", lambda ours, central: ours > central - 0.05)
     assert right[-1] > right[0]
 
 
@@ -75,5 +79,5 @@ def test_digits(visited, tmp_path):
 def test_skies(visited, tmp_path):
     visit = visited(SKIES)
     _is_whole(visit)
-    right = _close(visit, tmp_path, "accuracy", lambda ours, central: ours > central - 0.05)
+    right = close(visit, _prepared(visit), tmp_path, "accuracy", lambda ours, central: ours > central - 0.05)
     assert right[-1] > right[0]

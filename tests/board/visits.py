@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
+from tests.board.browsers import Browser
 from tests.board.people import Person
 from tests.board.proxy import Proxy
 from tests.board.site import until
@@ -33,6 +34,7 @@ class Visit:
     site: object
     task: int
     people: list[Person] = field(default_factory=list)
+    browsers: list[Browser] = field(default_factory=list)
     line: Proxy | None = None
     before: list[bytes] = field(default_factory=list)
 
@@ -80,6 +82,49 @@ def digits(folder, place, mixed=150, own=30):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(inks[at, 0]).save(path)
     return "--pictures", folder
+
+
+def browse(site, name, folder, contexts):
+    """Have three people join the task in browsers of their own, and a fourth by the program, until it has three
+    versions of theirs. The first is at a phone and reads Chinese; all are led to log in when it is time to send.
+    """
+    found = Visit(site, site.number(name), line=Proxy(site.port))
+    found.before = everything(site)
+    program = None
+    try:
+        for place, context in enumerate(contexts):
+            site.account(email := f"browser{place}.{found.task}@example.org")
+            one = Browser(context, site, email, found.line.address).open(found.task)
+            kind, path = DATA[name](folder / f"data{place}", place)
+            one.give(kind, path)
+            one.data = folder / f"data{place}"
+            found.browsers.append(one)
+        one = Person(folder / "home3", site, f"program.{found.task}@example.org", found.line.address)
+        one.join(found.task, *DATA[name](folder / "data3", 3))
+        found.people.append(one)
+        for number in range(VERSIONS):
+            for one in found.browsers:
+                one.train()
+                if not number:
+                    one.sends().click()
+                    one.log_in()
+                one.sends().click()
+                if not number:
+                    one.agree()
+                one.sent()
+            if program is None:
+                program = found.people[0].watch()
+            until(
+                lambda n=number: len(site.versions(found.task)) == 2 + n,
+                f"version {2 + number}: {program.said}", 300,
+            )  # fmt: skip
+            for one in found.browsers:
+                one.trains().wait_for()
+    finally:
+        if program is not None:
+            program.kill()
+        found.line.close()
+    return found
 
 
 DATA: dict[str, Callable] = {SKIES: skies, DIABETES: patients, DIGITS: digits}
