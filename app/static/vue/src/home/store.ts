@@ -57,6 +57,8 @@ interface Home extends DBSchema {
 
 /** Kept beside the database, so that one notices when the browser has cleared that. */
 const COUNTED = "skyfed-at-home";
+/** What is kept is on the disk before anybody is told that it is: a browser may be killed at any moment. */
+const ONTO_DISK = { durability: "strict" } as const;
 let opening: Promise<IDBPDatabase<Home>> | undefined;
 
 function open(): Promise<IDBPDatabase<Home>> {
@@ -110,7 +112,7 @@ type Examples = IDBPObjectStore<Home, ["examples"], "examples", "readwrite">;
 /** Change examples, all of it or nothing. Raises QuotaExceededError where the browser has no room. */
 async function changing<T>(work: (examples: Examples) => Promise<T>): Promise<T> {
   return asking(async (database) => {
-    const change = database.transaction("examples", "readwrite");
+    const change = database.transaction("examples", "readwrite", ONTO_DISK);
     const ended = change.done.then(() => undefined, (why: Error) => why);
     try {
       const made = await work(change.store);
@@ -179,17 +181,26 @@ export async function count(task: number): Promise<void> {
 
 export const roundOf = (task: number): Promise<Round | undefined> => asking((database) => database.get("rounds", task));
 export async function keepRound(round: Round): Promise<void> {
-  await asking((database) => database.put("rounds", round));
+  await asking(async (database) => {
+    const change = database.transaction("rounds", "readwrite", ONTO_DISK);
+    await Promise.all([change.store.put(round), change.done]);
+  });
   changed(round.task);
 }
 export async function endRound(task: number): Promise<void> {
-  await asking((database) => database.delete("rounds", task));
+  await asking(async (database) => {
+    const change = database.transaction("rounds", "readwrite", ONTO_DISK);
+    await Promise.all([change.store.delete(task), change.done]);
+  });
   changed(task);
 }
 
 /** Add a line to the ledger, and have it kept before anything else is done. */
 export async function note(line: Omit<Line, "at">): Promise<void> {
-  await asking((database) => database.add("ledger", { ...line, at: new Date().toISOString() } as Line));
+  await asking(async (database) => {
+    const change = database.transaction("ledger", "readwrite", ONTO_DISK);
+    await Promise.all([change.store.add({ ...line, at: new Date().toISOString() } as Line), change.done]);
+  });
   changed(line.task as number);
 }
 export const ledger = (): Promise<Line[]> => asking((database) => database.getAll("ledger"));

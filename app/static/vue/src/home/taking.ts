@@ -13,7 +13,7 @@ import { fits, normOf, read, written, type Tensors } from "../training/tensors";
 import { start, type Running } from "../training/trainer";
 import type { Made, Net } from "../training/work";
 import { awake, gating, onlyHere, uuid } from "./device";
-import { endRound, examplesOf, keep, keepRound, note, roundOf, type Example, type Round, type Trained } from "./store";
+import { alter, endRound, examplesOf, keepRound, note, roundOf, type Example, type Round, type Trained } from "./store";
 
 /** `elsewhere`: another tab is at it; `others`: an update of another account is kept here. */
 export type Stage = "looking" | "ready" | "elsewhere" | "others" | "fetching" | "training" | "trained" | "sending" | "waiting";
@@ -285,8 +285,10 @@ export async function dataOf(number: number, examples: Example[], format: Format
     const data: Data = { inputs: joined(fresh.map((one) => one.pixels!), Uint8Array), answers: new Float64Array(fresh.length), features: 0 };
     const made = await start<Float32Array<ArrayBuffer>>({ kind: "outputs", net: backbone, format, data }, () => undefined).done;
     const width = made.length / fresh.length;
-    fresh.forEach((one, at) => (one.features = { of: backbone.of, values: made.slice(at * width, (at + 1) * width) }));
-    await keep(number, fresh);
+    for (const [at, one] of fresh.entries()) {
+      one.features = { of: backbone.of, values: made.slice(at * width, (at + 1) * width) };
+      await alter(number, [one.id], { features: one.features });
+    }
   }
   return { inputs: joined(examples.map((one) => one.features!.values), Float32Array), answers, features: examples[0]!.features!.values.length };
 }
