@@ -63,6 +63,7 @@ ROUTES = {
     "/tasks": (OPEN, "/tasks", {"GET": 200}),
     "/tasks/new": (RESEARCHERS, "/tasks/new", {"GET": 200}),
     "/tasks/<int(max=2147483647):number>": (OPEN, "/tasks/99", {"GET": 404}),
+    "/tasks/<int(max=2147483647):number>/train": (OPEN, "/tasks/99/train", {"GET": 404}),
     "/tasks/<int(max=2147483647):number>/edit": (RESEARCHERS, "/tasks/99/edit", {"GET": 404}),
     "/api/v1/calls": ({"GET": OPEN, "POST": RESEARCHERS}, "/api/v1/calls", {"GET": 200, "POST": 422}),
     "/api/v1/calls/choices": (RESEARCHERS, "/api/v1/calls/choices", {"GET": 200}),
@@ -124,6 +125,7 @@ ROUTES = {
         "/api/v1/calls/99/examples/1/accept",
         {"POST": 404},
     ),
+    "/api/v1/calls/<int(max=2147483647):number>/steps": (OPEN, "/api/v1/calls/99/steps", {"GET": 404}),
     "/api/v1/calls/<int(max=2147483647):number>/versions": (OPEN, "/api/v1/calls/99/versions", {"GET": 404}),
     "/api/v1/calls/<int(max=2147483647):number>/versions/<int(max=2147483647):version>/restore": (
         RESEARCHERS,

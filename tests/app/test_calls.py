@@ -269,6 +269,35 @@ def test_a_gigabyte_and_an_unknown_length_are_refused_before_they_are_read(site,
         assert answer.status_code == code
 
 
+def test_an_update_larger_than_a_form_comes_from_a_page_too_and_a_form_as_large_does_not(browse):
+    """The page's token is looked for before the view bounds the body."""
+    wide = {**VALUES, "network": {"layers": [{"dense": 30_000, "activation": "relu"}]}}
+    number, user = publish(browse("researcher"), wide, "wide"), browse("user")
+    _join(user, number)
+    name, _ = _begin(user, number)
+    body = _body(user, number, 1e-6)
+    assert len(body) > 256 * 1024
+    path = f"/api/v1/calls/{number}/trainings/{name}?samples=20&steps=3&loss=0.5"
+    for kind in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None):
+        assert user.send("PUT", path, data=body, content_type=kind).status_code == 413
+    assert _put(user, number, name, body).json["training"]["state"] == "waiting"
+
+
+def test_how_a_network_reckons_is_told_with_the_names_of_its_weights(browse):
+    researcher, visitor = browse("researcher"), browse()
+    number = publish(researcher)
+    told = visitor.get(f"/api/v1/calls/{number}/steps").json
+    assert [one["do"] for one in told["steps"]] == ["dense", "relu", "dense"] and told["backbone"] is None
+    shapes = visitor.get(f"/api/v1/calls/{number}").json["update"]["shapes"]
+    named = [one[key] for one in told["steps"] for key in ("weight", "bias") if key in one]
+    assert sorted(named) == sorted(shapes)
+    page = visitor.get(f"/tasks/{number}/train")
+    assert page.status_code == 200 and "wasm-unsafe-eval" not in page.headers["Content-Security-Policy"]
+    draft = researcher.send("POST", "/api/v1/calls", json={"name": "d", "described": VALUES}).json["id"]
+    for path in (f"/tasks/{draft}/train", f"/api/v1/calls/{draft}/steps"):
+        assert researcher.get(path).status_code == 404
+
+
 def test_nobody_touches_what_is_anothers(browse):
     researcher, user, other = browse("researcher"), browse("user"), browse("admin")
     number, second = publish(researcher), publish(researcher, name="another")

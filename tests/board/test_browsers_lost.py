@@ -272,7 +272,11 @@ def test_an_update_of_another_account_is_not_sent_by_this_one(browser, board):
     one.email = other
     one.page.goto(f"{one.address}/login?next=/tasks/{one.task}/train")
     one.log_in()
-    expect(one.step(3).get_by_text("A training of an account that is not logged in here is kept in this browser.")).to_be_visible()
+    expect(
+        one.step(3).get_by_text(
+            "A training of an account that is not logged in here is kept in this browser."
+        )
+    ).to_be_visible()
     assert not [body for body in one.uploaded() if b"label" in body and b"F32" in body]
     one.step(3).get_by_role("button", name="Throw it away").click()
     one.trains().wait_for()
