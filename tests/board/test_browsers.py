@@ -63,7 +63,7 @@ def test_skies(browsed, tmp_path):
 
 def test_twenty_trainings_take_no_more_memory_than_five_and_tensorflow_comes_with_the_first(board, chromium):
     context = chromium.new_context(locale="en-US")
-    one = Browser(context, board, "nobody").open(board.number(DIGITS))
+    one = Browser(context, board, "nobody").open(board.number(DIABETES))
     one.step(1).get_by_role("button", name="Load the starter pack").click()
     one.trains().wait_for()
     assert not _brought(one)
