@@ -296,8 +296,11 @@ def steps(call: Call) -> dict[str, Any]:
     described = service.described(call)
     found = None
     if name := described.backbone:
-        below = publishing.backbone_steps(name)
-        found = {"run": name, "sha256": described.network_json["sha256"], "steps": below} if below else None
+        pinned, below = described.network_json["sha256"], publishing.backbone_steps(name)
+        if (
+            below and (publishing.backbone(name) or {}).get("sha256") == pinned
+        ):  # the run may have been trained anew
+            found = {"run": name, "sha256": pinned, "steps": below}
     made = None if name and found is None else steps_of(described.conf)
     return {"steps": made, "backbone": found}
 

@@ -69,9 +69,7 @@ def case(network, input, answer, count, seed=3, features=0, **training):
     return call, inputs, answers
 
 
-def in_browser(
-    page, call, inputs, answers, seed=7, kind="train", backend=None, clip=0, noise=0, weights=None
-):
+def in_browser(page, call, inputs, answers, seed=7, kind="train", backend=None, weights=None):
     """What the worker of the page makes of it, with the update by name under `difference`."""
     layout = layout_of(call.conf)
     named = layout.named(fresh(call, 1) if weights is None else weights)
@@ -92,8 +90,6 @@ def in_browser(
         "format": call.format.as_json(),
         "hyper": vars(call.training),
         "seed": seed,
-        "clip": clip,
-        "noise": noise,
     }
     work = {
         "asked": asked | ({"backend": backend} if backend else {}), "steps": steps_of(call.conf),

@@ -66,19 +66,6 @@ def test_dropout_drops_in_training_and_nothing_else_does(page):
     np.testing.assert_allclose(mean, plain["output.bias"], rtol=0.15)
 
 
-def test_clip_and_noise_are_those_that_were_asked_for(page):
-    call, inputs, answers = CASES["small_cnn"]()
-    bare = in_browser(page, call, inputs, answers)["difference"]
-    clipped = in_browser(page, call, inputs, answers, clip=0.1)["difference"]
-    assert norm_of(clipped) == pytest.approx(0.1, rel=1e-4)
-    factor = 0.1 / norm_of(bare)
-    asked = {"clip": 0.1, "noise": 0.5}
-    noised, again = (in_browser(page, call, inputs, answers, **asked)["difference"] for _ in range(2))
-    noise = np.concatenate([(noised[name] - factor * bare[name]).ravel() for name in bare])
-    assert noise.std() == pytest.approx(0.05, rel=0.02) and abs(noise.mean()) < 0.002
-    assert apart(noised, again) > 0.5  # it follows from no seed
-
-
 def test_a_loss_that_is_not_finite_ends_the_training(page):
     number = {"kind": "number", "key": "y", "low": 0, "high": 1}
     call, inputs, answers = case("mlp", small(8, 1), number, 32, lr=100.0, local_epochs=30)

@@ -1,4 +1,5 @@
 // What the pages ask the site for; the shapes are those of /api/v1/openapi.json.
+import { tellOf } from "./carried";
 import type { SoFar } from "./live";
 import type { Layer, Network, Value } from "./network";
 import { Refused, unreachable } from "./refused";
@@ -155,13 +156,9 @@ export interface Details extends Run {
   task: { calibration?: Calibration; pictures?: boolean };
 }
 
-/** Who hears of each request that carries something to the site: how many bytes its body has. */
-export const carried: ((method: string, address: string, bytes: number) => void)[] = [];
-
 /** What is read where much is to be done (503) is asked for again, a few times, when the site has said. */
 export async function patiently(address: string, settings: RequestInit = {}): Promise<Response> {
-  const { method, body } = settings;
-  if (method) for (const hear of carried) hear(method, address, body instanceof Blob ? body.size : typeof body === "string" ? new Blob([body]).size : 0);
+  if (settings.method) tellOf(settings.method, address, settings.body);
   for (let tries = 0; ; tries++) {
     const answer = await fetch(address, settings);
     if (settings.method) return answer;

@@ -217,10 +217,10 @@ export const actOnCall = (id: number, action: "pause" | "resume" | "finish" | "c
 export const restoreVersion = (id: number, version: number): Promise<CallDetails> => change("POST", `/calls/${id}/versions/${version}/restore`);
 export const joinCall = async (id: number, consent: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/join`, { consent })).me;
 export const leaveCall = async (id: number): Promise<Me> => (await change<{ me: Me }>("POST", `/calls/${id}/leave`)).me;
-export const beginTraining = async (id: number, training: string): Promise<Training> => (await change<{ training: Training }>("POST", `/calls/${id}/trainings`, { id: training })).training;
+export const beginTraining = async (id: number, training: string, quiet = false): Promise<Training> => (await change<{ training: Training }>("POST", `/calls/${id}/trainings`, { id: training }, quiet)).training;
 /** Send the update of a training; the same once more changes nothing. */
-export const sendUpdate = async (id: number, training: string, about: Record<string, number>, body: Blob): Promise<Training> =>
-  (await change<{ training: Training }>("PUT", `/calls/${id}/trainings/${training}?${new URLSearchParams(Object.entries(about).map(([key, value]) => [key, String(value)]))}`, body)).training;
+export const sendUpdate = async (id: number, training: string, about: Record<string, number>, body: Blob, quiet = false): Promise<Training> =>
+  (await change<{ training: Training }>("PUT", `/calls/${id}/trainings/${training}?${new URLSearchParams(Object.entries(about).map(([key, value]) => [key, String(value)]))}`, body, quiet)).training;
 export const withdrawTraining = async (id: number, training: string): Promise<Training> => (await change<{ training: Training }>("DELETE", `/calls/${id}/trainings/${training}`)).training;
 /** A test example, and what became of it. */
 export interface TestExample {

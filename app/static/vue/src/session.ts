@@ -1,4 +1,5 @@
 // Who is logged in, while a page is open: its token is renewed, and who was logged out logs in again in place.
+import { tellOf } from "./carried";
 import { Refused, unreachable } from "./refused";
 import { t } from "./texts";
 
@@ -64,7 +65,9 @@ function dialog(): Promise<Present> {
     place.addEventListener("submit", (event) => {
       event.preventDefault();
       event.stopPropagation();
-      void show(fetch("/login?next=/session", { method: "POST", body: new FormData(event.target as HTMLFormElement) }));
+      const body = new FormData(event.target as HTMLFormElement);
+      tellOf("POST", "/login?next=/session", body);
+      void show(fetch("/login?next=/session", { method: "POST", body }));
     });
     box.addEventListener("close", () => {
       failed(new Refused(401, t("You are logged out, so nothing was changed.")));

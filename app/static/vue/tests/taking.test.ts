@@ -10,7 +10,7 @@ const weights = written(new Map([["w", { shape: [1, 1], values: Float32Array.of(
 const worker = vi.hoisted(() => ({ start: vi.fn() }));
 vi.mock("../src/training/trainer", () => ({ start: worker.start, fetching: [] }));
 
-/** What the site answers by method and end of path; a number is a refusal with that status, undefined no answer at all. */
+/** What the site answers by method and end of path; a number is a refusal with that status, a text one for now, undefined no answer at all. */
 let site: Record<string, () => unknown>;
 let asked: string[];
 const answered = (address: string, { method = "GET" }: RequestInit = {}): Promise<unknown> => {
@@ -19,8 +19,8 @@ const answered = (address: string, { method = "GET" }: RequestInit = {}): Promis
   asked.push(`${method} ${id}`);
   const made = site[`${method} ${id}`]?.();
   if (made === undefined) return Promise.reject(new TypeError("no network"));
-  const status = typeof made === "number" ? made : 200;
-  return Promise.resolve({ ok: status < 400, status, headers: new Headers(), json: () => Promise.resolve(status < 400 ? made : { error: { message: `refused ${status}` } }), arrayBuffer: () => Promise.resolve((made as Uint8Array).slice().buffer) });
+  const [status, detail] = typeof made === "number" ? [made, ""] : typeof made === "string" ? [409, made] : [200, ""];
+  return Promise.resolve({ ok: status < 400, status, headers: new Headers(), json: () => Promise.resolve(status < 400 ? made : { error: { message: `refused ${status}`, detail } }), arrayBuffer: () => Promise.resolve((made as Uint8Array).slice().buffer) });
 };
 
 let number = 100; // another task for each test
@@ -124,7 +124,8 @@ describe("taking part in a browser", () => {
   });
   it("takes a refusal for the end of an update, an overload not", async () => {
     logIn("5");
-    for (const [status, stage] of [[503, "waiting"], [401, "waiting"], [409, "ready"]] as const) {
+    site["GET /session"] = () => ({ who: "5", token: "t" });
+    for (const [status, stage] of [[503, "waiting"], [401, "waiting"], [403, "waiting"], ["paused", "waiting"], ["consent changed", "waiting"], [409, "ready"]] as const) {
       await keepRound(round({ trained, whose: "5", begun: true }));
       site["PUT /trainings/ID"] = () => status;
       const one = take();
@@ -133,6 +134,36 @@ describe("taking part in a browser", () => {
       one.end();
       expect([status, one.now.stage]).toEqual([status, stage]);
     }
+  });
+  it("agrees once, however often it is pressed, and draws noise once", async () => {
+    logIn("5");
+    await keepRound(round({ trained, whose: "5", begun: true }));
+    const one = take();
+    await one.resume();
+    await Promise.all([one.agree(1, 0.5, 24.4), one.agree(1, 0.5, 24.4), one.agree(1, 0.5, 24.4)]);
+    expect(asked).toEqual(["PUT /trainings/ID"]);
+    expect(await events()).toEqual(["sending", "outcome waiting"]);
+  });
+  it("brings nothing back of a training that was cancelled while the model was fetched", async () => {
+    let give: (raw: unknown) => void = () => undefined;
+    const answer = site["GET /versions/1/model.safetensors"]!;
+    vi.stubGlobal("fetch", (address: string, settings: RequestInit = {}) =>
+      address.endsWith("model.safetensors") ? new Promise((done) => (give = done)).then(() => answered(address, settings)) : answered(address, settings));
+    const one = take();
+    await one.resume();
+    const training = one.train();
+    await vi.waitFor(() => expect(asked).toContain("GET /steps"));
+    await one.discard();
+    give(answer());
+    await training;
+    expect([one.now.stage, one.now.fault, await roundOf(number), worker.start.mock.calls.length]).toEqual(["ready", "", undefined, 0]);
+  });
+  it("does not go on with a training where too few examples are left", async () => {
+    await keepRound(round());
+    call = { ...call, described: { ...call.described, limits: { examples: 2 } } } as never;
+    const one = take();
+    await one.resume();
+    expect([one.now.stage, worker.start.mock.calls.length]).toEqual(["ready", 0]);
   });
   it("leaves another account's update alone", async () => {
     logIn("6");

@@ -134,7 +134,7 @@ describe("what a network is given", () => {
 const net = { steps: [{ do: "dense", weight: "w", bias: "b" } as never], weights: tensors({ w: [[2, 2], [0.5, -1, 0.25, 2]], b: [[2], [0.1, -0.2]] }) };
 const work: Extract<Work, { kind: "train" }> = {
   kind: "train", net, format: rows, data: { inputs: Float64Array.of(0, -1, 5, 1, 10, 0, 3, 0.5, 1, 1), answers: Float64Array.of(0, 1, 1, 0, 1), features: 0 },
-  hyper: { lr: 0.5, momentum: 0.9, batch_size: 2, local_epochs: 3 }, seed: 7, clip: 0, noise: 0,
+  hyper: { lr: 0.5, momentum: 0.9, batch_size: 2, local_epochs: 3 }, seed: 7,
 };
 
 describe("a training", () => {

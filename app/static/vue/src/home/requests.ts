@@ -1,6 +1,6 @@
 // Every request that this page makes, as the browser itself tells of it, and what each carried to the site.
 import { reactive } from "vue";
-import { carried } from "../api";
+import { carried } from "../carried";
 import { fetching } from "../training/trainer";
 
 export interface Made {
@@ -26,11 +26,13 @@ export function listening(): { made: Made[]; end: () => void } {
     return made[0]!;
   };
   const pathOf = (address: string): string => {
-    const { origin, pathname } = new URL(address, location.href);
-    return (origin === location.origin ? "" : origin) + pathname.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/, "…");
+    const { origin, pathname, searchParams } = new URL(address, location.href);
+    const told = [...searchParams].map(([key, value]) => `${key}=${value}`).join("&");
+    return (origin === location.origin ? "" : origin) + pathname.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/, "…") + (told && `?${told}`);
   };
   const hear = (method: string, address: string, bytes: number): void => {
     const path = pathOf(address);
+    if (methods.get(path)?.length) methods.delete(path); // of one that failed nothing more is heard
     methods.set(path, [...(methods.get(path) ?? []), method]);
     row(method, path).up += bytes;
   };

@@ -164,6 +164,15 @@ export async function alter(task: number, ids: Iterable<number>, to: Partial<Omi
   return before;
 }
 
+/** Keep what a frozen network makes of examples that are still there. It is reckoned from them, so nobody is told. */
+export const keepFeatures = (some: Pick<Example, "id" | "features">[]): Promise<void> =>
+  changing(async (examples) => {
+    for (const { id, features } of some) {
+      const one = await examples.get(id);
+      if (one) await examples.put({ ...one, features });
+    }
+  });
+
 export async function forget(task: number, ids: Iterable<number>): Promise<void> {
   await changing(async (examples) => {
     for (const id of ids) await examples.delete(id);
@@ -202,6 +211,15 @@ export async function note(line: Omit<Line, "at">): Promise<void> {
     await Promise.all([change.store.add({ ...line, at: new Date().toISOString() } as Line), change.done]);
   });
   changed(line.task as number);
+}
+/** Have it kept that an update shall be sent, and in the ledger: both or neither. */
+export async function agreed(round: Round, line: Omit<Line, "at">): Promise<void> {
+  await asking(async (database) => {
+    const change = database.transaction(["rounds", "ledger"], "readwrite", ONTO_DISK);
+    const put = change.objectStore("rounds").put(round);
+    await Promise.all([put, change.objectStore("ledger").add({ ...line, at: new Date().toISOString() } as Line), change.done]);
+  });
+  changed(round.task);
 }
 export const ledger = (): Promise<Line[]> => asking((database) => database.getAll("ledger"));
 

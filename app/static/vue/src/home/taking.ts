@@ -13,7 +13,7 @@ import { fits, normOf, read, written, type Tensors } from "../training/tensors";
 import { start, type Running } from "../training/trainer";
 import type { Made, Net } from "../training/work";
 import { awake, gating, onlyHere, uuid } from "./device";
-import { alter, endRound, examplesOf, keepRound, note, roundOf, type Example, type Round, type Trained } from "./store";
+import { agreed, endRound, examplesOf, keepFeatures, keepRound, note, roundOf, type Example, type Round, type Trained } from "./store";
 
 /** `elsewhere`: another tab is at it; `others`: an update of another account is kept here. */
 export type Stage = "looking" | "ready" | "elsewhere" | "others" | "fetching" | "training" | "trained" | "sending" | "waiting";
@@ -31,15 +31,19 @@ export interface Taking {
   told: string; // what the site made of the latest update
 }
 
-/** Why an update that was agreed is not taken now, and yet may be later; it is kept. */
-const LATER = [0, 401, 429, 500, 502, 503, 504];
+/** Why an update that was agreed is not taken now, and yet may be later; it is kept. 403: somebody else logged in meanwhile. */
+const LATER = [0, 401, 403, 429, 500, 502, 503, 504];
+const NOT_YET = ["paused", "consent changed", "wait for the next version"];
+const isLater = ({ status, detail }: Refused): boolean => LATER.includes(status) || NOT_YET.includes(detail);
 const [SOON, LATEST] = [5_000, 300_000];
 
 /** What a training needs to know of its task at each moment. */
 export function taking(number: number, call: () => CallDetails, changed: () => void) {
   const now = reactive<Taking>({ stage: "looking", done: 0, of: 0, loss: 0, left: null, resting: "", backend: "", fault: "", told: "" });
   let running: Running<Made> | undefined;
+  let looking: Running<unknown> | undefined; // what a frozen network makes of examples
   let byHand = false;
+  let turn = 0; // a training that was cancelled is none, wherever it is
   let again: ReturnType<typeof setTimeout> | undefined;
   let tries = 0;
 
@@ -66,7 +70,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     if (["fetching", "training", "sending"].includes(now.stage)) return;
     const was = now.stage;
     await settle();
-    if (was === "elsewhere" && now.round && !now.round.trained) now.stage = "elsewhere";
+    if (was === "elsewhere" && now.round && (!now.round.trained || now.round.agreed)) now.stage = "elsewhere";
   }
 
   /** Train from the present version, on all examples that have an answer. */
@@ -76,6 +80,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
       const screen = awake();
       try {
         await trained();
+        await settle();
       } catch (fault) {
         if ((fault as Error).message !== "stopped") fail(fault);
         await settle();
@@ -88,10 +93,16 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
   }
 
   async function trained(): Promise<void> {
-    now.stage = "fetching";
+    const mine = ++turn;
+    const going = (): void => {
+      if (mine !== turn) throw new Error("stopped");
+    };
+    Object.assign(now, { stage: "fetching", done: 0, of: 0, loss: 0, left: null, resting: "", backend: "" });
+    byHand = false;
     const examples = (await examplesOf(number)).filter((one) => one.answer !== null);
     const before = await roundOf(number);
-    if (before?.trained) return settle();
+    if (before?.trained) return;
+    if (examples.length < (call().described.limits?.examples ?? 1)) return; // what was begun waits for more
     const round: Round = { id: uuid(), task: number, whose: whose(), begun: false, version: call().version, at: Date.now(), agreed: false };
     if (before?.begun && before.whose === whose()) {
       // A training that a closed page left: the same, if the model is still the same.
@@ -103,23 +114,28 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
       await note({ event: "asked", task: number, name: call().name, whose: whose(), id: round.id });
       await keepRound({ ...round, begun: true });
       try {
-        round.version = (await beginTraining(number, round.id)).version;
+        const begun = await beginTraining(number, round.id);
+        if (!["training", "lapsed"].includes(begun.state)) throw new Refused(409, begun.says); // taken back elsewhere
+        round.version = begun.version;
       } catch (fault) {
-        if (!LATER.includes((fault as Refused).status)) await endRound(number);
+        if (!isLater(fault as Refused)) await endRound(number);
         throw fault;
       }
       round.begun = true;
     }
+    going();
     await keepRound(round);
     now.round = markRaw(round);
     const { net, backbone } = await fetched(number, round.version, call().update!.shapes);
     const described = call().described as Described;
-    const data = await dataOf(number, examples, described.format, backbone);
-    Object.assign(now, { stage: "training", done: 0, of: 0, loss: 0, left: null, resting: "", backend: "" });
+    going();
+    const data = await dataOf(examples, described.format, backbone, (work) => (looking = work));
+    going();
+    now.stage = "training";
     const began = performance.now();
     let rested = 0;
     let since: number | undefined;
-    running = start<Made>({ kind: "train", net, format: described.format, data, hyper: described.training, seed: seedOf(round.id), clip: 0, noise: 0 }, (going) => {
+    running = start<Made>({ kind: "train", net, format: described.format, data, hyper: described.training, seed: seedOf(round.id) }, (going) => {
       const spent = performance.now() - began - rested;
       Object.assign(now, going, { left: going.done > 2 ? ((spent / going.done) * (going.of - going.done)) / 1000 : null });
     }, (backend) => (now.backend = backend));
@@ -130,45 +146,51 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
       now.resting = rest;
       running?.pause(!!rest);
     });
-    byHand = false;
     rest = release.look;
+    rest();
     try {
       const { body, ...about } = await running.done;
+      going();
+      if ((await roundOf(number))?.id !== round.id) return; // thrown away in another tab
       const made: Trained = { body: asBody(body), samples: about.samples, steps: about.steps, loss: about.loss, norm: about.norm, clip: 0, noise: 0 };
       await keepRound({ ...round, trained: made });
     } finally {
       release.end();
     }
-    await settle();
   }
   let rest = (): void => undefined;
 
   /** Agree that the update be sent, clipped and covered with noise as wished, and send it; it waits where there is no network. */
   async function agree(clip: number, noise: number, epsilon: number): Promise<void> {
-    const round = await roundOf(number);
-    if (!round?.trained || round.agreed) return settle();
-    now.fault = "";
-    try {
-      const sent = covered(read(await round.trained.body.arrayBuffer()), clip, noise);
-      const body = clip ? asBody(written(sent)) : round.trained.body;
-      const whole: Round = { ...round, whose: whose(), agreed: true, trained: { ...round.trained, body, clip, noise, norm: normOf(sent) } };
-      const { samples, steps, norm } = whole.trained!;
-      await note({ event: "sending", task: number, name: call().name, whose: whose(), id: round.id, version: round.version, bytes: body.size, samples, steps, norm, clip, noise, epsilon: Number.isFinite(epsilon) ? epsilon : null, ...(noise ? {} : { loss: whole.trained!.loss }) });
-      await keepRound(whole);
-    } catch (fault) {
-      return fail(fault);
-    }
-    await deliver();
+    if (now.stage !== "trained") return; // pressed twice
+    Object.assign(now, { stage: "sending", fault: "" });
+    const alone = await onlyHere(number, async () => {
+      try {
+        const round = await roundOf(number);
+        if (!round?.trained || round.agreed) return; // the noise is drawn once
+        const sent = covered(read(await round.trained.body.arrayBuffer()), clip, noise);
+        const body = clip ? asBody(written(sent)) : round.trained.body;
+        const whole: Round = { ...round, whose: whose(), agreed: true, trained: { ...round.trained, body, clip, noise, norm: normOf(sent) } };
+        const { samples, steps, loss, norm } = whole.trained!;
+        await agreed(whole, { event: "sending", task: number, name: call().name, whose: whose(), id: round.id, version: round.version, bytes: body.size, samples, steps, norm, clip, noise, epsilon: Number.isFinite(epsilon) ? epsilon : null, ...(noise ? {} : { loss }) });
+      } catch (fault) {
+        fail(fault);
+      }
+    });
+    await settle();
+    if (!alone) now.stage = "elsewhere";
+    else if (now.round?.agreed) await deliver(true);
   }
 
-  async function deliver(): Promise<void> {
+  /** Send what was agreed. Nobody who did not just ask for it is asked to log in. */
+  async function deliver(asked = false): Promise<void> {
     clearTimeout(again);
     const alone = await onlyHere(number, async () => {
       await settle();
       if (now.stage !== "waiting") return;
       Object.assign(now, { stage: "sending", fault: "" });
       try {
-        await sent(now.round!);
+        await sent(now.round!, !asked);
         tries = 0;
         await settle();
       } catch (fault) {
@@ -181,11 +203,11 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     changed();
   }
 
-  async function sent(round: Round): Promise<void> {
+  async function sent(round: Round, quiet: boolean): Promise<void> {
     const { body, samples, steps, loss, clip, noise } = round.trained!;
     try {
       if (!round.begun) {
-        const begun = await beginTraining(number, round.id);
+        const begun = await beginTraining(number, round.id, quiet);
         if (begun.state === "training" && begun.version !== round.version) {
           await withdrawTraining(number, round.id).catch(() => undefined);
           throw new Refused(409, t("The model has moved on to version {number} meanwhile, so this update was not sent. Train once more.", { number: begun.version }));
@@ -194,10 +216,9 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
       }
       // Noise does not cover the mean loss, so it stays here where there is some.
       const about = { samples, steps, ...(noise ? {} : { loss }), ...(clip ? { clip, noise } : {}) };
-      await settled(await sendUpdate(number, round.id, about, body));
+      await settled(await sendUpdate(number, round.id, about, body, quiet));
     } catch (fault) {
-      if (LATER.includes((fault as Refused).status)) throw fault;
-      if (!(fault instanceof Refused)) throw fault;
+      if (!(fault instanceof Refused) || isLater(fault)) throw fault;
       await note({ event: "outcome", task: number, name: call().name, whose: whose(), id: round.id, state: "refused", reason: fault.message });
       await endRound(number);
       throw fault;
@@ -212,11 +233,13 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
 
   /** Throw the update away, or end a training. */
   async function discard(): Promise<void> {
+    turn++;
     running?.stop();
+    looking?.stop();
     const round = await roundOf(number);
     await endRound(number);
     if (round?.begun && whose()) await withdrawTraining(number, round.id).catch(() => undefined);
-    if (!running) await settle();
+    if (!["fetching", "training"].includes(now.stage)) await settle();
     changed();
   }
 
@@ -235,6 +258,7 @@ export function taking(number: number, call: () => CallDetails, changed: () => v
     end: () => {
       clearTimeout(again);
       running?.stop();
+      looking?.stop();
     },
   };
 }
@@ -276,19 +300,19 @@ async function loaded(address: string): Promise<Tensors> {
 }
 
 /** Examples as a training takes them: as they are, or what the frozen network makes of them, which is reckoned once and kept. */
-export async function dataOf(number: number, examples: Example[], format: Format, backbone?: Net & { of: string }): Promise<Data> {
+export async function dataOf(examples: Example[], format: Format, backbone?: Net & { of: string }, begun: (work: Running<unknown>) => void = () => undefined): Promise<Data> {
   const answers = Float64Array.from(examples, (one) => one.answer!);
   if (examples[0]?.values) return { inputs: Float64Array.from(examples.flatMap((one) => one.values!)), answers, features: 0 };
   if (!backbone) return { inputs: joined(examples.map((one) => one.pixels!), Uint8Array), answers, features: 0 };
   const fresh = examples.filter((one) => one.features?.of !== backbone.of);
   if (fresh.length) {
     const data: Data = { inputs: joined(fresh.map((one) => one.pixels!), Uint8Array), answers: new Float64Array(fresh.length), features: 0 };
-    const made = await start<Float32Array<ArrayBuffer>>({ kind: "outputs", net: backbone, format, data }, () => undefined).done;
+    const work = start<Float32Array<ArrayBuffer>>({ kind: "outputs", net: backbone, format, data }, () => undefined);
+    begun(work);
+    const made = await work.done;
     const width = made.length / fresh.length;
-    for (const [at, one] of fresh.entries()) {
-      one.features = { of: backbone.of, values: made.slice(at * width, (at + 1) * width) };
-      await alter(number, [one.id], { features: one.features });
-    }
+    fresh.forEach((one, at) => (one.features = { of: backbone.of, values: made.slice(at * width, (at + 1) * width) }));
+    await keepFeatures(fresh);
   }
   return { inputs: joined(examples.map((one) => one.features!.values), Float32Array), answers, features: examples[0]!.features!.values.length };
 }

@@ -3,7 +3,6 @@ import { batches, seeded, shuffled } from "./chance";
 import { given, targets, type Data, type Format } from "./examples";
 import { isHead, outputsOfHead, trainHead } from "./head";
 import type { Step } from "./network";
-import { covered } from "./privacy";
 import { normOf, written, type Tensors } from "./tensors";
 
 export interface Hyper {
@@ -19,7 +18,7 @@ export interface Net {
 }
 
 export type Work =
-  | { kind: "train"; net: Net; format: Format; data: Data; hyper: Hyper; seed: number; clip: number; noise: number; backend?: Backend }
+  | { kind: "train"; net: Net; format: Format; data: Data; hyper: Hyper; seed: number; backend?: Backend }
   | { kind: "outputs"; net: Net; format: Format; data: Data; backend?: Backend };
 
 export type Backend = "wasm" | "webgl" | "cpu";
@@ -80,10 +79,9 @@ async function trained(work: Extract<Work, { kind: "train" }>, place: Place, goi
   const difference: Tensors = new Map(
     [...work.net.weights].map(([name, { shape, values }]) => [name, { shape, values: after.get(name)!.values.map((value, at) => value - values[at]!) }]),
   );
-  const sent = covered(difference, work.clip, work.noise);
-  const norm = normOf(sent);
+  const norm = normOf(difference);
   if (!Number.isFinite(norm)) throw new Error("diverged");
-  return { body: written(sent), samples: count, steps: done, loss: sum / all, norm, backend: place.backend };
+  return { body: written(difference), samples: count, steps: done, loss: sum / all, norm, backend: place.backend };
 }
 
 async function asked({ data, format }: Work, place: Place, going: (now: Going) => Promise<void>): Promise<Float32Array<ArrayBuffer>> {
