@@ -66,7 +66,8 @@ class Browser:
     def give(self, kind, path):
         """Examples, a folder of pictures or a table with the fields' names, and wait until all are in."""
         files = path if kind == "--pictures" else [path]
-        self.step(1).locator("input[type=file]").nth(2 if kind == "--pictures" else 0).set_input_files(files)
+        chosen = ".own-folder input" if kind == "--pictures" else "input[type=file]"
+        self.step(1).locator(chosen).first.set_input_files(files)
         self.trains().wait_for()
 
     def trains(self):
