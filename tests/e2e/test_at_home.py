@@ -37,6 +37,7 @@ def test_each_state_is_sound_and_the_keyboard_is_enough(page_of, board, look):
     train = steps.nth(1).locator(".btn-primary")
     expect(train).to_be_enabled()
     shown = page.locator(".own-grid li, .own-rows tbody tr")
+    expect(shown.first).to_be_visible()
     few = shown.count()
     assert few < 12
     more = page.locator(".own button").filter(has_text=re.compile(r"Show all \d+|显示全部"))
