@@ -4,7 +4,8 @@ import { given, targets, type Data, type Format } from "../src/training/examples
 import { isHead, trainHead } from "../src/training/head";
 import { covered, epsilon } from "../src/training/privacy";
 import { fits, normOf, read, written, type Tensors } from "../src/training/tensors";
-import { carryOut, type Made, type Work } from "../src/training/work";
+import { carryOut } from "../src/training/carrying";
+import type { Made, Work } from "../src/training/work";
 
 const tensors = (of: Record<string, [number[], number[]]>): Tensors => new Map(Object.entries(of).map(([name, [shape, values]]) => [name, { shape, values: Float32Array.from(values) }]));
 const file = (header: object, body: number[]): ArrayBuffer => {

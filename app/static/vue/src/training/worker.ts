@@ -1,6 +1,7 @@
 // The worker of the page where one takes part: it trains beside the page, which stays alive, and ends with its work.
 import runtime from "@tensorflow/tfjs-backend-wasm/wasm-out/tfjs-backend-wasm-simd.wasm?url";
-import { carryOut, type Backend, type Going, type Made, type Place, type Work } from "./work";
+import { carryOut } from "./carrying";
+import type { Backend, Going, Made, Place, Work } from "./work";
 
 export type ToWorker = { work: Work } | { pause: boolean };
 export type FromWorker = { fetched: [address: string, bytes: number][] } | { going: Going } | { began: Backend | "plain" } | { made: Made } | { outputs: Float32Array<ArrayBuffer> } | { fault: string };
