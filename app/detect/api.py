@@ -9,8 +9,9 @@ from flask_smorest import Blueprint
 
 from app.api.answers import answers
 from app.detect.schemas import ModelsSchema
-from app.detect.service import detectors, launchers, seen
+from app.detect.service import detectors, launchers
 from app.runs.service import library
+from utils.malware.seen import shipped
 
 blueprint = Blueprint("detect_api", __name__, url_prefix="/api/v1", description="Programs, judged by their headers")
 
@@ -21,12 +22,12 @@ def models() -> dict[str, Any]:
     """The models that judge programs, what they learnt from, and programs known to be benign to try them on."""
     found = []
     for role, (name, predictor) in detectors().all().items():
-        how, result = predictor.calibration, library().result(name) or {}
+        how = predictor.calibration
         found.append({
             "role": role, "run": name, "title": library().title(name),
             "temperature": how.temperature, "low": how.low, "high": how.high,
-            "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": result["model"]["sha256"],
-            "bytes": result["model"]["bytes"], "parameters": result["parameters"],
+            "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
+            "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
             "tested": [asdict(one) for one in predictor.tested],
         })  # fmt: skip
-    return {"features": seen(), "models": found, "launchers": launchers()}
+    return {"features": [asdict(one) for one in shipped()], "models": found, "launchers": launchers()}

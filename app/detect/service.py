@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +26,6 @@ def launchers() -> list[dict[str, Any]]:
     from utils.malware.launchers import shipped
 
     return shipped()
-
-
-def seen() -> list[Mapping[str, Any]]:
-    """By feature, in the order in which models take them, what there was of it in what they learnt from."""
-    from utils.malware.seen import shipped
-
-    return list(shipped())
 
 
 def _opened(cache: Path, name: str) -> Predictor:
