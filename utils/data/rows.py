@@ -31,13 +31,15 @@ class Rows:
     """n examples of one source in the order of that source: `inputs` (n, ...) as stored, `targets` (n,) class numbers
     (int64), or numbers to foretell (float64).
 
-    What is alike in every input is one scene, however often the source has it.
+    What is alike in every input is one scene, however often the source has it; where `alike` is given, n of bytes,
+    what is alike in these, from whichever source it is.
     """
 
     source: str
     licence: str
     inputs: NDArray[Any]
     targets: NDArray[np.int64] | NDArray[np.float64]
+    alike: Sequence[bytes] | None = None
 
 
 def open_rows(name: str, parts: Sequence[Rows], store_folder: Path) -> Examples:
@@ -125,7 +127,8 @@ def _told(
             named = hashlib.sha256(
                 f"{one.source}\n{number}\n{alike}\n{one.targets[number]}".encode()
             ).hexdigest()
-            found.append((named, scene_of(one.source, alike), one.source, len(found)))
+            scene = scene_of(one.source, alike) if one.alike is None else scene_of("", one.alike[number].hex())
+            found.append((named, scene, one.source, len(found)))
     found.sort()
     ids, scenes, sources, order = zip(*found, strict=True)
     return ids, scenes, sources, list(order)
@@ -224,27 +227,31 @@ def card_of(inputs: str, outputs: Sequence[str] | str, limits: str) -> dict[str,
     }
 
 
-def _sums(asked: Asked) -> bytes:
-    import numpy as np
+def answers_of(seen: Callable[[NDArray[Any]], NDArray[Any]]) -> dict[str, Callable[[Any], bytes]]:
+    """What owners of rows tell of them where inputs are scaled, see `utils.data.scaling`; of the inputs as they are
+    `seen` by a network, and of what is foretold where that is a number.
+    """
 
-    rows = _flat(asked)
-    return np.concatenate([[len(rows)], rows.sum(axis=0)]).tobytes()
+    def flat(asked: Asked) -> NDArray[np.float64]:
+        import numpy as np
+
+        rows = seen(np.asarray(asked.inputs, dtype=np.float64)).reshape(len(asked.inputs), -1)
+        return np.column_stack([rows, asked.targets]) if asked.targets.dtype.kind == "f" else rows
+
+    def sums(asked: Asked) -> bytes:
+        import numpy as np
+
+        rows = flat(asked)
+        return np.concatenate([[len(rows)], rows.sum(axis=0)]).tobytes()
+
+    def squares(asked: Asked) -> bytes:
+        import numpy as np
+
+        mean = np.frombuffer(asked.buffers["mean"], np.float64)
+        return np.asarray(((flat(asked) - mean) ** 2).sum(axis=0)).tobytes()
+
+    return {"sums": sums, "squares": squares}
 
 
-def _squares(asked: Asked) -> bytes:
-    import numpy as np
-
-    mean = np.frombuffer(asked.buffers["mean"], np.float64)
-    return np.asarray(((_flat(asked) - mean) ** 2).sum(axis=0)).tobytes()
-
-
-def _flat(asked: Asked) -> NDArray[np.float64]:
-    import numpy as np
-
-    """Features (n, ...) that are scaled: the inputs, and what is foretold where that is a number."""
-    rows = np.asarray(asked.inputs, dtype=np.float64).reshape(len(asked.inputs), -1)
-    return np.column_stack([rows, asked.targets]) if asked.targets.dtype.kind == "f" else rows
-
-
-ANSWERS: dict[str, Callable[[Any], bytes]] = {"sums": _sums, "squares": _squares}
-"""What owners of rows tell of them where inputs are scaled; see `utils.data.scaling`."""
+ANSWERS = answers_of(lambda inputs: inputs)
+"""Of inputs as they are."""

@@ -131,13 +131,16 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
 
 def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, Indices]:
     """Indices of training, validation and test examples. With `train_on` these are of different sources: every example
-    of `judge_on` is a test example, and the deck that `fold` would validate on is left out of the training.
+    of `judge_on` is a test example, unless what it belongs together with is learnt from, and the deck that `fold` would
+    validate on is left out of the training.
     """
     parts = [examples.split(fold, part) for part in ("train", "val", "test")]
     if not conf.train_on:
         return parts[0], parts[1], parts[2]
     sources = np.array(examples.sources)
     trained, judged = (np.flatnonzero(np.isin(sources, names)) for names in (conf.train_on, conf.judge_on))
+    known = {examples.scenes[index] for index in trained}
+    judged = np.array([index for index in judged if examples.scenes[index] not in known], dtype=np.int64)
     return np.setdiff1d(trained, parts[1]), np.intersect1d(trained, parts[1]), judged
 
 

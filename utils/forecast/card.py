@@ -7,8 +7,10 @@ from typing import Any
 
 from utils.comparison import Estimate, sources
 from utils.conf import make_conf
-from utils.forecast.calibration import TRUSTED, calibrate, cross_fitted, plain, quality, trust
+from utils.calibration import answers_of, calibrate, cross_fitted, plain, quality, trust
 
+TRUSTED = 0.8
+"""Share of right answers among those with a probability like the least sure one that is still said."""
 _FOLDS, _ELSEWHERE = "folds", "a source left out"
 
 
@@ -24,7 +26,8 @@ def card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None) -> d
 
 
 def _calibration(result: dict[str, Any], left_out: Mapping[str, Any] | None) -> str:
-    how, (given, scaled) = calibrate(result, left_out), cross_fitted(result, left_out)
+    given = answers_of(result, left_out)
+    how, scaled = calibrate(given, TRUSTED), cross_fitted(given)
     places = {_FOLDS: ~given.elsewhere} | ({_ELSEWHERE: given.elsewhere} if left_out else {})
     of_each = {name: (given.only(where), scaled[where]) for name, where in places.items()}
     rows = "\n".join(
@@ -34,7 +37,7 @@ def _calibration(result: dict[str, Any], left_out: Mapping[str, Any] | None) -> 
     )
     given_and_right = "\n".join(
         f"| {name} | {one.answers} | {one.answered:.1%} | {'-' if one.right is None else f'{one.right:.1%}'} |"
-        for name, one in zip(of_each, trust(result, left_out), strict=True)
+        for name, one in zip(of_each, trust(result, left_out, TRUSTED), strict=True)
     )
     some, said = of_each[_FOLDS]
     reliability = "\n".join(
@@ -53,8 +56,8 @@ al. 2017) that follows from the other folds and scenes; 95 % bootstrap intervals
 |---|---|---|---|
 {rows}
 
-The forecast divides logits by {how.temperature:.3f}. It says sunny from {how.sunny_from:.3f} on,
-cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: even of the least sure answers that are said, at least
+The forecast divides logits by {how.temperature:.3f}. It says sunny from {how.high:.3f} on,
+cloudy up to {how.low:.3f}, else that it cannot tell: even of the least sure answers that are said, at least
 {TRUSTED:.0%} were right (isotonic regression). With temperature and thresholds from the other folds and scenes:
 
 | | answers | said at all | of these right |
@@ -68,7 +71,7 @@ cloudy up to {how.cloudy_to:.3f}, else that it cannot tell: even of the least su
 
 def expected(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> str:
     """What a new photo may expect, as a sentence; see `calibration.trust`."""
-    known, *new = trust(result, left_out)
+    known, *new = trust(result, left_out, TRUSTED)
     told = f"{known.answered:.0%} of the photos of its own sources, {known.right or 0:.0%} of them rightly"
     for one in new:
         told += (
@@ -87,10 +90,11 @@ def _views(keys: Any) -> str:
 
 def told(result: Mapping[str, Any], left_out: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """How well the probabilities of a run hold, as said and scaled, and what the forecast makes of them."""
-    how, (given, scaled) = calibrate(result, left_out), cross_fitted(result, left_out)
+    given = answers_of(result, left_out)
+    how, scaled = calibrate(given, TRUSTED), cross_fitted(given)
     some, scaled = given.only(~given.elsewhere), scaled[~given.elsewhere]
     return {
-        "temperature": how.temperature, "cloudy_to": how.cloudy_to, "sunny_from": how.sunny_from,
+        "temperature": how.temperature, "cloudy_to": how.low, "sunny_from": how.high,
         "left_out": sources(left_out) if left_out else [],
         **{
             name: {

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from utils.conf import Conf
-from utils.forecast.calibration import Calibration, calibrate, trust
+from utils.calibration import Calibration, answers_of, calibrate, trust
+from utils.forecast.card import TRUSTED
 from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
 from utils.nets.stored import load_model
@@ -63,8 +64,8 @@ class Predictor:
         self.name, self.conf = name, conf
         self.model: dict[str, Any] = result["model"]
         self.parameters = int(result["parameters"])
-        self.calibration: Calibration = calibrate(result, left_out)
-        self.trust = trust(result, left_out)
+        self.calibration: Calibration = calibrate(answers_of(result, left_out), TRUSTED)
+        self.trust = trust(result, left_out, TRUSTED)
         self._net = AsJudged(net, conf).eval()
 
     @classmethod
@@ -78,7 +79,8 @@ class Predictor:
         probability = self.calibration.probability(logit)
         strangeness = shipped().strangeness(square)
         light = float(np.tensordot(LUMA, square, 1).mean())
-        answer = self.calibration.answer(probability)
+        said = self.calibration.answer(probability)
+        answer = "unsure" if said is None else CLASSES[said]
         if night or (night is None and light < DARK):
             answer = "night"
         elif is_colourless(square.transpose(1, 2, 0)):

@@ -70,23 +70,25 @@ def load_model(cache: Path, name: str) -> tuple[dict[str, Any], Conf, nn.Module]
 
 def as_onnx(net: nn.Module, conf: Conf, name: str) -> bytes:
     """`net` as its task judges with it, as an ONNX model, from the task's input to `logits` (n, classes), or to
-    `number` (n, 1).
+    `number` (n, 1), and to what the task then tells further.
     """
     task, classes = conf.task.module, classes_of(conf)
     kind = torch.int64 if inputs_of(conf).tokens else torch.float32
     shown = torch.zeros(2, *task.judged_shape(conf), dtype=kind)
+    judged = task.as_judged(net, conf).eval()
+    told = ["logits" if classes else "number", *getattr(judged, "further", ())]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about itself
         program = torch.onnx.export(
-            task.as_judged(net, conf).eval(), (shown,), dynamo=True, verbose=False,
-            input_names=[task.INPUT], output_names=["logits" if classes else "number"], opset_version=OPSET,
+            judged, (shown,), dynamo=True, verbose=False,
+            input_names=[task.INPUT], output_names=told, opset_version=OPSET,
             dynamic_shapes=({0: torch.export.Dim("examples")},),
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
     model.producer_name, model.doc_string = "SkyFed", f"{name}: {task.ABOUT[0]}"
-    told = ("classes", json.dumps(classes, ensure_ascii=False)) if classes else ("unit", unit_of(conf) or "")
-    for key, value in (("run", name), told, ("input", task.INPUT_SAYS)):
+    what = ("classes", json.dumps(classes, ensure_ascii=False)) if classes else ("unit", unit_of(conf) or "")
+    for key, value in (("run", name), what, ("input", task.INPUT_SAYS)):
         model.metadata_props.add(key=key, value=value)
     written = io.BytesIO()
     written.write(model.SerializeToString(deterministic=True))

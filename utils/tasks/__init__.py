@@ -21,7 +21,8 @@ offers
   "pixels") and a network is given something else: stored inputs as pictures (n, channels, height, width) in 0..1, and
   what is then given, differentiable,
 - `as_judged(net, conf) -> Module`, from stored-like inputs of `judged_shape(conf)` called `INPUT` (`INPUT_SAYS` what
-  they are) to logits, or to numbers (n, 1): the same judging in one piece, for ONNX,
+  they are) to logits, or to numbers (n, 1): the same judging in one piece, for ONNX; where the module names `further`
+  outputs, to a tuple of these and them,
 - `LEARNS`: a sentence for model cards, and `card(result, left_out)`: their input, output, limits and further sections,
 - `told(result, left_out)`: what else the page of a run shows, as plain JSON by topic. `left_out` is the result of the
   run that judged the same recipe on a source left out of its training, None where there is none.

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from utils.forecast.calibration import (
-    TRUSTED,
+from utils.calibration import (
     answers_of,
     calibrate,
     cross_fitted,
@@ -16,9 +15,11 @@ from utils.forecast.calibration import (
 )
 from utils.results import read_result
 
+TRUSTED = 0.8
+
 
 def _result(logits, labels, folds):
-    """A result whose networks say `logits` of photos with `labels`, one repeat per fold."""
+    """A result whose networks say `logits` of examples with `labels`, one repeat per fold."""
     repeats = []
     for fold in np.unique(folds):
         here = folds == fold
@@ -49,7 +50,8 @@ def test_the_temperature_is_found(overconfident):
 
 
 def test_scaling_mends_what_was_overconfident_and_touches_no_answer(overconfident):
-    given, said = cross_fitted(overconfident)
+    given = answers_of(overconfident)
+    said = cross_fitted(given)
     before, after = quality(plain(given), given), quality(said, given)
     assert after.log_loss.high < before.log_loss.low
     assert after.calibration_error < 0.03 < before.calibration_error
@@ -57,22 +59,19 @@ def test_scaling_mends_what_was_overconfident_and_touches_no_answer(overconfiden
 
 
 def test_even_the_least_sure_answers_that_are_said_are_mostly_right(overconfident):
-    how, given = calibrate(overconfident), answers_of(overconfident)
+    given = answers_of(overconfident)
+    how = calibrate(given, TRUSTED)
     said = np.array([how.probability(logit) for logit in given.logits])
-    assert 0 < how.cloudy_to < 0.5 < how.sunny_from < 1
-    assert how.sunny_from == pytest.approx(TRUSTED, abs=0.07)  # as these logits, scaled, say the truth
-    assert how.cloudy_to == pytest.approx(1 - TRUSTED, abs=0.07)
-    near = (said >= how.sunny_from) & (said < how.sunny_from + 0.1)
+    assert 0 < how.low < 0.5 < how.high < 1
+    assert how.high == pytest.approx(TRUSTED, abs=0.07)  # as these logits, scaled, say the truth
+    assert how.low == pytest.approx(1 - TRUSTED, abs=0.07)
+    near = (said >= how.high) & (said < how.high + 0.1)
     assert given.labels[near].mean() >= TRUSTED
-    (expected,) = trust(overconfident)
+    (expected,) = trust(overconfident, None, TRUSTED)
     assert expected.answers == 4000 and 0.5 < expected.answered < 0.9 and expected.right > 0.85
     answers = {how.answer(p) for p in said}
-    assert answers == {"sunny", "cloudy", "unsure"}
-    assert (how.answer(how.sunny_from), how.answer(how.cloudy_to), how.answer(0.5)) == (
-        "sunny",
-        "cloudy",
-        "unsure",
-    )
+    assert answers == {1, 0, None}
+    assert (how.answer(how.high), how.answer(how.low), how.answer(0.5)) == (1, 0, None)
 
 
 def test_a_source_left_out_weighs_as_much_as_the_folds_together(overconfident):
@@ -85,9 +84,9 @@ def test_a_source_left_out_weighs_as_much_as_the_folds_together(overconfident):
     assert given.weights[given.elsewhere].sum() == pytest.approx(given.weights[~given.elsewhere].sum())
     alone, both = fit_temperature(answers_of(overconfident)), fit_temperature(given)
     assert alone == pytest.approx(3, rel=0.1) and 4 < both < 8
-    folds, elsewhere = trust(overconfident, left_out)
+    folds, elsewhere = trust(overconfident, left_out, TRUSTED)
     assert (folds.answers, elsewhere.answers) == (4000, 400)
-    strict, lax = calibrate(overconfident, left_out), calibrate(overconfident)
+    strict, lax = (calibrate(one, TRUSTED) for one in (given, answers_of(overconfident)))
     assert strict.probability(6.0) < lax.probability(6.0)
 
 
@@ -97,17 +96,17 @@ def test_no_answer_is_judged_by_what_its_own_fold_or_scene_taught():
     logits, folds = rng.normal(0, 2, 600), rng.integers(0, 3, 600)
     labels = (logits + rng.normal(0, 1, 600) > 0).astype(int)
     turned = np.where(folds == 0, 1 - labels, labels)
-    (given, plainly), (_, otherwise) = (
-        cross_fitted(_result(logits, said, folds)) for said in (labels, turned)
-    )
+    given, other = (answers_of(_result(logits, said, folds)) for said in (labels, turned))
+    plainly, otherwise = cross_fitted(given), cross_fitted(other)
     here = given.parts == 0
     assert np.allclose(plainly[here], otherwise[here]) and not np.allclose(plainly[~here], otherwise[~here])
 
 
 def test_a_network_that_knows_nothing_says_so():
     rng = np.random.default_rng(3)
-    how = calibrate(_result(rng.normal(0, 3, 500), rng.integers(0, 2, 500), rng.integers(0, 5, 500)))
-    assert how.temperature > 5 and how.answer(0.5) == how.answer(how.probability(2.0)) == "unsure"
+    given = answers_of(_result(rng.normal(0, 3, 500), rng.integers(0, 2, 500), rng.integers(0, 5, 500)))
+    how = calibrate(given, TRUSTED)
+    assert how.temperature > 5 and how.answer(0.5) is how.answer(how.probability(2.0)) is None
 
 
 def test_brier_and_log_loss_by_hand():
@@ -121,6 +120,22 @@ def test_brier_and_log_loss_by_hand():
 @pytest.mark.parametrize("name", ["conf_f10", "conf_centralized_all", "conf_centralized1_3", "conf_alone"])
 def test_shipped_models_are_better_calibrated_for_it(name):
     """Those of three seeds: of one seed, 390 answers, the folds differ by more than calibration does."""
-    given, said = cross_fitted(read_result(ROOT / "cache" / f"{name}.json.pkl"))
+    given = answers_of(read_result(ROOT / "cache" / f"{name}.json.pkl"))
+    said = cross_fitted(given)
     with_it, without = quality(said, given), quality(plain(given), given)
     assert with_it.brier.value < without.brier.value and with_it.log_loss.value < without.log_loss.value
+
+
+def test_false_and_missed_alarms_by_hand_and_without_what_is_left_out():
+    """Of four sure answers about each class one is wrong; beside them two that say nothing."""
+    logits = np.tile([-9.0, -9, -9, 9, 9, 9, 9, -9, 0, 0], 100) * np.linspace(1, 1.1, 1000)
+    labels = np.tile([0, 0, 0, 0, 1, 1, 1, 1, 0, 1], 100)
+    result = _result(logits, labels, np.tile(np.arange(5), 200)[np.argsort(np.tile(np.arange(100), 10))])
+    (all_of_it,) = trust(result, None, 0.7)
+    assert all_of_it.answers == 1000 and all_of_it.right == pytest.approx(0.75, abs=0.01)
+    assert (all_of_it.answered, all_of_it.false_alarms) == pytest.approx((0.8, 0.2), abs=0.02)
+    assert all_of_it.missed == pytest.approx(0.2, abs=0.02)
+    unsure = {str(one) for one in np.flatnonzero(logits == 0)}
+    (told,) = trust(result, None, 0.7, unsure)
+    assert told.answers == 800 and told.answered == pytest.approx(1, abs=0.02)
+    assert (told.false_alarms, told.missed) == pytest.approx((0.25, 0.25), abs=0.02)
