@@ -13,7 +13,9 @@ from app.detect.service import detectors, launchers
 from app.runs.service import library
 from utils.malware.seen import shipped
 
-blueprint = Blueprint("detect_api", __name__, url_prefix="/api/v1", description="Programs, judged by their headers")
+blueprint = Blueprint(
+    "detect_api", __name__, url_prefix="/api/v1", description="Programs, judged by their headers"
+)
 
 
 @blueprint.get("/detect/models")

@@ -45,7 +45,9 @@ class LauncherSchema(Schema):
 
     file, package, version, sha256 = (fields.String(required=True) for _ in range(4))
     bytes = fields.Integer(required=True)
-    fields = fields.Dict(keys=fields.String(), values=fields.Integer(), required=True)
+    header = fields.Dict(
+        fields.String(), fields.Integer(), required=True, attribute="fields", data_key="fields"
+    )
 
 
 class ModelsSchema(Schema):

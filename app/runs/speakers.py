@@ -1,5 +1,5 @@
-"""The models that answer visitors: which run speaks for which role of a study, loaded once, exchanged when cache/ brings
-a better one.
+"""The models that answer visitors: which run speaks for which role of a study, loaded once, exchanged when cache/
+brings a better one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Speakers(Generic[P]):
         except ResultError:
             return None
         model = result.get("model")
-        if not model or "loss" not in model.get("val", {}):  # a run of numbers may bear the name of one of classes
+        if not model or "loss" not in model.get(
+            "val", {}
+        ):  # a run of numbers may bear the name of one of classes
             return None
         return float(model["val"]["loss"]), str(result["data"].get("fingerprint", ""))
 

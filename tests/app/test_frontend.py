@@ -9,7 +9,6 @@ import pytest
 from app.frontend import FOLDER
 from tests.conftest import ROOT
 
-
 pytestmark = pytest.mark.skipif(
     not (FOLDER / "node_modules").exists(), reason="front end not installed (make install)"
 )
