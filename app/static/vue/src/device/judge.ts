@@ -1,9 +1,7 @@
 // A photo judged on the device as utils/forecast/predictor.py judges it on the server; the photo goes nowhere.
-import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import type { InferenceSession, TypedTensor } from "onnxruntime-web/wasm";
-import { patiently } from "../api";
 import { decoded, Refused, strips } from "./decoding";
 import { resize, SIDE, squareOf, turned } from "./pixels";
+import { breath, differences, opened, probabilityOf, type Opened } from "./runtime";
 import { lightOf, mean, strangeness, type SkyCheck } from "./sky";
 
 export { Refused };
@@ -38,8 +36,7 @@ export function verdict(
   model: Pick<DeviceModel, "temperature" | "cloudy_to" | "sunny_from">,
   check: SkyCheck,
 ): Verdict {
-  const logit = Math.min(50, Math.max(-50, margin / model.temperature));
-  const probability = 1 / (1 + Math.exp(-logit));
+  const probability = probabilityOf(margin, model.temperature);
   const strange = strangeness(square, check);
   const light = mean(lightOf(square));
   let answer: Verdict["answer"] = "unsure";
@@ -93,17 +90,11 @@ export class Judge {
   private constructor(
     private readonly model: DeviceModel,
     private readonly check: SkyCheck,
-    private readonly session: InferenceSession,
-    private readonly tensor: (pixels: Float32Array, dims: number[]) => TypedTensor<"float32">,
+    private readonly network: Opened,
   ) {}
 
   static async load(model: DeviceModel, check: SkyCheck): Promise<Judge> {
-    const runtime = await import("onnxruntime-web/wasm");
-    Object.assign(runtime.env.wasm, { wasmPaths: { wasm }, numThreads: 1, proxy: false });
-    const answer = await patiently(model.onnx);
-    if (!answer.ok) throw new Error(`${model.onnx}: ${answer.status}`);
-    const session = await runtime.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()), { executionProviders: ["wasm"] });
-    return new Judge(model, check, session, (pixels, dims) => new runtime.Tensor("float32", pixels, dims));
+    return new Judge(model, check, await opened(model.onnx));
   }
 
   /** What the photo shows when it is turned by so many quarters, clockwise. Raises Refused. */
@@ -118,17 +109,16 @@ export class Judge {
 
   /** Give the model's memory back; the judge is of no use afterwards. */
   release(): Promise<void> {
-    return this.session.release();
+    return this.network.release();
   }
 
   private async margins(squares: Float32Array[]): Promise<number[]> {
-    await new Promise((resolve) => setTimeout(resolve)); // the page may draw in between: what follows blocks it
+    await breath();
     const side = this.model.image_size;
     const pixels = new Float32Array(squares.length * 3 * side * side);
     squares.forEach((square, at) => pixels.set(side === SIDE ? square : resize(square, SIDE, side), at * 3 * side * side));
-    const { logits } = await this.session.run({ pixels: this.tensor(pixels, [squares.length, 3, side, side]) });
-    const values = logits!.data as Float32Array;
-    return squares.map((_, at) => values[2 * at + 1]! - values[2 * at]!);
+    const { logits } = await this.network.run("pixels", pixels, [squares.length, 3, side, side]);
+    return differences(logits!);
   }
 }
 
