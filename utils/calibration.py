@@ -8,6 +8,7 @@ folds together: what strangers bring is not among the folds.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -19,6 +20,7 @@ from scipy.optimize import isotonic_regression, minimize_scalar
 from utils.comparison import Estimate, sources
 
 Numbers = NDArray[np.float64]
+_PARTS = 40  # of sources left out; each costs a calibration
 _ENOUGH = 30  # answers beyond a threshold; of fewer, nothing is known
 _RESAMPLES, _BINS = 2000, 10
 
@@ -58,8 +60,8 @@ class Quality:
 class Answers:
     """Answers about examples not seen in training: logit of class 1, label, scene and weight of each.
 
-    `parts` are held out together when temperature and thresholds are judged: folds, and scenes of sources left out.
-    `elsewhere` marks the answers about sources left out.
+    `parts` are held out together when temperature and thresholds are judged: folds, and scenes of sources left out,
+    of many some together. `elsewhere` marks the answers about sources left out.
     """
 
     logits: Numbers
@@ -89,6 +91,7 @@ def answers_of(
     parts: list[NDArray[np.str_]] = []
     elsewhere: list[NDArray[np.bool_]] = []
     for other, given in enumerate([result, left_out] if left_out else [result]):
+        many = len({scene for repeat in given["repeats"] for scene in repeat["test"]["scene"]}) > _PARTS
         kept = [
             np.array([one not in without for one in repeat["test"]["id"]], bool) for repeat in given["repeats"]
         ]
@@ -101,7 +104,8 @@ def answers_of(
             labels.append(np.array(test["truth"], float)[here])
             names.append(scenes)
             weights.append(np.full(len(said), 1 / max(count, 1)))
-            parts.append(scenes if other else np.full(len(said), str(repeat["fold"])))
+            apart = [str(zlib.crc32(one.encode()) % _PARTS) for one in scenes] if many else scenes
+            parts.append(np.array(apart) if other else np.full(len(said), f"fold {repeat['fold']}"))
             elsewhere.append(np.full(len(said), bool(other)))
     numbers = [np.unique(np.concatenate(texts), return_inverse=True)[1] for texts in (names, parts)]
     return Answers(
