@@ -48,6 +48,9 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.calls.routes import blueprint as calls
     from app.confs.api import blueprint as confs_api
     from app.confs.routes import blueprint as confs
+    from app.detect import service as detect
+    from app.detect.api import blueprint as detect_api
+    from app.detect.routes import blueprint as detect_page
     from app.forecast.api import blueprints as forecast_apis
     from app.forecast.api import init_app as init_forecast
     from app.forecast.routes import blueprint as forecast
@@ -70,10 +73,11 @@ def create_app(config: dict[str, Any]) -> Flask:
     runs.init_app(app)
     studies.init_app(app)
     contributed.init_app(app)
-    init_forecast(app)  # whose models are those of the runs
-    for blueprint in (auth, profile, admin, home, forecast, confs, jobs, studies_pages, calls):
+    init_forecast(app)  # its models are those of the runs
+    detect.init_app(app)  # and so are its
+    for blueprint in (auth, profile, admin, home, forecast, detect_page, confs, jobs, studies_pages, calls):
         app.register_blueprint(blueprint)
-    for blueprint in (runs_api, *forecast_apis, confs_api, jobs_api, studies_api, calls_api):
+    for blueprint in (runs_api, *forecast_apis, detect_api, confs_api, jobs_api, studies_api, calls_api):
         documented.register_blueprint(blueprint)
     app.config["UPLOADS"] |= UPLOADS
     app.config["BODIES"] |= BODIES

@@ -45,6 +45,7 @@ from app.forecast.uploads import (
 )  # fmt: skip
 from app.models import Forecast
 from app.runs.service import library
+from app.runs.speakers import speakers
 from utils.forecast.pixels import Pixels
 from utils.forecast.predictor import Predictor
 from utils.forecast.sky_check import shipped
@@ -60,17 +61,16 @@ MAX_KEPT = 200
 def models() -> dict[str, Any]:
     """The models that answer, and what it takes to judge on one's own device."""
     found = []
-    for role, name in forecasters().names().items():
-        if (predictor := forecasters().predictor(name)) is not None:
-            how = predictor.calibration
-            found.append({
-                "role": role, "run": name, "title": library().title(name),
-                "image_size": predictor.conf.task.keys.judged_side,
-                "temperature": how.temperature, "cloudy_to": how.low, "sunny_from": how.high,
-                "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
-                "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
-                "tested": [asdict(one) for one in predictor.trust],
-            })  # fmt: skip
+    for role, (name, predictor) in forecasters().all().items():
+        how = predictor.calibration
+        found.append({
+            "role": role, "run": name, "title": library().title(name),
+            "image_size": predictor.conf.task.keys.judged_side,
+            "temperature": how.temperature, "cloudy_to": how.low, "sunny_from": how.high,
+            "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
+            "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
+            "tested": [asdict(one) for one in predictor.trust],
+        })  # fmt: skip
     check = shipped()
     sky = {name: getattr(check, name).tolist() for name in ("mean", "spread", "precision")}
     return {"models": found, "sky": {**sky, "threshold": check.threshold}}
@@ -229,4 +229,5 @@ def init_app(app: Flask) -> None:
         "MEGAPIXELS", count(os.environ, "SKYFED_MEGAPIXELS", 3000, "megapixels of them that are decoded")
     )
     app.extensions["forecasters"] = Forecasters(app.extensions["library"])
+    speakers(app).append(app.extensions["forecasters"])
     app.config["UPLOADS"] |= {f"{blueprint.name}.{view.__name__}" for view in (forecast, keep)}

@@ -36,6 +36,7 @@ from app.runs.schemas import (
     StorySchema,
 )  # fmt: skip
 from app.runs.service import library
+from app.runs.speakers import speakers
 from utils.figures import curves_table
 from utils.results import ResultError, result_path
 from utils.studies import left_out_of
@@ -109,11 +110,12 @@ def run_model(name: str) -> Response:
 def run_onnx(name: str) -> Response:
     """The model of a run as ONNX: its task's input to `logits` (n, classes), or to `number` (n, 1).
 
-    It is converted when somebody asks who is logged in; those of the forecast, a handful, when anybody does.
+    It is converted when somebody asks who is logged in; those that answer visitors, a handful, when anybody does.
     """
     models: ModelFiles = current_app.extensions["models"]
     result = found(name)
-    known = current_user.is_authenticated or name in current_app.extensions["forecasters"].names().values()
+    asked = (room.names().values() for room in speakers(current_app))
+    known = current_user.is_authenticated or any(name in names for names in asked)
     made = models.onnx(name, result, may_make=known)
     if made is None and result.get("model") and not known:
         g.message = _("Log in to have this model converted.")

@@ -14,6 +14,7 @@ from flask import Flask
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.jobs.supervisor import keep_alive
+from app.runs.speakers import speakers
 
 _LOG_BYTES, _LOGS_KEPT = 5_000_000, 5
 _WARM_SECONDS = 30.0  # who opens the page at once then finds it ready; after that it comes when it comes
@@ -48,7 +49,8 @@ def serve(app: Flask, port: int, threads: int) -> int:
 
     def warm() -> None:
         unless_busy(app.extensions["library"].warm)
-        unless_busy(app.extensions["forecasters"].warm)
+        for room in speakers(app):
+            unless_busy(room.warm)
         unless_busy(app.extensions["studies"].warm)
 
     def unless_busy(read: Callable[[], None]) -> None:

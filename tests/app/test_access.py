@@ -37,6 +37,8 @@ ROUTES = {
     "/api/v1/story": (OPEN, "/api/v1/story", {"GET": 200}),
     "/api/v1/live": (OPEN, "/api/v1/live", {"GET": 200}),
     "/api/v1/live/events": (OPEN, "/api/v1/live/events", {"GET": 200}),
+    "/detect": (OPEN, "/detect", {"GET": 200}),
+    "/api/v1/detect/models": (OPEN, "/api/v1/detect/models", {"GET": 200}),
     "/studies": (OPEN, "/studies", {"GET": 200}),
     "/studies/<name>": (OPEN, "/studies/server_optimisers", {"GET": 200}),
     "/api/v1/studies": (OPEN, "/api/v1/studies", {"GET": 200}),

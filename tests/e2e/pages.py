@@ -27,6 +27,7 @@ PAGES = (
     Page("task", "/tasks/1", ".versions", log_in=False),
     Page("at home", "/tasks/1/train", ".own", log_in=False),
     Page("forecast", "/forecast", ".samples img", log_in=False),
+    Page("detect", "/detect", ".detect-ready", log_in=False),
     Page("why", "/why", ".round", log_in=False),
     Page("login", "/login", "main form", log_in=False),
     Page("register", "/register", "main form", log_in=False),

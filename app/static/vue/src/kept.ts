@@ -1,4 +1,4 @@
-// What was asked and answered in this tab, on this device alone, so that Back and another language find them again.
+// What was asked and answered on a page in this tab, on this device alone, so that Back and another language find it again.
 import { clear, createStore, delMany, entries, set } from "idb-keyval";
 import { whose } from "./session";
 
@@ -19,7 +19,8 @@ const tab = (): string => {
   sessionStorage.setItem(TAB, known);
   return known;
 };
-const keyOf = (id: number): string => `${tab()} ${String(id).padStart(6, "0")}`;
+const here = (): string => `${tab()} ${location.pathname} `;
+const keyOf = (id: number): string => here() + String(id).padStart(6, "0");
 
 /** Where a browser keeps nothing, nothing is found again; that is no fault to tell of. */
 const quietly = async <T>(ask: () => Promise<T>, otherwise: T): Promise<T> => ask().catch(() => otherwise);
@@ -28,14 +29,14 @@ const quietly = async <T>(ask: () => Promise<T>, otherwise: T): Promise<T> => as
 export const remember = <T>(id: number, what: T): Promise<void> =>
   quietly(() => set(keyOf(id), { whose: whose(), at: Date.now(), what } satisfies Entry<T>, store()), undefined);
 
-/** What this tab has kept for whoever is here, by number, oldest first; what is old or of somebody else goes. */
+/** What this page has kept in this tab for whoever is here, by number, oldest first; what is old or of somebody else goes. */
 export const recall = <T>(): Promise<[number, T][]> =>
   quietly(async () => {
     const all = await entries<string, Entry<T>>(store());
-    const mine = all.filter(([key, one]) => key.startsWith(`${tab()} `) && ["", whose()].includes(one.whose)).slice(-MOST);
-    const others = all.filter(([key, one]) => key.startsWith(`${tab()} `) || one.at < Date.now() - DAY).filter((one) => !mine.includes(one));
+    const mine = all.filter(([key, one]) => key.startsWith(here()) && ["", whose()].includes(one.whose)).slice(-MOST);
+    const others = all.filter(([key, one]) => key.startsWith(here()) || one.at < Date.now() - DAY).filter((one) => !mine.includes(one));
     await delMany(others.map(([key]) => key), store());
-    return mine.map(([key, one]): [number, T] => [Number(key.split(" ")[1]), one.what]);
+    return mine.map(([key, one]): [number, T] => [Number(key.split(" ").at(-1)), one.what]);
   }, []);
 
 /** Forget all that was kept here: somebody leaves. */

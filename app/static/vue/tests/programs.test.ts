@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { headerBytes, headerIn } from "../src/device/header";
 import { answerOf, Judge } from "../src/device/programs";
 import { differences, probabilityOf } from "../src/device/runtime";
+import { unseen } from "../src/programs";
 
 describe("an answer", () => {
   it("is what its probability says, the ends included", () => {
@@ -17,7 +18,7 @@ describe("an answer", () => {
 });
 
 describe("a model of headers on the device", () => {
-  const features = ["e_lfanew", "MajorLinkerVersion", "SizeOfImage"];
+  const features = ["e_lfanew", "MajorLinkerVersion", "SizeOfImage"] as const;
   const how = { onnx: "/model.onnx", temperature: 2, low: 0.2, high: 0.8 };
   const shapes: number[][] = [];
   const run = vi.fn(({ header }: { header: { data: Float32Array; dims: number[] } }) => {
@@ -56,5 +57,18 @@ describe("a model of headers on the device", () => {
   it("that cannot be fetched is not there", async () => {
     vi.stubGlobal("fetch", () => Promise.resolve(new Response("", { status: 404 })));
     await expect(Judge.load(how, features)).rejects.toThrow("/model.onnx: 404");
+  });
+});
+
+describe("what was never seen", () => {
+  it("is a value besides the few there were, or beyond all of them", () => {
+    const header = headerIn(headerBytes({ MajorLinkerVersion: 14, SizeOfImage: 4096, SizeOfCode: 70_000 }));
+    const features = [
+      { name: "MajorLinkerVersion", low: 2, high: 48, values: [2, 48] },
+      { name: "MinorLinkerVersion", low: 0, high: 9, values: [0, 9] },
+      { name: "SizeOfImage", low: 4096, high: 9999, values: null },
+      { name: "SizeOfCode", low: 0, high: 69_999, values: null },
+    ] as const;
+    expect(unseen(header, features.map((one) => ({ ...one, values: one.values && [...one.values] }))).map((one) => one.name)).toEqual(["MajorLinkerVersion", "SizeOfCode"]);
   });
 });

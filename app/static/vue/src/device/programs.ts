@@ -1,18 +1,14 @@
 // Programs judged on this device by their headers, as utils/malware/predictor.py judges them; nothing of them goes anywhere.
+import type { Model } from "../programs";
 import type { Header } from "./header";
 import { breath, differences, opened, probabilityOf, type Opened } from "./runtime";
 
-export interface HowItJudges {
-  onnx: string; // address
-  temperature: number;
-  low: number;
-  high: number;
-}
+type HowItJudges = Pick<Model, "onnx" | "temperature" | "low" | "high">;
 
 export interface Verdict {
   answer: "malware" | "benign" | "unsure";
   probability: number; // of malware
-  spoke: Float32Array; // by feature, positive where it spoke for malware
+  spoke: Float32Array; // by feature, positive where it spoke for malware; empty where the network cannot tell
 }
 
 const AT_ONCE = 256;
@@ -27,11 +23,11 @@ export function answerOf(probability: number, { low, high }: Pick<HowItJudges, "
 export class Judge {
   private constructor(
     private readonly model: HowItJudges,
-    private readonly features: readonly string[],
+    private readonly features: readonly (keyof Header)[],
     private readonly network: Opened,
   ) {}
 
-  static async load(model: HowItJudges, features: readonly string[]): Promise<Judge> {
+  static async load(model: HowItJudges, features: readonly (keyof Header)[]): Promise<Judge> {
     return new Judge(model, features, await opened(model.onnx));
   }
 
@@ -45,11 +41,11 @@ export class Judge {
   private async some(headers: readonly Header[]): Promise<Verdict[]> {
     await breath();
     const width = this.features.length;
-    const numbers = Float32Array.from(headers.flatMap((header) => this.features.map((name) => header[name as keyof Header])));
+    const numbers = Float32Array.from(headers.flatMap((header) => this.features.map((name) => header[name])));
     const { logits, spoke } = await this.network.run("header", numbers, [headers.length, width]);
     return differences(logits!).map((margin, at) => {
       const probability = probabilityOf(margin, this.model.temperature);
-      return { answer: answerOf(probability, this.model), probability, spoke: spoke!.slice(at * width, (at + 1) * width) };
+      return { answer: answerOf(probability, this.model), probability, spoke: spoke?.slice(at * width, (at + 1) * width) ?? new Float32Array() };
     });
   }
 }

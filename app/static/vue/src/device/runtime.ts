@@ -30,7 +30,7 @@ export async function opened(address: string): Promise<Opened> {
 /** Second logit less the first, of each of n examples with two of them. */
 export const differences = (logits: Float32Array): number[] => Array.from({ length: logits.length / 2 }, (_, at) => logits[2 * at + 1]! - logits[2 * at]!);
 
-/** Calibrated probability of the second class from that margin, as utils/forecast/calibration.py has it. */
+/** Calibrated probability of the second class from that margin, as utils/calibration.py has it. */
 export const probabilityOf = (margin: number, temperature: number): number => 1 / (1 + Math.exp(-Math.min(50, Math.max(-50, margin / temperature))));
 
 /** So that the page may draw: what follows blocks it. */
