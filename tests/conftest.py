@@ -59,6 +59,7 @@ GROUPS = {
     "tests/board/": "board",
     "tests/e2e/": "browser",
     "tests/forecast/test_sky_check.py": "skies",
+    "tests/malware/test_wheels.py": "wheels",
     "tests/photos/test_dataset.py": "photos",
     "tests/photos/test_duplicates.py": "photos",
     "tests/test_questions.py": "trainings",
