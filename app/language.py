@@ -10,7 +10,6 @@ import datetime
 import math
 import re
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -121,15 +120,14 @@ def texts() -> set[str]:
     found = {str(text) for _, _, text, _, _ in extract_from_dir(str(HERE), methods, keywords=keywords)}
     own = {english for english, chinese in _of_parts().items() if chinese}
     said = {*SENTENCES.values(), *REASONS.values()}
-    return (found | set(_front_end()) | set(_of_parts()) | said) - own
+    return (found | _front_end() | set(_of_parts()) | said) - own
 
 
 @cache
-def _front_end() -> Iterator[str]:
-    for path in sorted((HERE / "static" / "vue" / "src").rglob("*")):
-        if path.suffix in (".vue", ".ts"):
-            for double, single in _SHOWN.findall(path.read_text(encoding="utf-8")):
-                yield (double or single).replace('\\"', '"').replace("\\'", "'")
+def _front_end() -> frozenset[str]:
+    files = [path for path in (HERE / "static" / "vue" / "src").rglob("*") if path.suffix in (".vue", ".ts")]
+    shown = [pair for path in files for pair in _SHOWN.findall(path.read_text(encoding="utf-8"))]
+    return frozenset((double or single).replace('\\"', '"').replace("\\'", "'") for double, single in shown)
 
 
 def _catalogue() -> Catalog:

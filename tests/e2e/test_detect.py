@@ -212,7 +212,7 @@ def test_it_judges_with_the_network_switched_off_by_keyboard_alone(page_of):
     card = page.locator(".file").first
     expect(card.locator(".verdict")).to_have_text(ANSWER)
     expect(card.locator("tbody").first.locator("tr")).to_have_count(len(RUNS) - 1)
-    card.locator(".file-head").focus()
+    expect(card.locator(".file-head")).to_be_focused()
     page.keyboard.press("Space")
     expect(card.locator(".file-body")).to_have_count(0)
     page.keyboard.press("Enter")
