@@ -27,8 +27,8 @@ _RESAMPLES, _BINS = 2000, 10
 
 @dataclass(frozen=True)
 class Calibration:
-    """`temperature` divides the logit of class 1; from the probability `high` on the answer is class 1, up to `low` it is
-    class 0.
+    """`temperature` divides the logit of class 1; from the probability `high` on the answer is class 1, up to `low` it
+    is class 0.
     """
 
     temperature: float
@@ -58,11 +58,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers about examples not seen in training: logit of class 1, label, scene and weight of each.
+    """Answers about examples not seen in training: logit of class 1, label, scene, weight and id of each.
 
     `parts` are held out together when temperature and thresholds are judged: folds, and scenes of sources left out, or
-    decks of these where they are many.
-    `elsewhere` marks the answers about sources left out.
+    decks of these where they are many. `elsewhere` marks the answers about sources left out.
     """
 
     logits: Numbers
@@ -154,9 +153,9 @@ def calibrate(given: Answers, trusted: float) -> Calibration:
 
 @dataclass(frozen=True)
 class Trust:
-    """What a new example of `sources` may expect: of `answers`, the share that is given at all, and of these the share of
-    right ones (None where none is given). `false_alarms`: the share of examples of class 0 that are said to be class 1,
-    `missed`: of class 1 said to be class 0 (None where there are none). `elsewhere` where the recipe was trained
+    """What a new example of `sources` may expect: of `answers`, the share that is given at all, and of these the share
+    of right ones (None where none is given). `false_alarms`: the share of examples of class 0 that are said to be class
+    1, `missed`: of class 1 said to be class 0 (None where there are none). `elsewhere` where the recipe was trained
     without these sources.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask_smorest import Blueprint
 
 from app.api.answers import answers
-from app.detect.schemas import ModelsSchema
+from app.detect.schemas import DetectorsSchema
 from app.detect.service import detectors, launchers
 from app.runs.service import library
 from utils.malware.seen import shipped
@@ -19,7 +19,7 @@ blueprint = Blueprint(
 
 
 @blueprint.get("/detect/models")
-@answers(ModelsSchema)
+@answers(DetectorsSchema)
 def models() -> dict[str, Any]:
     """The models that judge programs, what they learnt from, and programs known to be benign to try them on."""
     found = []

@@ -15,7 +15,7 @@ class SeenSchema(Schema):
     values = fields.List(fields.Float(), required=True, allow_none=True)
 
 
-class TestedSchema(Schema):
+class DetectorTestedSchema(Schema):
     """What a new program may expect, measured on programs with windows that were not seen in training: of so many
     `answers` the share `answered` with malware or benign, and of these that was `right`; of benign ones that were
     called malware (`false_alarms`), of malware that was called benign (`missed`); null where there was none.
@@ -29,7 +29,7 @@ class TestedSchema(Schema):
     right, false_alarms, missed = (fields.Float(required=True, allow_none=True) for _ in range(3))
 
 
-class ModelSchema(Schema):
+class DetectorSchema(Schema):
     """A model, and what judging by it needs: its answer is malware from a probability of `high` on, benign up to `low`,
     and else that it cannot tell.
     """
@@ -37,7 +37,7 @@ class ModelSchema(Schema):
     role, run, title, onnx, sha256 = (fields.String(required=True) for _ in range(5))
     bytes, parameters = (fields.Integer(required=True) for _ in range(2))
     temperature, low, high = (fields.Float(required=True) for _ in range(3))
-    tested = fields.List(fields.Nested(TestedSchema), required=True)
+    tested = fields.List(fields.Nested(DetectorTestedSchema), required=True)
 
 
 class LauncherSchema(Schema):
@@ -50,9 +50,9 @@ class LauncherSchema(Schema):
     )
 
 
-class ModelsSchema(Schema):
+class DetectorsSchema(Schema):
     """The models that judge programs, the 47 features they take in this order, and programs to try them on."""
 
     features = fields.List(fields.Nested(SeenSchema), required=True)
-    models = fields.List(fields.Nested(ModelSchema), required=True)
+    models = fields.List(fields.Nested(DetectorSchema), required=True)
     launchers = fields.List(fields.Nested(LauncherSchema), required=True)

@@ -92,5 +92,7 @@ export const refusal = (reason: Refusal): string => ({
   unreadable: t("This file cannot be read: it was changed, moved or deleted after it was chosen. If it is there, choose it again."),
 })[reason];
 
-/** A share as people say it; none where there was nothing to take it of. */
-export const percent = (share: number | null): string => (share === null ? "–" : `${Math.round(100 * share)} %`);
+/** A probability as people say it: nothing is certain. */
+export const percent = (share: number): string => (share < 0.005 ? "< 1 %" : share > 0.995 ? "> 99 %" : `${Math.round(100 * share)} %`);
+/** A share that was measured; none where there was nothing to take it of. */
+export const measured = (share: number | null): string => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
