@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from utils.photos.sources import Candidate
 
 PROGRAM = "i0down_training_resource.py"
-_FILES = {"heart": "hospitals", "dialogue": "speeches", "mnist": "idx", "house": "houses", "clamp": "programs"}
+_FILES = {
+    "heart": "hospitals",
+    "dialogue": "speeches",
+    "mnist": "idx",
+    "house": "houses",
+    "clamp": "programs",
+}
 """Which module of `utils.data` knows the files of a task."""
 _KINDS = {"simulate": "simulated", "house": "house_prices", "clamp": "malware"}
 """What a source is called in the manifest, and its set by default, where that differs from the sub-command."""

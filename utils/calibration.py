@@ -8,7 +8,6 @@ folds together: what strangers bring is not among the folds.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,17 +17,18 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression, minimize_scalar
 
 from utils.comparison import Estimate, sources
+from utils.data.split import deck_of
 
 Numbers = NDArray[np.float64]
-_PARTS = 40  # of sources left out; each costs a calibration
 _ENOUGH = 30  # answers beyond a threshold; of fewer, nothing is known
+_MANY = 20  # scenes
 _RESAMPLES, _BINS = 2000, 10
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`temperature` divides the logit of class 1; from the probability `high` on the answer is class 1, up to `low` it is
-    class 0.
+    """`temperature` divides the logit of class 1; from the probability `high` on the answer is class 1, up to `low` it
+    is class 0.
     """
 
     temperature: float
@@ -58,10 +58,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Answers:
-    """Answers about examples not seen in training: logit of class 1, label, scene and weight of each.
+    """Answers about examples not seen in training: logit of class 1, label, scene, weight and id of each.
 
-    `parts` are held out together when temperature and thresholds are judged: folds, and scenes of sources left out,
-    of many some together. `elsewhere` marks the answers about sources left out.
+    `parts` are held out together when temperature and thresholds are judged: folds, and scenes of sources left out, or
+    decks of these where they are many. `elsewhere` marks the answers about sources left out.
     """
 
     logits: Numbers
@@ -70,6 +70,7 @@ class Answers:
     weights: Numbers
     parts: NDArray[np.int64]
     elsewhere: NDArray[np.bool_]
+    ids: NDArray[np.str_]
 
     def only(self, chosen: NDArray[np.bool_]) -> Answers:
         """Some of them."""
@@ -90,10 +91,11 @@ def answers_of(
     weights: list[Numbers] = []
     parts: list[NDArray[np.str_]] = []
     elsewhere: list[NDArray[np.bool_]] = []
+    ids: list[NDArray[np.str_]] = []
     for other, given in enumerate([result, left_out] if left_out else [result]):
-        many = len({scene for repeat in given["repeats"] for scene in repeat["test"]["scene"]}) > _PARTS
         kept = [
-            np.array([one not in without for one in repeat["test"]["id"]], bool) for repeat in given["repeats"]
+            np.array([one not in without for one in repeat["test"]["id"]], bool)
+            for repeat in given["repeats"]
         ]
         count = sum(int(here.sum()) for here in kept)
         for repeat, here in zip(given["repeats"], kept, strict=True):
@@ -104,14 +106,21 @@ def answers_of(
             labels.append(np.array(test["truth"], float)[here])
             names.append(scenes)
             weights.append(np.full(len(said), 1 / max(count, 1)))
-            apart = [str(zlib.crc32(one.encode()) % _PARTS) for one in scenes] if many else scenes
-            parts.append(np.array(apart) if other else np.full(len(said), f"fold {repeat['fold']}"))
+            parts.append(_apart(scenes) if other else np.full(len(said), str(repeat["fold"])))
             elsewhere.append(np.full(len(said), bool(other)))
+            ids.append(np.array(test["id"])[here])
     numbers = [np.unique(np.concatenate(texts), return_inverse=True)[1] for texts in (names, parts)]
     return Answers(
         np.concatenate(logits), np.concatenate(labels), numbers[0], np.concatenate(weights), numbers[1],
-        np.concatenate(elsewhere),
+        np.concatenate(elsewhere), np.concatenate(ids),
     )  # fmt: skip
+
+
+def _apart(scenes: NDArray[np.str_]) -> NDArray[np.str_]:
+    """What is held out together of sources left out: a scene, or where there are many, those of a deck."""
+    if len(set(scenes)) <= _MANY:
+        return scenes
+    return np.array([f"deck {deck_of(scene)}" for scene in scenes])
 
 
 def second_of(test: Mapping[str, Any]) -> Numbers:
@@ -144,9 +153,9 @@ def calibrate(given: Answers, trusted: float) -> Calibration:
 
 @dataclass(frozen=True)
 class Trust:
-    """What a new example of `sources` may expect: of `answers`, the share that is given at all, and of these the share of
-    right ones (None where none is given). `false_alarms`: the share of examples of class 0 that are said to be class 1,
-    `missed`: of class 1 said to be class 0 (None where there are none). `elsewhere` where the recipe was trained
+    """What a new example of `sources` may expect: of `answers`, the share that is given at all, and of these the share
+    of right ones (None where none is given). `false_alarms`: the share of examples of class 0 that are said to be class
+    1, `missed`: of class 1 said to be class 0 (None where there are none). `elsewhere` where the recipe was trained
     without these sources.
     """
 
@@ -164,8 +173,10 @@ def trust(
     left_out: Mapping[str, Any] | None,
     trusted: float,
     without: Collection[str] = (),
+    uncounted: Collection[str] = (),
 ) -> list[Trust]:
-    """For the examples of the folds, and for those of the sources left out, where there are such.
+    """For the examples of the folds, and for those of the sources left out, where there are such; nothing follows from
+    those `without`, and those `uncounted` are not told of.
 
     Temperature and thresholds follow from the other folds and scenes each time.
     """
@@ -176,6 +187,7 @@ def trust(
         probabilities = _sigmoid(given.logits[here] / how.temperature)
         second[here], first[here] = probabilities >= how.high, probabilities <= how.low
     said, right = second | first, np.where(second, given.labels == 1, given.labels == 0)
+    counted = np.array([one not in uncounted for one in given.ids.tolist()], bool)
 
     def share(of: NDArray[np.bool_], among: NDArray[np.bool_]) -> float | None:
         return float(of[among].mean()) if among.any() else None
@@ -186,7 +198,8 @@ def trust(
             share(right, where & said), share(second, where & (given.labels == 0)),
             share(first & ~second, where & (given.labels == 1)),
         )
-        for one, where in ((result, ~given.elsewhere), (left_out, given.elsewhere)) if one is not None
+        for one, where in ((result, counted & ~given.elsewhere), (left_out, counted & given.elsewhere))
+        if one is not None
     ]  # fmt: skip
 
 

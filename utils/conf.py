@@ -125,7 +125,8 @@ class Conf:
     data: str = key("name of the set of examples, a folder of `data/`", default="mwd", name=True)
     train_on: tuple[str, ...] = key(
         "names of the sources whose examples are trained on, all but one deck for validation; every example of "
-        "`judge_on` is then judged, unless its scene was trained on, in one repeat a seed. Empty: all sources, held out in folds",
+        "`judge_on` is then judged, unless its scene was trained on, in one repeat a seed. Empty: all sources, held "
+        "out in folds",
         default=(),
         check=_checked_sources,
     )

@@ -31,6 +31,7 @@ from utils.comparison import (
 from utils.conf import all_keys, chinese
 from utils.files import atomic_write
 from utils.forecast.card import expected
+from utils.malware.card import as_markdown
 from utils.model_card import model_card
 from utils.nets.kinds import KINDS
 from utils.nets.outline import templates
@@ -224,6 +225,14 @@ def elsewhere(results: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def programs(results: Mapping[str, Mapping[str, Any]], language: str = "en") -> str:
+    """What runs of the task malware do on GUI programs, and on those built later, as Markdown."""
+    shown = [run for run in studies()["malware"].runs if run.run in results]
+    return as_markdown(
+        ((run.name[language], results[run.run], results.get(run.left_out)) for run in shown), language
+    )
+
+
 def sure(results: Mapping[str, Mapping[str, Any]]) -> str:
     """How far the answers of the model that is asked first can be trusted, as a sentence."""
     run = first().by_role(first().models[0])
@@ -282,6 +291,7 @@ def render(text: str, results: Mapping[str, Mapping[str, Any]], language: str = 
     }
     blocks = {name: in_chinese(said) if language == "zh" else said for name, said in blocks.items()}
     blocks["questions"] = questions_list(language)
+    blocks["programs"] = programs(results, language)
     blocks["protections"] = protections_table(language)
     for name, content in blocks.items():
         text = _filled(text, name, content)

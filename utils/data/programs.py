@@ -38,6 +38,7 @@ FEATURES = (
 SizeOfOptionalHeader) or say who built a file and not what it does (CreationYear, CheckSum)."""
 NEEDED = ("Magic", "CreationYear", "class")
 GUI = 2  # of Subsystem: a program with windows, or a library
+LIBRARY = 0x2000  # among Characteristics: a library (DLL)
 BANDS = ("undated", "to_2005", "2006_2008", "2009", "2010", "2011", "from_2012")
 """Owners by nature: when a program was built, as its header says. `undated`: a year before 1993 or after 2017, which
 says nothing (Delphi wrote 1992 into whatever it built, others write 0)."""
@@ -85,9 +86,7 @@ def table(raw: bytes, where: str) -> Programs:
         raise DataError(f"{where}: not a CSV file ({type(error).__name__})") from None
     names = [cell.strip() for cell in lines[0]] if lines else []
     if missing := [name for name in (*FEATURES, *NEEDED) if name not in names]:
-        raise DataError(
-            f"{where}: no column {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
-        )
+        raise DataError(f"{where}: no column {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}")
     places = [names.index(name) for name in (*FEATURES, *NEEDED)]
     rows = []
     for number, cells in enumerate(lines[1:], 2):

@@ -127,7 +127,9 @@ def _told(
             named = hashlib.sha256(
                 f"{one.source}\n{number}\n{alike}\n{one.targets[number]}".encode()
             ).hexdigest()
-            scene = scene_of(one.source, alike) if one.alike is None else scene_of("", one.alike[number].hex())
+            scene = (
+                scene_of(one.source, alike) if one.alike is None else scene_of("", one.alike[number].hex())
+            )
             found.append((named, scene, one.source, len(found)))
     found.sort()
     ids, scenes, sources, order = zip(*found, strict=True)

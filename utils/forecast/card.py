@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from utils.calibration import answers_of, calibrate, cross_fitted, plain, quality, trust
 from utils.comparison import Estimate, sources
 from utils.conf import make_conf
-from utils.calibration import answers_of, calibrate, cross_fitted, plain, quality, trust
 
 TRUSTED = 0.8
 """Share of right answers among those with a probability like the least sure one that is still said."""

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from utils.conf import Conf
 from utils.calibration import Calibration, answers_of, calibrate, trust
+from utils.conf import Conf
 from utils.forecast.card import TRUSTED
 from utils.forecast.pixels import ENOUGH, SIDE, Pixels, resize, square_of
 from utils.forecast.sky_check import LUMA, shipped
