@@ -66,7 +66,10 @@ def test_what_anybody_needs_of_a_model_is_converted_when_anybody_asks(browse, wi
 
 
 def test_the_page_says_how_little_a_header_tells_in_both_languages(browse):
-    for language, sentence in (("en", "right in only 55 to 70 % of cases"), ("zh", "55 到 70 % 的情形下判断正确")):
+    for language, sentence in (
+        ("en", "right in only 55 to 70 % of cases"),
+        ("zh", "55 到 70 % 的情形下判断正确"),
+    ):
         page = browse().get("/detect", headers={"Accept-Language": language})
         assert sentence in page.get_data(as_text=True)
         assert "'wasm-unsafe-eval'" in page.headers["Content-Security-Policy"]
