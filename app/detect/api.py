@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 
 from app.api.answers import answers
 from app.detect.schemas import DetectorsSchema
-from app.detect.service import detectors, launchers
+from app.detect.service import detectors, in_wheels, launchers
 from app.runs.service import library
 from utils.malware.seen import shipped
 
@@ -31,5 +31,6 @@ def models() -> dict[str, Any]:
             "onnx": f"/api/v1/runs/{name}/model.onnx", "sha256": predictor.model["sha256"],
             "bytes": predictor.model["bytes"], "parameters": predictor.parameters,
             "tested": [asdict(one) for one in predictor.tested],
+            "wheels": in_wheels(name, predictor.model["sha256"]),
         })  # fmt: skip
     return {"features": [asdict(one) for one in shipped()], "models": found, "launchers": launchers()}

@@ -16,9 +16,9 @@ class SeenSchema(Schema):
 
 
 class DetectorTestedSchema(Schema):
-    """What a new program may expect, measured on programs with windows that were not seen in training: of so many
-    `answers` the share `answered` with malware or benign, and of these that was `right`; of benign ones that were
-    called malware (`false_alarms`), of malware that was called benign (`missed`); null where there was none.
+    """What a new program may expect, measured on programs with windows, no libraries, that were not seen in training: of
+    so many `answers` the share `answered` with malware or benign, and of these that was `right`; of benign ones that
+    were called malware (`false_alarms`), of malware that was called benign (`missed`); null where there was none.
     `elsewhere`: the recipe was trained without programs as late as these.
     """
 
@@ -29,15 +29,23 @@ class DetectorTestedSchema(Schema):
     right, false_alarms, missed = (fields.Float(required=True, allow_none=True) for _ in range(3))
 
 
+class WheelsSchema(Schema):
+    """How many benign programs in Python's wheels for Windows a model called what."""
+
+    malware, benign, unsure = (fields.Integer(required=True) for _ in range(3))
+
+
 class DetectorSchema(Schema):
     """A model, and what judging by it needs: its answer is malware from a probability of `high` on, benign up to `low`,
-    and else that it cannot tell.
+    and else that it cannot tell. `wheels`: what it called benign programs of another source, null where it was not
+    asked.
     """
 
     role, run, title, onnx, sha256 = (fields.String(required=True) for _ in range(5))
     bytes, parameters = (fields.Integer(required=True) for _ in range(2))
     temperature, low, high = (fields.Float(required=True) for _ in range(3))
     tested = fields.List(fields.Nested(DetectorTestedSchema), required=True)
+    wheels = fields.Nested(WheelsSchema, required=True, allow_none=True)
 
 
 class LauncherSchema(Schema):

@@ -28,6 +28,16 @@ def launchers() -> list[dict[str, Any]]:
     return shipped()
 
 
+def in_wheels(name: str, sha256: str) -> dict[str, int] | None:
+    """What the model of a run calls the programs with windows in Python's wheels, all of them benign: how many malware,
+    benign or unsure. None where this very model was not asked.
+    """
+    from utils.malware.elsewhere import shipped
+
+    told = shipped()["models"].get(name)
+    return dict(told["programs"]) if told and told["sha256"] == sha256 else None
+
+
 def _opened(cache: Path, name: str) -> Predictor:
     from utils.malware.predictor import Predictor
 

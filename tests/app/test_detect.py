@@ -9,6 +9,7 @@ import pytest
 from app.language import CATALOGUE, messages, texts
 from tests.conftest import ROOT
 from utils.data.programs import FEATURES
+from utils.malware.elsewhere import shipped
 from utils.malware.header import FIELDS, REASONS
 from utils.malware.predictor import Predictor
 from utils.studies import studies
@@ -44,6 +45,7 @@ def test_anybody_is_told_the_models_their_features_and_programs_to_try_them_on(b
         assert (one["temperature"], one["low"], one["high"]) == (how.temperature, how.low, how.high)
         assert [tested["elsewhere"] for tested in one["tested"]] == [False, True]
         assert {"false_alarms", "missed", "right"} <= set(one["tested"][0])
+        assert sum(one["wheels"].values()) == len(shipped()["programs"])
         assert one["onnx"] == f"/api/v1/runs/{one['run']}/model.onnx"
     assert {"w32.exe", "gui-32.exe"} <= {one["file"] for one in told["launchers"]}
     assert all(set(one["fields"]) <= set(FIELDS) for one in told["launchers"])

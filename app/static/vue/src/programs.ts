@@ -34,6 +34,7 @@ export interface Model {
   low: number;
   high: number;
   tested: Tested[];
+  wheels: { malware: number; benign: number; unsure: number } | null; // what it called benign programs of another source
 }
 
 /** A program known to be benign, by its header. */
