@@ -16,8 +16,8 @@ class SeenSchema(Schema):
 
 
 class DetectorTestedSchema(Schema):
-    """What a new program may expect, measured on programs with windows, no libraries, that were not seen in training: of
-    so many `answers` the share `answered` with malware or benign, and of these that was `right`; of benign ones that
+    """What a new program may expect, measured on programs with windows, no libraries, not seen in training: of so
+    many `answers` the share `answered` with malware or benign, and of these that was `right`; of benign ones that
     were called malware (`false_alarms`), of malware that was called benign (`missed`); null where there was none.
     `elsewhere`: the recipe was trained without programs as late as these.
     """
