@@ -85,10 +85,10 @@ export const refusal = (reason: Refusal): string => ({
   "16-bit": t("A program for DOS or 16-bit Windows: it has no header of the kind that is judged."),
   "64-bit": t("A 64-bit program: all malware that was learnt from is 32-bit, so this cannot be judged."),
   unknown: t("Its header is neither that of a 32-bit nor that of a 64-bit program."),
-  processor: t("A 32-bit program for another processor than Intel's, of which none was learnt from."),
+  processor: t("A 32-bit program for another processor than Intel's: no such malware was learnt from."),
   console: t("A console program: hardly any malware that was learnt from is one, so this cannot be judged."),
   driver: t("A driver: hardly any malware that was learnt from is one, so this cannot be judged."),
-  subsystem: t("Neither a program with windows nor a console program nor a driver: none was learnt from."),
+  subsystem: t("Neither a program with windows nor a console program nor a driver: no such malware was learnt from."),
   ".NET": t("A .NET program: what it does lies behind a header that is much the same in all of them."),
   unreadable: t("This file cannot be read: it was changed, moved or deleted after it was chosen. If it is there, choose it again."),
 })[reason];
