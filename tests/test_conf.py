@@ -180,7 +180,7 @@ def test_every_shipped_conf_is_valid_and_the_originals_are_what_they_were():
         path.stem.removeprefix("conf_"): load_conf(path) for path in (ROOT / "utils").glob("conf_*.json")
     }
     confs = {name: conf for name, conf in every.items() if conf.task.name == "weather"}
-    assert len(confs) == 17 and len(every) == 38
+    assert len(confs) == 17 and len(every) == 47
     for name, passes in (("centralized1_1", 1), ("centralized1_2", 2), ("centralized1_3", 4)):
         assert (confs[name].no_models, confs[name].local_epochs, len(confs[name].held()[0])) == (1, passes, 3)
     for name, clients in (("f5", 5), ("f10", 10)):

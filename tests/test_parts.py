@@ -111,8 +111,8 @@ def test_a_conf_of_flat_keys_serialises_as_it_always_did():
         ({"attack": "kindness"}, f"attack: expected one of {', '.join(parts.names('attack'))}, found"),
         (
             {"type": "cats", "min_crop": 1},
-            "type: expected one of breast_cancer, diabetes, dialogue, digits, heart, house_prices, iris, mnist, "
-            "weather",
+            "type: expected one of breast_cancer, diabetes, dialogue, digits, heart, house_prices, iris, malware, "
+            "mnist, weather",
         ),
     ],
 )

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
+from tests.tasks.test_malware import text as programs
 from utils.readme import CHINESE, PROTOCOL, README, keys_table, protocol, render, shipped_results
 
 BOTH = pytest.mark.parametrize(("path", "language"), [(README, "en"), (CHINESE, "zh")], ids=["en", "zh"])
@@ -126,6 +127,7 @@ def sandbox(tmp_path_factory):
     for name in ("my_mwd/cloudy1.png", "my_mwd/shine1.png", "my_opensky/7/1.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / name)
+    (folder / "my_clamp.csv").write_text(programs())
     (folder / "my_opensky/7/info.json").write_text('{"percentage_of_clouds": "10"}')
     return folder
 

@@ -163,7 +163,7 @@ def _refusal(described, **changes):
 CONV = {"conv2d": 8}
 BROKEN = {
     "a number": (3, "network: expected a name, or an object with layers, found a number"),
-    "an unknown name": ("vgg", "network: expected one of char_gru, char_mlp, iris, lenet5, logistic, mlp, photo_cnn, "),
+    "an unknown name": ("vgg", "network: expected one of char_gru, char_mlp, iris, lenet5, logistic, mlp, mlp_64_32, "),
     "a name that climbs": ("../../cache/x", "network: expected one of"),
     "no layers": ({}, "network: expected a name, or an object with layers, found {}"),
     "a stranger": ({"layers": [], "loss": 1}, 'unknown key "network.loss"'),
