@@ -26,6 +26,14 @@ class TooFewError(Refusal, DataError):
     """A set lacks examples that a conf needs."""
 
 
+def read_of_set(file: Path) -> bytes:
+    """The file of a set. Raises NoSetError where it is not on this machine."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        raise NoSetError("", "no_set", file=file) from None
+
+
 def of_sources(names: Sequence[str]) -> Said | str:
     """What a refusal adds where only examples of these sources count; nothing where all do."""
     return said("of_sources", names=" and ".join(names)) if names else ""

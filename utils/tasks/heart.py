@@ -40,17 +40,13 @@ LICENCE = "CC BY 4.0"
 
 
 def _parts(conf: Conf, data: Path) -> list[Rows]:
-    from utils.data.examples import NoSetError
+    from utils.data.examples import read_of_set
     from utils.data.hospitals import HOSPITALS, table
 
     parts = []
     for hospital in HOSPITALS:
         file = data / conf.data / f"{hospital}.csv"
-        try:
-            raw = file.read_bytes()
-        except OSError:
-            raise NoSetError("", "no_set", file=file) from None
-        parts.append(Rows(hospital, LICENCE, *table(raw, str(file))))
+        parts.append(Rows(hospital, LICENCE, *table(read_of_set(file), str(file))))
     return parts
 
 

@@ -40,15 +40,11 @@ INPUT, INPUT_SAYS = (
 def _parts(conf: Conf, data: Path) -> list[Rows]:
     import numpy as np
 
-    from utils.data.examples import NoSetError
+    from utils.data.examples import read_of_set
     from utils.data.houses import FILE, table
 
     file = data / conf.data / FILE
-    try:
-        raw = file.read_bytes()
-    except OSError:
-        raise NoSetError("", "no_set", file=file) from None
-    rows = table(raw, str(file))
+    rows = table(read_of_set(file), str(file))
     return [Rows("boston", "", rows[:, :-1].astype(np.float32), rows[:, -1])]
 
 

@@ -1,9 +1,13 @@
 // Programs judged on this device by their headers, as utils/malware/predictor.py judges them; nothing of them goes anywhere.
-import type { Model } from "../programs";
 import type { Header } from "./header";
 import { breath, differences, opened, probabilityOf, type Opened } from "./runtime";
 
-type HowItJudges = Pick<Model, "onnx" | "temperature" | "low" | "high">;
+interface HowItJudges {
+  onnx: string; // address
+  temperature: number;
+  low: number;
+  high: number;
+}
 
 export interface Verdict {
   answer: "malware" | "benign" | "unsure";
