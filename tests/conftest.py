@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 from xdist.scheduler import LoadScopeScheduling
 
+from app.vite import DIST
+from tests.chromium import ARGUMENTS, CHROMIUM
 from utils.conf import Conf, make_conf
 from utils.data.examples import Examples
 from utils.data.split import deck_of, fold_of, split_of
@@ -100,6 +102,21 @@ def draw_set(folder: Path, count: int = 60) -> Path:
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as table:
         csv.writer(table).writerows([COLUMNS, *sorted(rows, key=lambda row: row[1])])
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The browser. One for all tests of a process: Playwright's interface cannot be opened twice at a time."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    if not DIST.exists():
+        pytest.skip("front end not built (make install)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.benchmarks.test_site import served
-from tests.board.browsers import ARGUMENTS, CHROMIUM
 from tests.board.site import below
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.e2e.arithmetic import by_torch, case, in_browser, photo_cnn, resnet, small
 
 TURNS = 3

@@ -13,8 +13,9 @@ from playwright.sync_api import sync_playwright
 
 from app.frontend import environment
 from tests.benchmarks.test_site import served
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conftest import ROOT, TINY, draw_set
-from tests.e2e.conftest import ARGUMENTS, CHROMIUM, QUEUE
+from tests.e2e.conftest import QUEUE
 from tests.e2e.pages import PAGES, log_in
 
 LIGHTHOUSE = Path(__file__).parent / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"

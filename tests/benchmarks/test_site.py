@@ -28,8 +28,8 @@ from app.frontend import FOLDER
 from app.jobs import service as jobs
 from app.models import Job
 from tests.app.conftest import whole_result
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conftest import ROOT, TINY, draw_set
-from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from utils.results import result_path, write_result
 
 RUNS, PAIRS = 500, 40

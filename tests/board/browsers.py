@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 from playwright.sync_api import expect
 
 from tests.board.site import PASSWORD, PATIENCE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 STORE = """async (name) => {
   const asked = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
   const base = await asked(indexedDB.open("skyfed-at-home"));

@@ -4,12 +4,11 @@ import shutil
 
 import pytest
 
-from app.vite import DIST
-from tests.board.browsers import ARGUMENTS, CHROMIUM, PHONE
 from tests.board.people import Person
 from tests.board.proxy import Proxy
 from tests.board.site import Site, until
 from tests.board.visits import browse, visit
+from tests.chromium import PHONE
 
 
 @pytest.fixture(scope="session")
@@ -80,21 +79,6 @@ def visited(board, tmp_path_factory):
         return made[name]
 
     return visit_
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """A browser, to be used for profiles."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    if not DIST.exists():
-        pytest.skip("front end not built (make install)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

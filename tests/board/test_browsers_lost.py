@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.board.browsers import ARGUMENTS, CHROMIUM, Browser
+from tests.board.browsers import Browser
 from tests.board.proxy import DOWN, UP
 from tests.board.site import below, until
+from tests.chromium import ARGUMENTS, CHROMIUM
 
 ROWS = "a,b,c,label\n" + "".join(
     f"{at / 30 - 0.5:.3f},{at % 7 / 7:.3f},{at % 3 / 3:.3f},{'yes' if at > 15 else 'no'}\n"

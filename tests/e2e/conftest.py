@@ -14,18 +14,13 @@ import requests
 from app.frontend import FOLDER
 from app.vite import DIST
 from tests.asked import IRIS, SKEW, TINY_QUESTION, both, write_made_up, write_question
+from tests.chromium import CHROMIUM
 from tests.conftest import ROOT
 from tests.test_parts import DROPPED
 from utils.parts import EXTRA
 from utils.studies.measured import study_path
 from utils.studies.questions import read_question, studies_folder
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
 QUEUE = """async (conf) => {
   const token = document.querySelector("meta[name=csrf-token]").content;
   const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
@@ -116,17 +111,6 @@ def board(address):
             return address
         time.sleep(0.5)
     raise AssertionError("no tasks on the board")
-
-
-@pytest.fixture(scope="session")
-def chromium(address):
-    """The browser."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 
+from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conftest import ROOT
-from tests.e2e.conftest import ARGUMENTS, CHROMIUM
 from tests.e2e.pages import PAGES, Page, log_in, show
 
 START = """async (conf) => {

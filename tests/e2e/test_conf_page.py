@@ -6,8 +6,9 @@ import re
 
 from playwright.sync_api import expect
 
+from tests.chromium import PHONE
 from tests.drawn_confs import WRONG
-from tests.e2e.conftest import PHONE, violations
+from tests.e2e.conftest import violations
 from utils.conf import ConfError, load_conf, make_conf, parse_conf
 from utils.results import read_result, result_path, write_result
 

@@ -12,7 +12,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from app.language import messages
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from tests.malware.headers import NET, PLAIN, header_bytes
 from utils.data.programs import FEATURES
 from utils.malware.header import REASONS

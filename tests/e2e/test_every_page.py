@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.chromium import PHONE
 from tests.conftest import TINY
-from tests.e2e.conftest import PHONE, QUEUE, violations
+from tests.e2e.conftest import QUEUE, violations
 from tests.e2e.pages import PAGES, log_in, show
 
 LOOKS = {

@@ -5,7 +5,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_trainings import _describe, _state
 

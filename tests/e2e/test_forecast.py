@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from app.vite import DIST
 from tests.app.test_forecast import BAD
-from tests.e2e.conftest import PHONE
+from tests.chromium import PHONE
 from utils.forecast.predictor import Predictor, read_photo
 from utils.photos.simulator import simulate
 

@@ -9,7 +9,8 @@ import requests
 from PIL import Image, ImageCms
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from utils.calls.examples import pack, picture
 from utils.calls.format import checked_format
 from utils.photos.simulator import simulate

@@ -3,7 +3,8 @@
 import numpy as np
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from utils.packing import UPDATES, packed
 from utils.results import read_result, result_path, write_result
 

@@ -6,7 +6,8 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_trainings import _until
 

@@ -9,7 +9,8 @@ import requests
 from playwright.sync_api import expect
 from safetensors.numpy import load, save
 
-from tests.e2e.conftest import PHONE, violations
+from tests.chromium import PHONE
+from tests.e2e.conftest import violations
 from tests.e2e.pages import log_in
 from tests.e2e.test_conf_page import _researcher
 from tests.e2e.test_trainings import _until

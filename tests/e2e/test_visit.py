@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.chromium import PHONE
 from tests.conftest import ROOT, TINY
-from tests.e2e.conftest import PHONE, violations
+from tests.e2e.conftest import violations
 from tests.test_results import series
 from utils.checkpoints import start
 from utils.federated.bench import Repeat, State
