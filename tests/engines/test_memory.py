@@ -143,7 +143,7 @@ def test_updates_that_are_kept_stay_what_they_were_and_memory_does_not_grow_with
             for outcome in engine.train(work, jobs, buffers):
                 assert outcome.client >= 0
             made.append(next(Block._numbers) - before)
-        assert made[0] < workers._AHEAD_JOBS + 9 and made[-1] < 20
+        assert max(made) < workers._AHEAD_JOBS + 9 < CLIENTS // 4
     with Workers(1) as engine:
         assert _told(engine.train(work, jobs, buffers)) == kept
 
