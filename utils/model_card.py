@@ -68,11 +68,12 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     estimates = ", ".join(
         f"{head} {estimated(given, one)}" for head, one in zip(heads, figures_of(result), strict=False)
     )
-    unequal = (
-        f"{degree['wasserstein']:.3g} {result['unit']} (Wasserstein-1)"
-        if is_number(result)
-        else f"{degree['jensen_shannon']:.3f} bits (Jensen-Shannon)"
-    )
+    if (distance := degree["wasserstein" if is_number(result) else "jensen_shannon"]) is None:
+        unequal = "not known, as an owner withholds it"
+    elif is_number(result):
+        unequal = f"{distance:.3g} {result['unit']} (Wasserstein-1)"
+    else:
+        unequal = f"{distance:.3f} bits (Jensen-Shannon)"
     in_unit = f" RMSE and mean absolute error are in {result['unit']}." if is_number(result) else ""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return f"""# {result["name"]}
