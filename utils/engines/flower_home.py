@@ -157,7 +157,9 @@ class Home:
         """Under which Flower's commands run: nothing is reported to anybody, nothing installed unasked."""
         return {
             **os.environ,
-            "PATH": os.pathsep.join([self.read().bin, os.environ.get("PATH", "")]),  # its commands start each other
+            "PATH": os.pathsep.join(
+                [self.read().bin, os.environ.get("PATH", "")]
+            ),  # its commands start each other
             "FLWR_HOME": str(self.folder / CONFIG),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
