@@ -43,7 +43,6 @@ LONGEST_TRAINING, LONGEST_ANSWER = 3600.0, 300.0
 GRACE = 5.0
 """Seconds that an answer may be on its way beyond that."""
 _TO_BEGIN = 90.0
-_TRIES = 2
 
 
 @dataclass
@@ -151,7 +150,7 @@ class Flower:
                         and (why := self._fault(message.outcome, work))
                     ):
                         message.outcome, message.counts = Failure(message.node, why), False
-                        self._refused[message.node] = f"round {message.job.round + 1}: {why}"  # type: ignore[union-attr]
+                        self._refuse(message, why)
                     elif isinstance(message.outcome, Reply):
                         self._refused.pop(message.node, None)
                     self._note(message)
@@ -186,7 +185,7 @@ class Flower:
 
     def _resend(self) -> None:
         """Hand all that is open to Flower, beginning a run where there is none. Raises EngineError."""
-        for attempt in range(_TRIES):
+        while True:
             try:
                 peer = self._peer or self._begin_run()
                 with self._changed:
@@ -194,18 +193,22 @@ class Flower:
                 for number, one in waiting.items():
                     left = max(1.0, one.began + one.within - time.monotonic())
                     kind = "train" if isinstance(one.job, TrainJob) else "query"
-                    about = {
-                        "number": number,
-                        "node": int(self._nodes[one.node].node_id),
-                        "kind": kind,
-                        "within": left,
-                    }
-                    frames.send(peer, about | {"head": one.head}, one.buffers)
+                    node = int(self._nodes[one.node].node_id)
+                    about = {"number": number, "node": node, "kind": kind, "within": left, "head": one.head}
+                    frames.send(peer, about, one.buffers)
                 return
-            except (OSError, FlowerError) as error:
+            except FlowerError as error:
                 self._end_run()
-                if attempt + 1 == _TRIES or isinstance(error, FlowerError) or self._closed.is_set():
-                    raise EngineError(f"Flower cannot be used: {error}") from None
+                raise EngineError(f"Flower cannot be used: {error}") from None
+            except OSError:
+                self._once_more()
+
+    def _once_more(self) -> None:
+        """Let go of a run of Flower that has ended. Raises EngineError where that was the second for these messages."""
+        self._end_run()
+        if self._begun_again:
+            raise EngineError("Flower's run ended twice; python3 -m app.flower doctor may know why")
+        self._begun_again = True
 
     def _wait(self, message: _Open, messages: list[_Open], wanted: int) -> None:
         """Wait for the outcome of a message, as long as its time lasts. Raises EngineError."""
@@ -214,7 +217,7 @@ class Flower:
                 while message.outcome is None and not (self._ended or self._closed.is_set()):
                     left = message.began + message.within + GRACE - time.monotonic()
                     if left <= 0:
-                        message.outcome = Failure(message.node, f"no answer within {message.within:.0f} s")
+                        message.outcome = Failure(message.node, f"no answer within {message.within:g} s")
                         break
                     if sum(one.counts for one in messages) >= wanted:
                         message.outcome = Failure(message.node, LATE)
@@ -224,10 +227,7 @@ class Flower:
                     return
                 if self._closed.is_set():
                     raise EngineError("the engine was closed")
-                if self._begun_again:
-                    raise EngineError("Flower's run ended twice; python3 -m app.flower doctor may know why")
-                self._begun_again = True
-            self._end_run()
+            self._once_more()
             self._resend()
 
     def _fault(self, reply: Reply, work: Work) -> str:
@@ -284,7 +284,13 @@ class Flower:
         try:
             return wire.outcome_of(head, buffers, message.head["message"], message.head["run"], message.job)
         except wire.WireError as error:
+            self._refuse(message, str(error))
             return Failure(message.node, str(error))
+
+    def _refuse(self, message: _Open, why: str) -> None:
+        """Remember why an answer was not taken, so that its owner hears of it with the next message."""
+        if message.job:
+            self._refused[message.node] = f"round {message.job.round + 1}: {why}"
 
     def _begin_run(self) -> socket.socket:
         """Begin a run of Flower, and wait for its ServerApp. Raises FlowerError."""

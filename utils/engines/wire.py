@@ -94,7 +94,7 @@ def order_of(head: Any, buffers: Buffers) -> Order:
         raise WireError(f"its conf is none that this version knows: {error}") from None
     job = None
     if verb != DESCRIBE:
-        _need(verb in _VERBS and isinstance(given, dict), "verb")
+        _need(isinstance(verb, str) and verb in _VERBS and isinstance(given, dict), "verb")
         job = _job(_VERBS[verb], given, conf)
         _need(set(job.reads) == set(buffers), "buffers")
     return Order(

@@ -39,7 +39,7 @@ def send(to: socket.socket, head: Head, buffers: Mapping[str, Any] | None = None
     if len(text) > MAX_HEAD or sum(view.nbytes for view in views.values()) > MAX_BUFFERS:
         raise ValueError("a frame that is too long")
     to.sendall(MAGIC + struct.pack("<I", len(text)) + text)
-    for view in views.values():
+    for view in filter(len, views.values()):
         to.sendall(view)
     return 8 + len(text) + sum(view.nbytes for view in views.values())
 

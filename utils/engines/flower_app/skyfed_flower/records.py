@@ -28,7 +28,7 @@ def opened(records: RecordDict) -> tuple[Head, dict[str, Any]]:
     try:
         head = json.loads(str(records["head"]["json"]))
         arrays = {name: array.numpy() for name, array in records.get("buffers", {}).items()}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"a message that cannot be read ({type(error).__name__})") from None
     if not isinstance(head, dict) or any(one.dtype != np.uint8 or one.ndim != 1 for one in arrays.values()):
         raise ValueError("a message that cannot be read")
