@@ -32,10 +32,13 @@ _LOOK = 0.2
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a line that a program printed means to people; `is_fault`: it is why the program is about to end."""
+    """What a line that a program printed means to people; `is_fault`: it is why the program is about to end;
+    `is_stuck`: and as it does not end by itself, it has to be ended.
+    """
 
     text: str
     is_fault: bool = True
+    is_stuck: bool = False
 
 
 def nothing(line: str) -> Meaning | None:
@@ -106,11 +109,12 @@ class Kept:
     def _watched(self, program: Program, process: subprocess.Popen[bytes]) -> tuple[str, str]:
         """Why it ended, as far as it said so, and how."""
         faults: list[str] = []
-        reader = threading.Thread(target=self._read, args=(program, process, faults), daemon=True)
+        stuck = threading.Event()
+        reader = threading.Thread(target=self._read, args=(program, process, faults, stuck), daemon=True)
         reader.start()
         asked: float | None = None
         while not _is_over(process.pid):
-            if self._ending.is_set() and asked is None:
+            if asked is None and (self._ending.is_set() or stuck.is_set()):
                 asked = time.monotonic()
                 process.terminate()
             if asked is not None and time.monotonic() - asked > GRACE:
@@ -125,7 +129,9 @@ class Kept:
         how = f"ended with status {status}" if status >= 0 else f"ended by {signal.Signals(-status).name}"
         return faults[-1] if faults else "", how
 
-    def _read(self, program: Program, process: subprocess.Popen[bytes], faults: list[str]) -> None:
+    def _read(
+        self, program: Program, process: subprocess.Popen[bytes], faults: list[str], stuck: threading.Event
+    ) -> None:
         """Read what it prints until it and all that it started are gone."""
         pipe: IO[bytes] | None = process.stdout
         assert pipe is not None
@@ -133,9 +139,13 @@ class Kept:
             for raw in pipe:
                 line = _COLOURS.sub("", raw.decode(errors="replace")).rstrip()
                 _write(program.log, line)
+                if self._ending.is_set() or stuck.is_set():
+                    continue  # it does as it is told
                 if meaning := program.tells(line):
                     if meaning.is_fault:
                         faults.append(meaning.text)
+                    if meaning.is_stuck:
+                        stuck.set()
                     self._tell(program.name, meaning)
 
     def _tell(self, name: str, meaning: Meaning) -> None:
@@ -151,7 +161,7 @@ class Kept:
 
 def said(line: str) -> None:
     """Print a line with the time, at once."""
-    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}", flush=True)
+    print(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n", end="", flush=True)  # in one piece
 
 
 def _started(program: Program) -> subprocess.Popen[bytes]:

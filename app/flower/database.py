@@ -1,4 +1,4 @@
-"""Of which version of Flower the SuperLink's database is: it moves an older one up by itself, and refuses a newer one."""
+"""The version of the SuperLink's database: Flower moves an older one up by itself, and refuses a newer one."""
 
 from __future__ import annotations
 

@@ -132,6 +132,10 @@ def _of_nodes(home: Home, settings: Settings) -> Iterator[str]:
             yield "online.json was written in the future: this machine's clock went back"
         elif ago > STALE:
             yield f"who is online was last written down {ago:.0f} s ago, not each 10 s: serve does not run"
+        online = home.online()
+        for node in home.joined():
+            if online and node.node_id not in online:
+                yield f"{node.name}: the SuperLink does not know this node (is its database new?); it has to join again"
     elif home.joined():
         yield "who is online was never written down: serve does not run"
 

@@ -16,6 +16,8 @@ from app.flower.keys import checked_key, openssh_of
 from utils.engines.flower_home import FlowerError, Home
 from utils.files import atomic_write
 
+GONE = ("deleted", "unregistered")
+"""States of a node that was unregistered, in Flower's list."""
 _KNOWN = "registered.json"
 """Which key has which number: the SuperLink does not tell, and takes no key twice."""
 
@@ -28,12 +30,20 @@ def register(home: Home, public_key: str) -> str:
     key = checked_key(public_key)
     with _alone(home):
         known = _known(home)
-        if key in known:
+        if key in known and known[key] in _there(home):
             return known[key]
         with tempfile.TemporaryDirectory(dir=home.folder) as folder:
             path = Path(folder) / "node.pub"
             path.write_text(openssh_of(key))
-            told = asked(home, ["supernode", "register", str(path)], "the node cannot be registered")
+            try:
+                told = asked(home, ["supernode", "register", str(path)], "the node cannot be registered")
+            except FlowerError as error:
+                if "already in use" not in str(error):
+                    raise
+                raise FlowerError(
+                    "the node cannot be registered: its key was registered and revoked before, and Flower takes no key "
+                    "twice; it has to join again with a new key"
+                ) from None
         number = str(told.get("node-id", ""))
         if not re.fullmatch(r"[0-9]{1,20}", number):
             raise FlowerError("the node cannot be registered: Flower gives it no number")
@@ -67,6 +77,13 @@ def _alone(home: Home) -> Iterator[None]:
             yield
     except Timeout:
         raise FlowerError("Flower is busy with other nodes; try again") from None
+
+
+def _there(home: Home) -> set[str]:
+    """The numbers that the SuperLink knows; not those of before, where its database is a new one."""
+    told = asked(home, ["supernode", "list"], "the nodes cannot be listed").get("nodes")
+    nodes = [node for node in told if isinstance(node, dict)] if isinstance(told, list) else []
+    return {str(node.get("node-id")) for node in nodes if node.get("status") not in GONE}
 
 
 def _known(home: Home) -> dict[str, str]:

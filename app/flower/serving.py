@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from app.flower import database, proxy
 from app.flower.commands import asked, environment
+from app.flower.registry import GONE
 from app.flower.setup import DATABASE
 from utils.engines.flower_home import FlowerError, Home, Settings
 from utils.files import atomic_write
@@ -115,7 +116,7 @@ def online_of(told: dict[str, Any], now: float) -> dict[str, float | None]:
         return {
             str(node["node-id"]): now - float(node["online-elapsed"]) if node["status"] == "online" else None
             for node in told["nodes"]
-            if node["status"] not in ("deleted", "unregistered")
+            if node["status"] not in GONE
         }
     except (KeyError, TypeError, ValueError):
         raise FlowerError("the nodes cannot be listed: Flower's list is not as expected") from None
