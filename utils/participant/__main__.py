@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.interrupt import until_interrupted
+from utils.participant import node_cli
 
 if TYPE_CHECKING:
     from utils.participant.board import Board
@@ -35,11 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _joined(arguments: list[str]) -> list[str]:
-    """With --token and what follows it in one, as one token in 64 begins like an option."""
+    """With --token or --invite and what follows it in one, as one of them in 64 begins like an option."""
     found = list(arguments)
-    if "--token" in found[:-1]:
-        at = found.index("--token")
-        found[at : at + 2] = [f"--token={found[at + 1]}"]
+    for name in ("--token", "--invite"):
+        if name in found[:-1]:
+            at = found.index(name)
+            found[at : at + 2] = [f"{name}={found[at + 1]}"]
     return found
 
 
@@ -99,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     ledger = _command(commands, "ledger", "everything that was ever sent, and what became of it")
     _which(ledger)
     ledger.add_argument("--json", action="store_true", help="for programs")
+
+    node_cli.add(commands.add_parser("node", help=node_cli.ABOUT, description=node_cli.ABOUT))
     return parser
 
 
@@ -130,6 +134,8 @@ def _carried_out(given: argparse.Namespace) -> int:
         "ledger": _ledger,
     }  # fmt: skip
     try:
+        if given.command == "node":
+            return node_cli.carried_out(given)
         return commands[given.command](given, Place(given.home or default_home()))
     except ParticipantError as error:
         print(error, file=sys.stderr)
