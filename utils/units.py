@@ -1,15 +1,21 @@
-"""What units of systemd need of a path to stand in them."""
+"""What units of systemd need of a path, so that whatever stands in its name is taken as it is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-def quoted(path: Path | str) -> str:
-    """A path as a unit takes it, whatever is in its name (systemd.syntax, systemd.unit: specifiers)."""
-    text = str(path).replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
-    return '"' + text.replace('"', '\\"').replace("\n", "\\n") + '"' if _has_special(text) else text
+def whole(path: Path | str) -> str:
+    """A path that is all of a setting (systemd.unit, "Specifiers")."""
+    return str(path).replace("%", "%%")
 
 
-def _has_special(text: str) -> bool:
-    return any(one.isspace() or one in "\"'\\;" for one in text)
+def listed(path: Path | str) -> str:
+    """A path in a setting that takes several (systemd.syntax, "Quoting")."""
+    text = whole(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"' if any(one.isspace() or one in "\"'\\;" for one in text) else text
+
+
+def in_command(path: Path | str) -> str:
+    """A path in a command line (systemd.service, "Command Lines")."""
+    return listed(path).replace("$", "$$")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from utils.engines.flower_home import Home
 from utils.files import ROOT, atomic_write
-from utils.units import quoted
+from utils.units import in_command, listed, whole
 
 NAME = "skyfed-flower.service"
 # PrivateTmp would part it from the site, whose socket may lie in the folder for temporary files.
@@ -22,7 +22,7 @@ Wants=network-online.target
 [Service]
 User={user}
 WorkingDirectory={root}
-ExecStart={python} -m app.flower serve --folder {folder}
+ExecStart={python} -m app.flower serve --folder {given}
 Restart=always
 RestartSec=10
 SuccessExitStatus=130
@@ -56,8 +56,9 @@ def write(home: Home, into: Path, say: Callable[[str], None]) -> None:
     """Write it into a folder. Raises FlowerError where Flower is not set up."""
     home.read()
     text = _UNIT.format(
-        user=getpass.getuser(), root=quoted(ROOT), python=quoted(sys.executable), folder=quoted(home.folder)
-    )
+        user=getpass.getuser(), root=whole(ROOT), python=in_command(sys.executable),
+        given=in_command(home.folder), folder=listed(home.folder),
+    )  # fmt: skip
     with atomic_write(into / NAME) as file:
         file.write(text.encode())
     say(f"wrote {into / NAME}; now, as root:")

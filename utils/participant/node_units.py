@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.files import ROOT, atomic_write
 from utils.participant.node_home import NodeHome
 from utils.participant.refusals import WrongError
-from utils.units import quoted
+from utils.units import in_command, listed, whole
 
 LINK_USER = "skyfed-link"
 """Who runs Flower's processes."""
@@ -102,7 +102,7 @@ def names(home: NodeHome) -> tuple[str, str]:
 def write(home: NodeHome, into: Path, link_user: str, say: Callable[[str], None]) -> None:
     """Write both into a folder, and say what has to be done with them. Raises WrongError."""
     about = home.about
-    owner = home.folder.owner()
+    owner = _owner(home.folder)
     if owner == link_user:
         raise WrongError(f"{link_user}: has the data; Flower's processes need another user")
     data, link = names(home)
@@ -110,14 +110,14 @@ def write(home: NodeHome, into: Path, link_user: str, say: Callable[[str], None]
     given = "".join(f"LoadCredential={name}:{_credential(home.folder / name)}\n" for name in _GIVEN)
     texts = {
         data: _DATA.format(
-            name=home.folder.name, user=owner, link=link_user, root=quoted(ROOT), socket=socket, place=data,
-            python=quoted(sys.executable), home=quoted(home.folder.parent.parent), folder=quoted(home.folder),
-            data=quoted(about.data), kept=_KEPT, hardened=_HARDENED,
+            name=home.folder.name, user=owner, link=link_user, root=whole(ROOT), socket=socket, place=data,
+            python=in_command(sys.executable), home=in_command(home.folder.parent.parent), folder=listed(home.folder),
+            data=listed(about.data), kept=_KEPT, hardened=_HARDENED,
         ),
         link: _LINK.format(
-            name=home.folder.name, link=link_user, root=quoted(ROOT), socket=socket, place=data, state=link,
-            python=quoted(sys.executable), folder=quoted(home.folder), data=quoted(about.data), given=given, kept=_KEPT,
-            hardened=_HARDENED,
+            name=home.folder.name, link=link_user, root=whole(ROOT), socket=socket, place=data, state=link,
+            python=in_command(sys.executable), folder=listed(home.folder), data=listed(about.data), given=given,
+            kept=_KEPT, hardened=_HARDENED,
         ),
     }  # fmt: skip
     for name, text in texts.items():
@@ -132,6 +132,14 @@ def write(home: NodeHome, into: Path, link_user: str, say: Callable[[str], None]
     for path in (ROOT, Path(sys.executable).parent, Path(about.bin)):
         if hidden := _hidden(path):
             say(f"NOTE: {link_user} has to be able to read {path}, and {hidden} is closed to others")
+
+
+def _owner(folder: Path) -> str:
+    """Whose folder it is: a name, or a number where that has none."""
+    try:
+        return folder.owner()
+    except KeyError:
+        return str(folder.stat().st_uid)
 
 
 def _credential(path: Path) -> str:
