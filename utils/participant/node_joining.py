@@ -74,12 +74,12 @@ def join(home: NodeHome, wish: Wish) -> str:
 
 def _data(wish: Wish) -> Path:
     """The folder of the data. Raises WrongError."""
-    from utils.parts import missing, usable
+    from utils.parts import missing, names
 
-    if wish.type not in usable("task"):
-        lacks = missing("task", wish.type)
-        why = f"needs {', '.join(lacks)}" if lacks else f"expected one of {', '.join(usable('task'))}"
-        raise WrongError(f"--type {wish.type[:60]}: {why}")
+    if wish.type not in names("task"):
+        raise WrongError(f"--type {wish.type[:60]}: expected one of {', '.join(names('task'))}")
+    if lacks := missing("task", wish.type):
+        raise WrongError(f"--type {wish.type}: needs {', '.join(lacks)}, which is not installed here")
     data = wish.data.absolute()
     if not data.is_dir():
         raise WrongError(f"{data}: no folder")
