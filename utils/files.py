@@ -22,10 +22,11 @@ def place(name: str, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A binary file that becomes `path`, whole and on disk, when the block ends; on an error nothing changes.
 
-    Raises OSError that names the file (a full disk, say).
+    `mode` says who may read it (0o600: its owner alone, from the first byte on). Raises OSError that names the file (a
+    full disk, say).
     """
     draft = ""
     try:
@@ -35,7 +36,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).chmod(0o644)
+        Path(draft).chmod(mode)
         Path(draft).replace(path)
     except BaseException as error:
         if draft:

@@ -246,7 +246,7 @@ def test_only_nodes_that_joined_and_are_there_are_taken(tmp_path):
 def test_where_flower_is_not_set_up_or_not_installed_one_line_says_so(tmp_path, work):
     from utils.engines.flower_home import Home
 
-    with pytest.raises(FlowerError, match="not set up here"):
+    with pytest.raises(FlowerError, match="is not set up"):
         Flower(Home(tmp_path / "none"), [], Nobody())
     home = home_of(tmp_path)
     with (

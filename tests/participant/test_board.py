@@ -10,10 +10,11 @@ import pytest
 
 from tests.participant.fake_board import TOKEN, FakeBoard
 from utils.participant import told
-from utils.participant.board import Address, Board, address_of, checked_token
+from utils.participant.board import Address, Board, address_of
 from utils.participant.kept import Kept, Place
 from utils.participant.link import line, me_of, plain, training_of
 from utils.participant.refusals import DeniedError, LinkError, RefusedError, WrongError
+from utils.participant.site import checked_token
 from utils.participant.waiting import MOST, bounded
 
 

@@ -360,9 +360,11 @@ class Flower:
     def _flwr(self, *arguments: str) -> dict[str, Any]:
         """What a command of Flower says. Raises FlowerError."""
         program = Path(self._settings.bin) / "flwr"
+        around = {**os.environ, **self._home.environment()}
+        around["PATH"] = os.pathsep.join([self._settings.bin, around.get("PATH", os.defpath)])
         try:
             done = subprocess.run(
-                [program, *arguments], env=self._home.environment(), capture_output=True, timeout=_TO_BEGIN,
+                [program, *arguments], env=around, capture_output=True, timeout=_TO_BEGIN,
                 check=False, stdin=subprocess.DEVNULL, cwd=os.sep,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -378,7 +380,7 @@ class Flower:
 
 def nodes_of(home: Home, names: Sequence[str]) -> list[JoinedNode]:
     """The nodes with these names, or all that are joined and there. Raises FlowerError where one is not."""
-    known, there = {one.name: one for one in home.joined()}, home.online(time.time())
+    known, there = {one.name: one for one in home.joined()}, home.online()
     if missing := [name for name in names if name not in known]:
         raise FlowerError(
             f"no node called {', '.join(missing)} has joined; joined: {', '.join(known) or 'none'}"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +68,18 @@ class Outcome:
     failure: str = ""
 
 
-@dataclass(frozen=True)
 class Home:
-    """The folder."""
+    """The folder; without one the usual."""
 
-    folder: Path = field(default_factory=lambda: default_folder())
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or default_folder()).absolute()
 
     def read(self) -> Settings:
         """What set-up wrote. Raises FlowerError where it did not, or where that cannot be read."""
         path = self.folder / SETTINGS
         if not path.exists():
             raise FlowerError(
-                f"{self.folder}: Flower is not set up here; python3 -m app.flower setup does it"
+                f"{self.folder}: Flower is not set up; python3 -m app.flower setup does it"
             )
         given = _object(path)
         names = {one.name for one in fields(Settings)}
@@ -109,17 +110,15 @@ class Home:
         """Put these in the place of those who might take part before."""
         self._write(JOINED, {"format": FORMAT, "nodes": [asdict(one) for one in nodes]})
 
-    def online(self, now: float | None = None) -> dict[str, float | None]:
-        """By Flower's numbers since when nodes are there, in Unix seconds; None of one that is not.
-
-        With `now`, nothing where that was written too long ago to be true.
+    def online(self) -> dict[str, float | None]:
+        """By Flower's numbers since when nodes are there, in Unix seconds; None of one that is not. Nothing where
+        nobody wrote that down of late.
         """
         try:
             given = _object(self.folder / ONLINE)
-            at, nodes = float(given["at"]), dict(given["nodes"])
+            return dict(given["nodes"]) if abs(time.time() - float(given["at"])) < STALE else {}
         except (FlowerError, KeyError, TypeError, ValueError):
             return {}
-        return nodes if now is None or now - at < STALE else {}
 
     def write_online(self, at: float, nodes: Mapping[str, float | None]) -> None:
         """Note who is there at this moment, in Unix seconds."""
@@ -154,17 +153,11 @@ class Home:
         return found
 
     def environment(self) -> dict[str, str]:
-        """Under which Flower's commands run: nothing is reported to anybody, nothing installed unasked."""
+        """What Flower's commands are told beside what everything is: nothing is reported to anybody."""
         return {
-            **os.environ,
-            "PATH": os.pathsep.join(
-                [self.read().bin, os.environ.get("PATH", "")]
-            ),  # its commands start each other
             "FLWR_HOME": str(self.folder / CONFIG),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
-            "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.1",
-            "NO_COLOR": "1",
         }
 
     @contextmanager

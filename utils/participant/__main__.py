@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from utils.interrupt import until_interrupted
+from utils.participant import node_cli
 
 if TYPE_CHECKING:
     from utils.participant.board import Board
     from utils.participant.importing import Examples
     from utils.participant.kept import Kept, Place
-    from utils.participant.link import Task
 
 PROGRAM = "python3 -m utils.participant"
 
@@ -36,11 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _joined(arguments: list[str]) -> list[str]:
-    """With --token and what follows it in one, as one token in 64 begins like an option."""
+    """With --token or --invite and what follows it in one, as one of them in 64 begins like an option."""
     found = list(arguments)
-    if "--token" in found[:-1]:
-        at = found.index("--token")
-        found[at : at + 2] = [f"--token={found[at + 1]}"]
+    for name in ("--token", "--invite"):
+        if name in found[:-1]:
+            at = found.index(name)
+            found[at : at + 2] = [f"{name}={found[at + 1]}"]
     return found
 
 
@@ -100,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     ledger = _command(commands, "ledger", "everything that was ever sent, and what became of it")
     _which(ledger)
     ledger.add_argument("--json", action="store_true", help="for programs")
+
+    node_cli.add(commands.add_parser("node", help=node_cli.ABOUT, description=node_cli.ABOUT))
     return parser
 
 
@@ -131,6 +134,8 @@ def _carried_out(given: argparse.Namespace) -> int:
         "ledger": _ledger,
     }  # fmt: skip
     try:
+        if given.command == "node":
+            return node_cli.carried_out(given)
         return commands[given.command](given, Place(given.home or default_home()))
     except ParticipantError as error:
         print(error, file=sys.stderr)
@@ -142,10 +147,12 @@ def _carried_out(given: argparse.Namespace) -> int:
 
 def _join(given: argparse.Namespace, place: Place) -> int:
     from utils.participant import told
-    from utils.participant.board import Board, address_of, checked_token
+    from utils.participant.asking import accepts
+    from utils.participant.board import Board, address_of
     from utils.participant.kept import About
     from utils.participant.ledger import now
     from utils.participant.refusals import ParticipantError, RefusedError, WrongError
+    from utils.participant.site import checked_token
     from utils.participant.training import AGREED, call_of
 
     address = address_of(given.url)
@@ -174,7 +181,7 @@ def _join(given: argparse.Namespace, place: Place) -> int:
         raise WrongError(str(error)) if error.code == 404 else error from None
     call = call_of(task.described)
     print(told.task(task, call))
-    if not _accepts(given.accept, task):
+    if not accepts(given.accept, task.consent, task.consent_text):
         print("not accepted; nothing was sent")
         return 0
     with kept.locked():
@@ -217,18 +224,6 @@ def _join(given: argparse.Namespace, place: Place) -> int:
     return 0
 
 
-def _accepts(version: int | None, task: Task) -> bool:
-    """Whether the consent text, which is shown, is accepted. Raises WrongError where it is another version."""
-    from utils.participant.refusals import WrongError
-
-    print(f"\nConsent, version {task.consent}:\n{task.consent_text.strip() or '(no text)'}\n")
-    if version is None:
-        return _asked(f"Accept version {task.consent}?")
-    if version != task.consent:
-        raise WrongError(f"--accept {version}: the consent text is version {task.consent}")
-    return True
-
-
 def _examples(given: argparse.Namespace, of: object) -> Examples:
     from utils.calls.format import Format
     from utils.participant import importing
@@ -250,6 +245,7 @@ def _save(folder: Path, examples: Examples) -> None:
 
 
 def _train(given: argparse.Namespace, place: Place) -> int:
+    from utils.participant.asking import asked
     from utils.participant.refusals import WrongError
     from utils.participant.training import How, train_once, watch
 
@@ -259,7 +255,7 @@ def _train(given: argparse.Namespace, place: Place) -> int:
     if not unasked and not sys.stdin.isatty():
         raise WrongError("there is nobody to ask before sending: --yes sends unasked")
     kept = place.find(given.task)
-    how = How(print, None if unasked else _asked, given.clip, given.noise, given.anyway)
+    how = How(print, None if unasked else asked, given.clip, given.noise, given.anyway)
     with kept.locked():
         return (watch if given.watch else train_once)(kept, _board(kept, place), how)
 
@@ -339,8 +335,9 @@ def _ledger(given: argparse.Namespace, place: Place) -> int:
 
 
 def _board(kept: Kept, place: Place) -> Board:
-    from utils.participant.board import Board, checked_token
+    from utils.participant.board import Board
     from utils.participant.refusals import WrongError
+    from utils.participant.site import checked_token
 
     # That of the environment may be for another site.
     token = place.token(kept.about.site) or os.environ.get("SKYFED_TOKEN")
@@ -349,13 +346,6 @@ def _board(kept: Kept, place: Place) -> Board:
             f"no token for {kept.about.site}: give one with SKYFED_TOKEN, or join again with --token"
         )
     return Board(kept.about.address, checked_token(token))
-
-
-def _asked(question: str) -> bool:
-    try:
-        return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _clip(text: str) -> float:

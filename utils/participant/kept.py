@@ -5,26 +5,25 @@ ledger; of each site the token. Files are written whole, so that a process may b
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 from utils.files import DRAFTS, atomic_write
 from utils.participant.board import Address, address_of
 from utils.participant.ledger import Ledger
-from utils.participant.refusals import ParticipantError, WrongError
+from utils.participant.records import locked, private, read, write
+from utils.participant.refusals import WrongError
 
 _ABOUT, _PENDING, _LEDGER, _WORK = "task.json", "training.json", "ledger.jsonl", "work"
 _PAUSED, _LEFT, _LOCK = "paused", "left", "lock"
-Record = TypeVar("Record", bound="About | Pending")
 
 
 def default_home() -> Path:
@@ -116,17 +115,9 @@ class Place:
     def keep_token(self, site: str, token: str) -> None:
         """Keep a token in a file that nobody else may read."""
         path = self._token(site)
-        _private(path.parent)
-        draft = path.with_name(f".{path.name}.{uuid4().hex}.draft")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(token)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        private(path.parent)
+        with atomic_write(path, 0o600) as file:
+            file.write(token.encode("ascii"))
 
     def _token(self, site: str) -> Path:
         return self.folder / "tokens" / quote(site, safe="")  # of two sites never the same
@@ -147,15 +138,15 @@ class Kept:
     @property
     def about(self) -> About:
         """What was accepted. Raises ParticipantError."""
-        found = _read(self.folder / _ABOUT, About)
+        found = read(self.folder / _ABOUT, About)
         if found is None:
             raise WrongError(f"{self.folder}: no task was joined here")
         return found
 
     def keep(self, about: About) -> None:
         """Put what was accepted in the place of what was; examples that it does not name are forgotten."""
-        _private(self.folder)
-        _write(self.folder / _ABOUT, about)
+        private(self.folder)
+        write(self.folder / _ABOUT, about)
         for path in self.folder.glob("data-*"):
             if path.name != about.data:
                 shutil.rmtree(path)
@@ -163,14 +154,14 @@ class Kept:
     @property
     def pending(self) -> Pending | None:
         """The training that is not done with, if there is one."""
-        return _read(self.folder / _PENDING, Pending)
+        return read(self.folder / _PENDING, Pending)
 
     def await_(self, pending: Pending, update: bytes | None = None) -> None:
         """Put this training in the place of what it was, with its update: first that, then what is known of it."""
         if update is not None:
             with atomic_write(self.update_of(pending)) as file:
                 file.write(update)
-        _write(self.folder / _PENDING, pending)
+        write(self.folder / _PENDING, pending)
 
     def update_of(self, pending: Pending) -> Path:
         """Where its update lies."""
@@ -188,7 +179,7 @@ class Kept:
         path = self.folder / _WORK
         if path.exists():
             shutil.rmtree(path)
-        _private(path)
+        private(path)
         return path
 
     def clear_work(self) -> None:
@@ -200,7 +191,7 @@ class Kept:
     def new_data(self) -> Path:
         """A folder for examples, which stay if `keep` is told of it."""
         path = self.folder / f"data-{uuid4().hex}"
-        _private(path)
+        private(path)
         return path
 
     def forget(self) -> None:
@@ -230,46 +221,6 @@ class Kept:
     @contextmanager
     def locked(self, patience: float = 0.5) -> Iterator[None]:
         """Be the only process at this task. Raises ParticipantError where another is."""
-        from filelock import FileLock, Timeout
-
-        _private(self.folder)
-        lock = FileLock(self.folder / _LOCK, thread_local=False)
-        try:
-            lock.acquire(timeout=patience, poll_interval=0.05)
-        except Timeout:
-            raise ParticipantError(
-                f"{self.folder.name}: another process works on this task; end that first"
-            ) from None
-        try:
+        private(self.folder)
+        with locked(self.folder / _LOCK, f"{self.folder.name}: another process works on this task", patience):
             yield
-        finally:
-            lock.release()
-
-
-def _private(folder: Path) -> None:
-    for path in (*reversed(folder.parents), folder):
-        if not path.exists():
-            path.mkdir(mode=0o700, exist_ok=True)
-
-
-def _read(path: Path, kind: type[Record]) -> Record | None:
-    """A record as it was written; None where there is none. Raises ParticipantError."""
-    try:
-        given = json.loads(path.read_bytes())
-        kinds = {field.name: field.type for field in dataclasses.fields(kind)}
-        if set(given) != set(kinds):
-            raise ValueError
-        for name, value in given.items():
-            wanted = str(kinds[name]).partition("[")[0]
-            if type(value).__name__ != wanted and not (wanted == "float" and type(value) is int):
-                raise ValueError
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError, RecursionError):
-        raise ParticipantError(f"{path}: not as this program wrote it; join the task again") from None
-    return kind(**given)
-
-
-def _write(path: Path, record: About | Pending) -> None:
-    with atomic_write(path) as file:
-        file.write(json.dumps(asdict(record), ensure_ascii=False).encode())

@@ -23,6 +23,7 @@ import numpy as np
 
 from utils.engines import wire
 from utils.engines.flower_app.skyfed_flower import frames
+from utils.federated.held import OWN
 from utils.federated.update import Answer, Failure, Question, Reply, TrainJob, Work, share_of
 from utils.participant.refusals import ParticipantError
 
@@ -45,24 +46,23 @@ def serve(home: NodeHome, say: Callable[[str], None]) -> None:
     torch.set_flush_denormal(True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     node = Node(home, say)
-    home.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with home.locked(), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        home.socket.unlink(missing_ok=True)
-        before = os.umask(0o177)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        where = home.open_place()
+        before = os.umask(0o117 if os.environ.get("SKYFED_NODE_SOCKET") else 0o177)
         try:
-            listener.bind(str(home.socket))
+            listener.bind(str(where))
         finally:
             os.umask(before)
         listener.listen(8)
         say(f"{home.about.name}: ready; {node.told()}")
-        key = home.door
+        key = home.door.read_bytes()
         try:
             while True:
                 peer, _ = listener.accept()
                 with peer:
                     _answer(node, peer, key, say)
         finally:
-            home.socket.unlink(missing_ok=True)
+            where.unlink(missing_ok=True)
 
 
 def _answer(node: Node, peer: socket.socket, key: bytes, say: Callable[[str], None]) -> None:
@@ -128,10 +128,8 @@ class Node:
         examples, mine = examples_of(about, conf)
         if order.job is None:
             return described(about, conf, examples, mine)
-        asks = isinstance(order.job, Question)
-        if asks and order.job.family == "client" and not about.judges:
+        if isinstance(order.job, Question) and order.job.family == OWN and not about.judges:
             raise ParticipantError("its owner withholds how models do on its examples")
-        self._ready(order, asks)
         return self._worked(order, examples, mine)
 
     def _worked(self, order: wire.Order, examples: Examples, mine: Any) -> Reply | Answer:
@@ -167,17 +165,16 @@ class Node:
         )  # fmt: skip
         return outcome
 
-    def _ready(self, order: wire.Order, asks: bool) -> None:
-        if order.seed < 0 or (not asks and not order.buffers):
-            raise ParticipantError("a training without weights")
-
 
 def examples_of(about: NodeAbout, conf: Conf) -> tuple[Examples, Any]:
     """The owner's examples as a conf sees them, and which of them may be learnt from, in the order of their ids.
 
     Raises DataError.
     """
-    looked_at = replace(conf, **({"data": about.set} if about.set else {}))
+    usual = conf.type if (Path(about.data) / conf.type).is_dir() else type(conf).data
+    looked_at = replace(
+        conf, data=about.set or getattr(conf.task.module, "DATA", usual)
+    )  # never as the run says
     examples = _opened(looked_at, about.data)
     good = examples.usable & examples.taught
     if about.sources:
