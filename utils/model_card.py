@@ -14,7 +14,7 @@ _FEW = 12  # names that can be read one after the other
 
 def _counted(result: Mapping[str, Any]) -> list[str]:
     """How many examples there are of each class; of many classes from how many to how many."""
-    classes, counts = result["classes"] or [], result["data"].get("counts", [])
+    classes, counts = result["classes"] or [], result["data"].get("counts") or []
     if len(classes) > _FEW and counts:
         return [f"{len(classes)} classes of {min(counts):,} to {max(counts):,}"]
     return [f"{n} {name}" for name, n in zip(classes, counts, strict=False)]

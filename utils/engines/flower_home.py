@@ -78,9 +78,7 @@ class Home:
         """What set-up wrote. Raises FlowerError where it did not, or where that cannot be read."""
         path = self.folder / SETTINGS
         if not path.exists():
-            raise FlowerError(
-                f"{self.folder}: Flower is not set up; python3 -m app.flower setup does it"
-            )
+            raise FlowerError(f"{self.folder}: Flower is not set up; python3 -m app.flower setup does it")
         given = _object(path)
         names = {one.name for one in fields(Settings)}
         if (
