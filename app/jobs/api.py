@@ -292,7 +292,8 @@ def _reason(error: Exception) -> str:
 
 
 def _without_paths(text: str) -> str:
-    for folder, name in (("CACHE", "cache"), ("DATA", "data"), ("INSTANCE", "instance")):
+    where = (("CACHE", "cache"), ("DATA", "data"), ("FLOWER", "flower"), ("INSTANCE", "instance"))
+    for folder, name in where:
         for path in (os.path.realpath(current_app.config[folder]), current_app.config[folder]):
             text = text.replace(str(path), name)
     return text

@@ -145,3 +145,14 @@ def test_a_run_says_on_which_nodes_it_was_made(ask, cache):
     result["machine"] = {"engine": "flower", "nodes": NODES}
     write_result(result_path(cache, "away"), result)
     assert ask("GET", "/away", to="runs")["machine"] == {"engine": "flower", "nodes": NODES}
+
+
+def test_why_it_failed_is_told_without_where_things_lie(ask, joined, submit, site):
+    joined(*NODES)
+    number = submit(NODES)["id"]
+    with site.app_context():
+        one = db.session.get(Job, number)
+        one.state, one.reason = "failed", f"{site.config['FLOWER']}: Flower is not set up here"
+        db.session.commit()
+    told = ask("GET", f"/{number}", role="researcher", to="jobs")
+    assert told["reason"] == "flower: Flower is not set up here"
