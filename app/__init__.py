@@ -57,6 +57,9 @@ def create_app(config: dict[str, Any]) -> Flask:
     from app.home.routes import blueprint as home
     from app.jobs.api import blueprint as jobs_api
     from app.jobs.routes import blueprint as jobs
+    from app.nodes import routes as nodes
+    from app.nodes.api import OWN_TOKENS
+    from app.nodes.api import blueprint as nodes_api
     from app.profile.routes import blueprint as profile
     from app.runs import service as runs
     from app.runs.api import blueprint as runs_api
@@ -75,12 +78,28 @@ def create_app(config: dict[str, Any]) -> Flask:
     contributed.init_app(app)
     init_forecast(app)  # its models are those of the runs
     detect.init_app(app)  # and so are its
-    for blueprint in (auth, profile, admin, home, forecast, detect_page, confs, jobs, studies_pages, calls):
+    nodes.init_app(app)
+    pages = (
+        auth,
+        profile,
+        admin,
+        home,
+        forecast,
+        detect_page,
+        confs,
+        jobs,
+        studies_pages,
+        calls,
+        nodes.blueprint,
+    )
+    for blueprint in pages:
         app.register_blueprint(blueprint)
-    for blueprint in (runs_api, *forecast_apis, detect_api, confs_api, jobs_api, studies_api, calls_api):
+    apis = (runs_api, *forecast_apis, detect_api, confs_api, jobs_api, studies_api, calls_api, nodes_api)
+    for blueprint in apis:
         documented.register_blueprint(blueprint)
     app.config["UPLOADS"] |= UPLOADS
     app.config["BODIES"] |= BODIES
+    app.config["OWN_TOKENS"] |= OWN_TOKENS
     security.init_app(app)  # after the API, whose own error pages these replace
 
     @app.get("/")

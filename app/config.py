@@ -29,7 +29,8 @@ class ConfigError(ValueError):
 def production(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Settings from SKYFED_SECRET_KEY (required), _HOSTS, _PROXIES, _INSTANCE, _CACHE, _DATA, DATABASE_URL, REDIS_URL,
     for trainings SKYFED_SLOTS, _PER_USER, _MAX_HOURS, _GIANT_HOURS, _QUOTA_MB, _LOST_AFTER, _LEAKS_SECONDS, for
-    accounts SKYFED_TRIES, _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER.
+    accounts SKYFED_TRIES, _TRIES_ADDRESS, _TRIES_ACCOUNT, _WAIT, _WAIT_MOST, _REGISTRATIONS, _REGISTER, for nodes
+    SKYFED_FLOWER.
 
     Raises ConfigError, one line, when there is no secret key that could be secret or a value makes no sense.
     """
@@ -106,6 +107,7 @@ def _common(environ: Mapping[str, str], instance: Path) -> dict[str, Any]:
         "WAIT_MOST": count(environ, "SKYFED_WAIT_MOST", 900, "seconds of the longest wait"),
         "REGISTRATIONS": count(environ, "SKYFED_REGISTRATIONS", 60, "accounts an hour from one address"),
         "INSTANCE": instance,
+        "FLOWER": Path(environ.get("SKYFED_FLOWER") or instance / "flower"),
         "CACHE": place("cache", environ),
         "DATA": place("data", environ),
         "SESSION_COOKIE_HTTPONLY": True,

@@ -209,6 +209,7 @@ class Job(db.Model):  # type: ignore[name-defined,misc]
     name: Mapped[str] = mapped_column(String(60))
     note: Mapped[str] = mapped_column(String(2000), default="")
     conf: Mapped[str] = mapped_column(Text)  # JSON, every key
+    nodes: Mapped[str] = mapped_column(Text, default="")  # names with commas between; empty: on this machine
     folds: Mapped[int] = mapped_column(default=1)
     seeds: Mapped[int] = mapped_column(default=1)
     priority: Mapped[int] = mapped_column(default=0)  # more goes first; set by admins
@@ -225,6 +226,46 @@ class Job(db.Model):  # type: ignore[name-defined,misc]
     beat: Mapped[datetime.datetime | None] = mapped_column(Moment)  # when its process was last known to live
     ended: Mapped[datetime.datetime | None] = mapped_column(Moment)
     user: Mapped[User] = relationship(back_populates="jobs")
+
+
+class Node(db.Model):  # type: ignore[name-defined,misc]
+    """An owner's own machine that trains in step with others; `app.nodes.service` says how states change."""
+
+    __tablename__ = "nodes"
+    __table_args__ = (CheckConstraint("state IN ('waiting', 'joined', 'revoked', 'left')", name="state"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)  # its owner's choice
+    public_key: Mapped[str] = mapped_column(String(300), unique=True)  # PEM, of EC P-384
+    node_id: Mapped[str] = mapped_column(String(40), default="")  # Flower's number; empty: it knows it not
+    secret_hash: Mapped[str] = mapped_column(
+        String(64), unique=True
+    )  # of the token it speaks to the site with
+    state: Mapped[str] = mapped_column(String(10), default="waiting", index=True)
+    tells: Mapped[str] = mapped_column(String(200), default="{}")  # JSON: what its owner lets it tell
+    version: Mapped[str] = mapped_column(String(40), default="")  # of Flower there
+    about: Mapped[str] = mapped_column(String(200), default="")
+    consent: Mapped[int] = mapped_column()  # the version that was accepted
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    changed: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    user: Mapped[User | None] = relationship()
+
+
+class NodeInvite(db.Model):  # type: ignore[name-defined,misc]
+    """A code by which one node asks to join; shown once, kept as a hash."""
+
+    __tablename__ = "node_invites"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    made: Mapped[int | None] = mapped_column(
+        ForeignKey("nodes.id", ondelete="CASCADE")
+    )  # the node that used it
+    created: Mapped[datetime.datetime] = mapped_column(Moment, default=now)
+    expires: Mapped[datetime.datetime] = mapped_column(Moment)
+    user: Mapped[User] = relationship()
 
 
 class AuditEntry(db.Model):  # type: ignore[name-defined,misc]

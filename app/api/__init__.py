@@ -12,12 +12,13 @@ from app.api.needs import authenticate
 def init_app(app: Flask) -> Api:
     """Bind the API, described at /api/v1/openapi.json; the parts then register their blueprints with what is returned.
 
-    A part that takes files adds its endpoints to app.config["UPLOADS"]; one whose views set
-    bounds of their own, to app.config["BODIES"].
+    A part that takes files adds its endpoints to app.config["UPLOADS"]; one whose views set bounds of their own, to
+    app.config["BODIES"]; one whose views know whose a bearer token is, if no account's, to app.config["OWN_TOKENS"].
     """
     app.config.update(
         API_TITLE="SkyFed", API_VERSION="v1", OPENAPI_VERSION="3.0.3", OPENAPI_URL_PREFIX="/api/v1",
         OPENAPI_JSON_PATH="openapi.json", WTF_CSRF_CHECK_DEFAULT=False, UPLOADS=set(), BODIES=set(),
+        OWN_TOKENS=set(),
     )  # fmt: skip
     app.extensions["uploads"] = third(app)
     app.before_request(authenticate)

@@ -112,17 +112,27 @@ def is_invited(code: str) -> bool:
 
 
 def _is_live(code: str) -> tuple[ColumnElement[bool], ...]:
-    plain = re.sub(r"[\s-]", "", code).upper()
-    return Invite.secret_hash == hash_secret(plain), Invite.expires > now()
+    return Invite.secret_hash == hash_code(code), Invite.expires > now()
 
 
 def invite(name: str, uses: int, days: int) -> str:
     """A new code by which `uses` people can register within so many days; the caller commits."""
-    plain = "".join(secrets.choice(_CODE_LETTERS) for _ in range(16))  # 78 bits
+    code = new_code()
     db.session.add(
-        Invite(name=name, secret_hash=hash_secret(plain), uses=uses, expires=now() + timedelta(days=days))
+        Invite(name=name, secret_hash=hash_code(code), uses=uses, expires=now() + timedelta(days=days))
     )
+    return code
+
+
+def new_code() -> str:
+    """A random code that people can read out and type."""
+    plain = "".join(secrets.choice(_CODE_LETTERS) for _ in range(16))  # 78 bits
     return "-".join(plain[place : place + 4] for place in range(0, 16, 4))
+
+
+def hash_code(code: str) -> str:
+    """What is kept of a code, however it is typed."""
+    return hash_secret(re.sub(r"[\s-]", "", code).upper())
 
 
 def find_user(email: str) -> User | None:

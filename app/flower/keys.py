@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 
 from utils.engines.flower_home import FlowerError
 
@@ -39,6 +40,12 @@ def checked_key(pem: str) -> str:
 def header_of(pem: str) -> str:
     """What a node with this key sends in its header flwr-public-key."""
     return base64.b64encode(checked_key(pem).encode()).decode()
+
+
+def fingerprint(pem: str) -> str:
+    """SHA-256 of the key in DER, as `openssl pkey -pubin -in key.pub -outform der | sha256sum` says it."""
+    text = checked_key(pem).splitlines()
+    return hashlib.sha256(base64.b64decode("".join(text[1:-1]))).hexdigest()
 
 
 def openssh_of(pem: str) -> str:

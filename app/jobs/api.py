@@ -39,6 +39,7 @@ from app.jobs.schemas import (
 from app.jobs.sets import sets as known_sets
 from app.jobs.supervisor import is_alive
 from app.models import Job
+from app.nodes.service import NodeError
 from app.runs.names import language
 from app.runs.service import library, live
 from app.security import first_message
@@ -50,7 +51,7 @@ from utils.studies.questions import QuestionError, question_names, read_question
 
 blueprint = Blueprint("jobs_api", __name__, url_prefix="/api/v1", description="Trainings")
 _LISTED = 200
-_CANNOT_BE = (ConfError, DataError, PartitionError, QuestionError, service.JobError)
+_CANNOT_BE = (ConfError, DataError, PartitionError, QuestionError, service.JobError, NodeError)
 _MAKES = {
     "drawing": "set",
     "leaks": "run",
@@ -78,7 +79,7 @@ def jobs() -> dict[str, Any]:
 @answers(MadeSchema, 401, 403, 415, 422, 429)
 def submit() -> dict[str, Any]:
     """Queue a training, or one for every combination of the values of a sweep. Refused, with the reason, as i2main.py
-    does: a conf that cannot be, or that the sets on this machine do not suffice for.
+    does: a conf that cannot be, that the sets on this machine do not suffice for, or for which nodes are not there.
     """
     if not request.is_json:
         abort(415)
@@ -279,7 +280,7 @@ def _told(one: Job, places: dict[int, int]) -> dict[str, Any]:
         "id": one.id, "kind": one.kind, "name": one.name, "note": one.note if mine or current_user.is_admin else "",
         "who": one.user.nickname, "mine": mine, "state": one.state, "wish": one.wish,
         "reason": reasons.in_ones_language(_without_paths(one.reason)), "folds": one.folds, "seeds": one.seeds,
-        "priority": one.priority, "position": places.get(one.id),
+        "nodes": service.nodes_of(one), "priority": one.priority, "position": places.get(one.id),
         "created": one.created.isoformat(), "started": one.started and one.started.isoformat(),
         "ended": one.ended and one.ended.isoformat(), "seconds": one.seconds,
         **{key: status.get(key) for key in ("examples", "examples_done", "examples_per_second", "seconds_left")},
@@ -291,7 +292,8 @@ def _reason(error: Exception) -> str:
 
 
 def _without_paths(text: str) -> str:
-    for folder, name in (("CACHE", "cache"), ("DATA", "data"), ("INSTANCE", "instance")):
+    where = (("CACHE", "cache"), ("DATA", "data"), ("FLOWER", "flower"), ("INSTANCE", "instance"))
+    for folder, name in where:
         for path in (os.path.realpath(current_app.config[folder]), current_app.config[folder]):
             text = text.replace(str(path), name)
     return text

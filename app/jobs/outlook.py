@@ -58,6 +58,14 @@ def outcome(conf: Conf, folds: int = 1) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def check_judged(conf: Conf, folds: int = 1) -> None:
+    """Whether this machine can judge what nodes train. Raises DataError where it lacks the set, or test examples."""
+    every: Outline = conf.task.module.outline(conf, current_app.config["DATA"])
+    for fold in range(1 if conf.train_on else folds):
+        if not len(_split(conf, every, fold)[2]):
+            raise TooFewError("", "no_test", set=conf.data, fold=fold, of=of_sources(conf.judge_on))
+
+
 Indices = NDArray[np.int64]
 
 

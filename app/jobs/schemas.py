@@ -7,6 +7,7 @@ from marshmallow import Schema, fields, validate
 from app.jobs.service import STATES
 from app.jobs.sets import NAME
 from app.names import Name, Note
+from app.nodes.service import NAME as NODE
 from utils.report import LEVELS
 
 ACTIONS = ("pause", "stop", "resume", "repeat")
@@ -18,7 +19,7 @@ def _text(**more: object) -> fields.String:
 
 class SubmitSchema(Schema):
     """A training to queue: a conf as in its file, and how it is repeated. `sweep` lists values for keys of the conf;
-    every combination of them is a training.
+    every combination of them is a training. `nodes` are names of nodes to train on, one a client; none: this machine.
     """
 
     conf = fields.Dict(keys=fields.String(), required=True)
@@ -30,6 +31,11 @@ class SubmitSchema(Schema):
         keys=fields.String(),
         values=fields.List(fields.Raw(), validate=validate.Length(1, 100)),
         load_default=dict,
+    )
+    nodes = fields.List(
+        fields.String(validate=validate.Regexp(rf"\A{NODE}\Z")),
+        validate=validate.Length(max=200),
+        load_default=list,
     )
 
 
@@ -86,12 +92,13 @@ class JobSchema(Schema):
     task), or "drawing" of a set of skies, which are then its examples; `run` is what it makes: a result, that of a
     study, a set, a report on the run called so, or a version of the task of this number.
     `examples`, `examples_done` (every pass counted), `examples_per_second` and `seconds_left` are null before its
-    first word.
+    first word. `nodes` are those it is trained on, in the order of its clients; none: this machine.
     """
 
     id = fields.Integer(required=True)
     kind, name, note, who, wish, reason, run, created = (_text() for _ in range(8))
     mine = fields.Boolean(required=True)
+    nodes = fields.List(fields.String(), required=True)
     state = fields.String(required=True, validate=validate.OneOf(STATES))
     folds, seeds, priority = (fields.Integer(required=True) for _ in range(3))
     position = fields.Integer(required=True, allow_none=True)

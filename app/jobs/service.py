@@ -16,7 +16,7 @@ import math
 import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import product
@@ -29,9 +29,10 @@ from flask_babel import gettext as _
 from sqlalchemy import ColumnElement, CursorResult, func, select, update
 
 from app.extensions import db
-from app.jobs.outlook import outcome
+from app.jobs.outlook import check_judged, outcome
 from app.jobs.sets import is_set
 from app.models import Job, RunLabel, User, now
+from app.nodes.service import check_choice
 from app.runs.service import library
 from utils import checkpoints
 from utils.conf import Conf, all_keys, make_conf, parse_conf
@@ -74,14 +75,16 @@ def submit(
     folds: int,
     seeds: int,
     sweep: dict[str, list[Any]],
+    nodes: Sequence[str] = (),
 ) -> list[Job]:
-    """Queue a training of `conf`, or one for every combination of the values that `sweep` lists for its keys.
+    """Queue a training of `conf`, or one for every combination of the values that `sweep` lists for its keys: on this
+    machine, or on `nodes`, one a client.
 
     Raises ConfError when one of the confs cannot be, DataError or PartitionError when it cannot be carried out on this
-    machine, JobError when the user has too much of something; then none is queued.
+    machine, NodeError when not on these nodes, JobError when the user has too much of something; then none is queued.
     """
     with _one_at_a_time():  # so that nobody's haste passes the limit
-        return _submit(user, conf, name, note, folds, seeds, sweep)
+        return _submit(user, conf, name, note, folds, seeds, sweep, nodes)
 
 
 def _submit(
@@ -92,6 +95,7 @@ def _submit(
     folds: int,
     seeds: int,
     sweep: dict[str, list[Any]],
+    nodes: Sequence[str],
 ) -> list[Job]:
     _check_room(user, math.prod(map(len, sweep.values())))
     made = []
@@ -100,8 +104,15 @@ def _submit(
         whole = parse_conf(json.dumps({**conf, **variant}).encode(), "conf").as_json()
         suffix = "".join(f" {key} {_short(value)}" for key, value in variant.items())[:50]
         told = f"{name[: 60 - len(suffix)]}{suffix}"
-        one = Job(name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds)
-        _hold_a_giant(one, _hours(one), user)  # which finds out, too, whether it could be trained at all
+        one = Job(
+            name=told, note=note, conf=json.dumps(whole), folds=folds, seeds=seeds, nodes=",".join(nodes)
+        )
+        if nodes:  # how long it takes, nobody knows who has not their examples
+            checked = make_conf(whole, "conf")
+            check_choice(nodes, checked)
+            check_judged(checked, folds)
+        else:
+            _hold_a_giant(one, _hours(one), user)  # which finds out, too, whether it could be trained at all
         made.append(one)
     return _queued(user, made)
 
@@ -233,7 +244,14 @@ def repeat(job: Job, user: User) -> Job:
         return ask(user, read_question(studies_folder(), asked["study"]), job.name)
     if job.kind == "leaks":
         return attack(user, asked["run"], job.name)
-    return submit(user, asked, name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={})[0]
+    return submit(
+        user, asked, name=job.name, note=job.note, folds=job.folds, seeds=job.seeds, sweep={}, nodes=nodes_of(job)
+    )[0]  # fmt: skip
+
+
+def nodes_of(job: Job) -> list[str]:
+    """The nodes it is trained on; none: this machine."""
+    return job.nodes.split(",") if job.nodes else []
 
 
 def pause(job: Job) -> None:
@@ -362,7 +380,10 @@ def measured_speed(conf: Conf) -> tuple[float, int] | None:
     """
     wanted, best, longest = _costs(conf.as_json()), None, 0.0
     recent = db.session.scalars(
-        select(Job).where(Job.kind == "training", Job.started.is_not(None)).order_by(Job.id.desc()).limit(200)
+        select(Job)
+        .where(Job.kind == "training", Job.nodes == "", Job.started.is_not(None))
+        .order_by(Job.id.desc())
+        .limit(200)
     )
     for job in recent:
         if _costs(json.loads(job.conf)) == wanted:

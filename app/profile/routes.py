@@ -10,6 +10,7 @@ import pyotp
 from flask import Blueprint, abort, flash, jsonify, redirect, render_template, session, url_for
 from flask_babel import gettext as _
 from flask_login import current_user, login_required
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from app import language
@@ -18,7 +19,8 @@ from app.calls import service as calls
 from app.extensions import db, limiter
 from app.forecast.service import exported
 from app.jobs.service import leave
-from app.models import ApiToken, hash_secret, new_secret, now
+from app.models import ApiToken, Node, hash_secret, new_secret, now
+from app.nodes import service as nodes
 from app.profile.forms import CodeForm, DeleteForm, EmptyForm, PasswordForm, ProfileForm, TokenForm
 from app.runs.service import library
 
@@ -173,6 +175,18 @@ def export() -> Response:
             }
             for one in user.jobs
         ],
+        nodes=[
+            {
+                "name": one.name,
+                "state": one.state,
+                "about": one.about,
+                "tells": json.loads(one.tells),
+                "public_key": one.public_key,
+                "consent": one.consent,
+                "created": one.created.isoformat(),
+            }
+            for one in db.session.scalars(select(Node).where(Node.user_id == user.id).order_by(Node.name))
+        ],
         labels=[{"run": one.run, "tags": one.tags.split(), "note": one.note} for one in user.labels],
     )
     answer.headers["Content-Disposition"] = 'attachment; filename="skyfed-account.json"'
@@ -192,8 +206,10 @@ def delete() -> Response | tuple[str, int]:
             service.audit("account deleted", current_user.email)
             leave(current_user.jobs, anonymously=form.runs.data == "anonymise")
             calls.forget_person(current_user)
+            nodes.forget_person(current_user)
             db.session.delete(db.session.merge(current_user))
             db.session.commit()
+            nodes.follow()
             service.forget()
             flash(_("Your account is deleted."), "success")
             return redirect(url_for("home.home"))

@@ -150,6 +150,26 @@ ROUTES = {
         {"GET": 404},
     ),
     "/api/v1/calls/<int(max=2147483647):number>/cover": (OPEN, "/api/v1/calls/99/cover", {"GET": 404}),
+    "/nodes": (PEOPLE, "/nodes", {"GET": 200}),
+    "/api/v1/nodes": (PEOPLE, "/api/v1/nodes", {"GET": 200}),
+    "/api/v1/nodes/terms": (OPEN, "/api/v1/nodes/terms", {"GET": 409}),  # Flower is not set up
+    "/api/v1/nodes/join": (OPEN, "/api/v1/nodes/join", {"POST": 422}),
+    "/api/v1/nodes/me": (OPEN, "/api/v1/nodes/me", {"GET": 401}),  # only with a node's token
+    "/api/v1/nodes/me/leave": (OPEN, "/api/v1/nodes/me/leave", {"POST": 401}),
+    "/api/v1/nodes/invites": (ADMINS, "/api/v1/nodes/invites", {"POST": 200}),
+    "/api/v1/nodes/invites/<int(max=2147483647):number>": (
+        ADMINS,
+        "/api/v1/nodes/invites/99",
+        {"DELETE": 404},
+    ),
+    "/api/v1/nodes/<int(max=2147483647):number>": (ADMINS, "/api/v1/nodes/99", {"DELETE": 404}),
+    "/api/v1/nodes/<int(max=2147483647):number>/approve": (
+        ADMINS,
+        "/api/v1/nodes/99/approve",
+        {"POST": 404},
+    ),
+    "/api/v1/nodes/<int(max=2147483647):number>/revoke": (ADMINS, "/api/v1/nodes/99/revoke", {"POST": 404}),
+    "/api/v1/nodes/<int(max=2147483647):number>/leave": (PEOPLE, "/api/v1/nodes/99/leave", {"POST": 404}),
     "/forecast": (OPEN, "/forecast", {"GET": 200}),
     "/forecast/samples/<int(max=2147483647):number>.jpg": (OPEN, "/forecast/samples/99.jpg", {"GET": 404}),
     "/api/v1/forecast/models": (OPEN, "/api/v1/forecast/models", {"GET": 200}),

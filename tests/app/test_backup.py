@@ -207,7 +207,7 @@ def _made(*statements):
 
 HEAD = (
     "CREATE TABLE alembic_version (version_num VARCHAR(32))",
-    "INSERT INTO alembic_version VALUES ('0007')",
+    "INSERT INTO alembic_version VALUES ('0008')",
 )
 BAD = {
     "garbage database": {"database.db": b"SQLite format 3\0" + b"garbage" * 1000},

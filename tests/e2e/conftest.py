@@ -78,7 +78,13 @@ def questions(tmp_path_factory, cache):
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory, cache, photos, own_parts, questions):
+def instance(tmp_path_factory):
+    """Where the site keeps its database, and Flower's things if there are any."""
+    return tmp_path_factory.mktemp("site")
+
+
+@pytest.fixture(scope="session")
+def address(instance, cache, photos, own_parts, questions):
     """Where the demo site is, on the shipped results, simulated skies, small studies and a part of one's own."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
@@ -87,8 +93,7 @@ def address(tmp_path_factory, cache, photos, own_parts, questions):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("site")
-    settings = {"SKYFED_INSTANCE": str(folder), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
+    settings = {"SKYFED_INSTANCE": str(instance), "SKYFED_CACHE": str(cache), "SKYFED_DATA": str(photos)}
     settings["SKYFED_LEAKS_SECONDS"] = "8"
     settings |= {EXTRA: str(own_parts), "SKYFED_STUDIES": str(questions)}
     process = subprocess.Popen(

@@ -39,6 +39,7 @@ PAGES = (
     Page("own rows", "/tasks/2/train", ".own"),
     Page("publish", "/tasks/new", ".publish"),
     Page("edit task", "/tasks/1/edit", ".publish"),
+    Page("nodes", "/nodes", "#invite"),
     Page("profile", "/profile", "main form"),
     Page("people", "/admin/people", "table"),
     Page("invites", "/admin/invites", "main form"),

@@ -12,7 +12,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 1500, // Plotly, loaded only when a chart is drawn
     rollupOptions: {
       output: { experimentalMinChunkSize: 20_000 }, // few requests: connections are six
-      input: ["src/home.ts", "src/run.ts", "src/forecast.ts", "src/detect.ts", "src/conf.ts", "src/jobs.ts", "src/studies.ts", "src/calls.ts", "src/train.ts", "src/site.ts", "src/style.scss", "src/why.scss", "src/home.scss"],
+      input: ["src/home.ts", "src/run.ts", "src/forecast.ts", "src/detect.ts", "src/conf.ts", "src/jobs.ts", "src/studies.ts", "src/calls.ts", "src/train.ts", "src/nodes.ts", "src/site.ts", "src/style.scss", "src/why.scss", "src/home.scss"],
     },
   },
   worker: { format: "es" },

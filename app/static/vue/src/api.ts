@@ -152,6 +152,7 @@ export interface Details extends Run {
   versions: Record<string, string>;
   data: Record<string, unknown>;
   model: { file: string; bytes: number } | null;
+  machine: { engine?: string; nodes?: string[] } | null; // where it was trained
   citation: string;
   task: { calibration?: Calibration; pictures?: boolean };
 }
@@ -314,6 +315,7 @@ export interface Job {
   wish: "" | "pause" | "stop" | "delete";
   reason: string;
   run: string;
+  nodes: string[]; // it is trained on, in the order of its clients; none: this machine
   folds: number;
   seeds: number;
   priority: number;
@@ -370,6 +372,7 @@ export interface Submission {
   folds: number;
   seeds: number;
   sweep: Record<string, unknown[]>;
+  nodes: string[];
 }
 
 export const getJobs = (): Promise<{ jobs: Job[]; machine: Machine }> => get("/jobs");
