@@ -171,7 +171,7 @@ class DetailsSchema(RunSchema):
         },
     )
     updates = fields.Nested(UpdatesSchema, metadata={"description": "of runs that recorded them"})
-    degree = fields.Dict(keys=fields.String(), values=fields.Float(), required=True)
+    degree = fields.Dict(keys=fields.String(), values=fields.Float(allow_none=True), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
     network = fields.Nested(
         NetworkSchema, allow_none=True, required=True, metadata={"description": "of a described one"}

@@ -72,7 +72,7 @@ export interface Comparison {
 export interface Owner {
   name: string;
   examples: number;
-  counts: number[];
+  counts: number[] | null; // null: the owner withholds them
   sources?: Record<string, number>;
 }
 
@@ -145,7 +145,7 @@ export interface Details extends Run {
   failed_for: Reason[];
   missed_for: Reason[]; // of clients that rounds of virtual time went on without
   updates?: Updates; // of runs that recorded them
-  degree: Record<string, number>;
+  degree: Record<string, number | null>; // null: takes what an owner withholds
   layers: [string, number[]][];
   network: Network | null; // of a described one
   parameters: number;
