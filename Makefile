@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install bench run try serve test benchmark benchmark-peers soak pictures clean
+.PHONY: install bench flower run try serve test benchmark benchmark-peers soak pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -51,6 +51,11 @@ try: install
 bench: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 
+# Flower, for training at nodes (docs/machines.md): an environment of its own, as the site never imports it.
+flower: requirements-flower.txt
+	test -x .venv-flower/bin/python || $(PYTHON) -m venv .venv-flower
+	.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-flower.txt
+
 # Two processes share the tests; what depends on time runs by itself, after them.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not serial and not long"
@@ -84,4 +89,4 @@ pictures: install
 	$(BIN)/python -m tests.e2e.pictures
 
 clean:
-	rm -rf $(VENV) figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules tests/benchmarks/peers/.venv $(TEXTS).mo
+	rm -rf $(VENV) .venv-flower figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules tests/benchmarks/peers/.venv $(TEXTS).mo

@@ -19,6 +19,7 @@ from utils.interrupt import end_with_standard_input, until_interrupted
 if TYPE_CHECKING:
     from utils.conf import Conf
     from utils.data.examples import Examples
+    from utils.engines.nodes import Nodes
     from utils.runs import Run
 
 HERE = Path(__file__).resolve().parent
@@ -59,6 +60,19 @@ def _parser() -> argparse.ArgumentParser:
         help="hold out N of the 5 folds in turn (default 1; of a study 1)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run or study")
+    parser.add_argument(
+        "--engine",
+        choices=("here", "flower"),
+        default="here",
+        help="where clients train: here (default), or flower: at nodes, which keep their own examples",
+    )
+    parser.add_argument(
+        "--nodes",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=[],
+        metavar="A,B",
+        help="which nodes (default: all that are there); client number i is the i-th by name",
+    )
     parser.add_argument("--workers", type=_count, metavar="N", help="worker processes (default: one a core)")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="default auto")
     parser.add_argument(
@@ -122,17 +136,26 @@ def _train(given: argparse.Namespace) -> int:
 
     from utils.comparison import CALLED, absent, answers, estimated, figures_of
     from utils.data.examples import DataError
+    from utils.engines import EngineError
+    from utils.engines.flower_home import FlowerError
     from utils.federated.clock import MISSED
     from utils.partition.schemes import PartitionError
     from utils.runs import prepare
 
     runs = []
+    nodes = None
     try:
+        nodes = _nodes(given, workers, device)
         for name, conf in confs:
+            examples = _opened(given, conf)
+            if nodes:
+                examples = nodes.examples(conf, f"{name}.json", examples)
             run = prepare(
-                name, conf, _opened(given, conf), folds=given.folds or 1, seeds=given.seeds or 1, cache=given.cache,
+                name, conf, examples, folds=given.folds or 1, seeds=given.seeds or 1, cache=given.cache,
                 resume=given.resume, overwrite=given.overwrite, workers=workers, device=device,
             )  # fmt: skip
+            if run and nodes:
+                run.place = nodes.place()
             if run is None:
                 _say(given, f"{name}: finished already")
             else:
@@ -142,14 +165,18 @@ def _train(given: argparse.Namespace) -> int:
                         given, f"{name}: a result or an unfinished run has this name, this one is {run.name}"
                     )
     except (ConfError, DataError, PartitionError, ResultError) as error:
-        for run in runs:
-            run.checkpoints.release()
+        _let_go(runs, nodes)
         return _refuse(error)
+    except (FlowerError, EngineError) as error:
+        _let_go(runs, nodes)
+        print(error, file=sys.stderr)
+        return 1
     except OSError as error:
+        _let_go(runs, nodes)
         return _fail(error)
 
     try:
-        outcome = _carried_out(given, runs, workers, device)
+        outcome = _carried_out(given, runs, workers, device, nodes=nodes)
     except OSError as error:
         return _fail(error)
     failed = False
@@ -270,8 +297,31 @@ def _opened(given: argparse.Namespace, conf: Conf) -> Examples:
     return examples
 
 
+def _nodes(given: argparse.Namespace, workers: int, device: str) -> Nodes | None:
+    """The nodes of runs whose clients are elsewhere. Raises FlowerError, EngineError."""
+    if given.engine == "here":
+        return None
+    from utils.engines.nodes import Nodes
+    from utils.engines.workers import Workers
+
+    return Nodes(None, given.nodes, Workers(workers, device))
+
+
+def _let_go(runs: Sequence[Run], nodes: Nodes | None) -> None:
+    """Of what was begun and is not carried out."""
+    for run in runs:
+        run.checkpoints.release()
+    if nodes:
+        nodes.engine.close()
+
+
 def _carried_out(
-    given: argparse.Namespace, runs: list[Run], workers: int, device: str, called: Sequence[str] = ()
+    given: argparse.Namespace,
+    runs: list[Run],
+    workers: int,
+    device: str,
+    called: Sequence[str] = (),
+    nodes: Nodes | None = None,
 ) -> dict[str, dict[str, Any] | str]:
     """Carry out runs, telling whoever watches; `called` is what they make together, else each makes its own."""
     from utils.engines.workers import Workers
@@ -283,7 +333,8 @@ def _carried_out(
     report = None
     try:
         report = Report(given.report, runs, called) if given.report else None
-        with Workers(workers, device) as engine, Progress(runs, given.quiet) as progress:
+        place = nodes.engine if nodes else Workers(workers, device)
+        with place as engine, Progress(runs, given.quiet) as progress:
 
             def after_round(run: Run, repeat: Repeat, state: State) -> None:
                 progress(run, repeat, state)
@@ -291,7 +342,7 @@ def _carried_out(
                     report(run, repeat, state)
 
             watch = {"watch": report.watched} if report else {}
-            return carry_out(runs, engine, side_by_side=workers, hook=after_round, **watch)
+            return carry_out(runs, engine, side_by_side=1 if nodes else workers, hook=after_round, **watch)
     finally:
         if report:  # halted ones too say where they stand
             report.close()

@@ -225,7 +225,9 @@ def absent(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     found: dict[tuple[str, str], set[int]] = {}
     for repeat in result["repeats"] if result.get("classes") else ():
-        trained = np.sum([client["counts"] for client in repeat["clients"]], axis=0)
+        counts_of = [client["counts"] for client in repeat["clients"]]
+        withheld = any(one is None for one in counts_of)  # then nobody knows of what there was none
+        trained = np.ones(len(result["classes"])) if withheld else np.sum(counts_of, axis=0)
         judged = np.bincount(np.asarray(repeat["test"]["truth"], np.int64), minlength=len(result["classes"]))
         for where, counts in (("training", trained), ("test", judged)):
             for what, count in zip(result["classes"], counts, strict=True):

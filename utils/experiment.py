@@ -128,17 +128,34 @@ def _empty_record(bench: Bench) -> dict[str, Any]:
             }
             for held, mine in clients
         ],
-        "degree": degree_of([bench.examples.targets[mine] for mine in shares.owners], len(classes_of(bench.conf))),
+        "degree": _degree(bench),
     }  # fmt: skip
 
 
+def _degree(bench: Bench) -> dict[str, float | None]:
+    """How unequal owners are; None where that takes what one of them withholds."""
+    owners, classes = bench.shares.owners, len(classes_of(bench.conf))
+    found: dict[str, float | None] = dict(
+        degree_of([bench.examples.targets[mine] for mine in owners], classes)
+    )
+    if not all(bench.tells(mine) for mine in owners):
+        found = {name: value if name == "gini" else None for name, value in found.items()}
+    return found
+
+
 def _counts(bench: Bench, indices: NDArray[np.int64]) -> dict[str, Any]:
-    """How many examples, of which classes (none where numbers are foretold), from which sources."""
+    """How many examples, of which classes (none where numbers are foretold, None where that is withheld), from which
+    sources.
+    """
     classes = len(classes_of(bench.conf))
     counts = np.bincount(bench.sources[indices], minlength=len(bench.source_names)).tolist()
     return {
         "examples": len(indices),
-        "counts": np.bincount(bench.examples.targets[indices], minlength=classes).tolist() if classes else [],
+        "counts": (
+            (np.bincount(bench.examples.targets[indices], minlength=classes).tolist() if classes else [])
+            if bench.tells(indices)
+            else None
+        ),
         "sources": {name: count for name, count in zip(bench.source_names, counts, strict=True) if count},
     }
 
@@ -163,7 +180,7 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
     if trained:
         loss = sum(n * loss for n, loss in trained) / sum(n for n, _ in trained)
     else:
-        loss = bench.training_loss(state.weights)
+        loss = bench.training_loss(state.weights, state.round)
     unit = unit_of(conf)
     append(
         record,
@@ -240,8 +257,5 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
         mine = bench.at_home.own
         if mine is not None and mine.any(axis=0).all() and (models := bench.personal(state.weights)):
             record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].tolist()
-    answers, wanted = bench.judge("held", state.weights), bench.targets("held")
-    ends = np.cumsum([len(mine) for mine in bench.shares.clients])[:-1]
-    name = "accuracy" if classes else "rmse"
-    for client, *own in zip(record["clients"], np.split(answers, ends), np.split(wanted, ends), strict=True):
-        client[name] = scores(*own)[name] if len(own[0]) else None
+    for client, held in zip(record["clients"], bench.held(state.weights, state.round - 1), strict=True):
+        client["accuracy" if classes else "rmse"] = held.score() if held else None

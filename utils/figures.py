@@ -213,7 +213,8 @@ def partition_table(results: Results) -> pd.DataFrame:
 def _flat(entry: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
     """The counts of an owner or client as columns: one a class, and the sources by name."""
     rest = {key: value for key, value in entry.items() if key not in ("counts", "sources")}
-    by_class = dict(zip(classes, entry["counts"], strict=True))
+    counts = [None] * len(classes) if entry["counts"] is None else entry["counts"]  # withheld
+    by_class = dict(zip(classes, counts, strict=True))
     sources = " ".join(f"{name}:{count}" for name, count in entry.get("sources", {}).items())
     return {**rest, **by_class, "sources": sources}
 

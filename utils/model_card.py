@@ -14,7 +14,7 @@ _FEW = 12  # names that can be read one after the other
 
 def _counted(result: Mapping[str, Any]) -> list[str]:
     """How many examples there are of each class; of many classes from how many to how many."""
-    classes, counts = result["classes"] or [], result["data"].get("counts", [])
+    classes, counts = result["classes"] or [], result["data"].get("counts") or []
     if len(classes) > _FEW and counts:
         return [f"{len(classes)} classes of {min(counts):,} to {max(counts):,}"]
     return [f"{n} {name}" for name, n in zip(classes, counts, strict=False)]
@@ -68,11 +68,12 @@ def model_card(result: dict[str, Any], left_out: Mapping[str, Any] | None = None
     estimates = ", ".join(
         f"{head} {estimated(given, one)}" for head, one in zip(heads, figures_of(result), strict=False)
     )
-    unequal = (
-        f"{degree['wasserstein']:.3g} {result['unit']} (Wasserstein-1)"
-        if is_number(result)
-        else f"{degree['jensen_shannon']:.3f} bits (Jensen-Shannon)"
-    )
+    if (distance := degree["wasserstein" if is_number(result) else "jensen_shannon"]) is None:
+        unequal = "not known, as an owner withholds it"
+    elif is_number(result):
+        unequal = f"{distance:.3g} {result['unit']} (Wasserstein-1)"
+    else:
+        unequal = f"{distance:.3f} bits (Jensen-Shannon)"
     in_unit = f" RMSE and mean absolute error are in {result['unit']}." if is_number(result) else ""
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return f"""# {result["name"]}

@@ -36,6 +36,10 @@ SENTENCES: dict[str, str] = {
     "adapts": "%(key)s: expected less than %(most)s, a tenth of the %(k)s clients expected in a round, where the clip "
     "adapts; found %(found)s",
     "weights_unavailable": "%(key)s: torchvision's weights for %(name)s cannot be had (%(why)s)",
+    # nodes
+    "as_many_as_nodes": "%(key)s: expected %(count)s, as there are nodes (%(names)s), found %(found)s",
+    "not_on_nodes": "%(key)s: what this asks for needs the clients' examples or models on one machine, and nodes keep "
+    "theirs",
     # a layer
     "takes": "%(key)s: %(layer)s takes %(takes)s, found %(found)s",
     "window": "%(key)s: %(layer)s of size %(size)s does not fit into %(found)s",

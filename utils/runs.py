@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ Watch = Callable[["Run", Repeat, Engine], Engine]
 class Run:
     """One conf on its way to a result: the repeats it needs and where its checkpoints lie.
 
-    `at_end` measures more of a repeat's last state, once: `name`, `unit`, `better` and `value` of each figure.
+    `at_end` measures more of a repeat's last state, once: `name`, `unit`, `better` and `value` of each figure. `place`
+    says where clients trained, where that is not on this machine: plain values, by name.
     """
 
     conf: Conf
@@ -57,6 +58,7 @@ class Run:
     workers: int
     device: str
     at_end: Callable[[Repeat, State], list[dict[str, Any]]] | None = None
+    place: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -83,7 +85,7 @@ def prepare(
     repeat, ResultError when the unfinished run cannot be resumed.
     """
     check_installed(conf.parts(), conf_name)
-    folds = folds_of(conf, folds)
+    folds = folds_of(conf, folds) if examples.owner is None else 1  # all that is here is judged
     repeats = plan_repeats(conf, folds, seeds)
     for repeat in repeats:
         share_out(conf, repeat, examples)
@@ -254,12 +256,12 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
         "versions": _versions(),
         "data": _data(run),
         "degree": {
-            key: float(np.mean([record["degree"][key] for record in records]))
+            key: _mean([record["degree"][key] for record in records])
             for key in records[0]["degree"]
             if all(key in record["degree"] for record in records)  # an earlier version may have begun the run
         },
         "model": _model_figures(run, layout, model_path, engine),
-        "machine": {"workers": run.workers, "device": run.device},
+        "machine": {"workers": run.workers, "device": run.device, **run.place},
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_result(path, result)
@@ -276,6 +278,12 @@ def _finish(run: Run, states: dict[Repeat, State], engine: Engine) -> dict[str, 
     return result
 
 
+def _mean(values: list[float | None]) -> float | None:
+    """Their mean; None where one of them is withheld."""
+    told = [value for value in values if value is not None]
+    return float(np.mean(told)) if len(told) == len(values) else None
+
+
 def _mean_curve(records: list[dict[str, Any]], key: str, rounds: int) -> list[float]:
     """Mean over the repeats after each round; one that stopped early keeps its last model, hence its value."""
     lines = [values(record, key) for record in records]
@@ -286,12 +294,14 @@ def _mean_curve(records: list[dict[str, Any]], key: str, rounds: int) -> list[fl
 def _data(run: Run) -> dict[str, Any]:
     """What the run was measured on: the set, how much of it of which class and source, and how it was held out."""
     examples, usable, classes = run.examples, run.examples.usable, len(classes_of(run.conf))
+    told = examples.told is None or bool(examples.told.all())
+    counts = np.bincount(examples.targets[usable], minlength=classes).tolist() if classes else []
     sources = np.array(examples.sources)[usable]
     return {
         "set": examples.name,
         "fingerprint": examples.fingerprint,
         "examples": int(usable.sum()),
-        "counts": np.bincount(examples.targets[usable], minlength=classes).tolist() if classes else [],
+        "counts": counts if told else None,
         "sources": [
             {"name": name, "examples": int((sources == name).sum()), "licence": licence}
             for name, licence in examples.licences.items()

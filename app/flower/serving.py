@@ -4,7 +4,6 @@ which nodes are online.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
@@ -19,7 +18,6 @@ from app.flower.commands import asked, environment
 from app.flower.registry import GONE
 from app.flower.setup import DATABASE
 from utils.engines.flower_home import FlowerError, Home, Settings
-from utils.files import atomic_write
 from utils.supervision import Kept, Meaning, Program
 
 EACH = 10.0
@@ -58,7 +56,7 @@ def serve(home: Home, say: Callable[[str], None]) -> None:
             seconds = EACH
     finally:
         kept.end()
-        write_online(home, {})
+        home.write_online(time.time(), {})
         lock.release()
 
 
@@ -98,7 +96,7 @@ class OnlineWatch:
             nodes = online_of(
                 asked(self._home, ["supernode", "list"], "the nodes cannot be listed"), time.time()
             )
-            write_online(self._home, nodes)
+            self._home.write_online(time.time(), nodes)
         except (FlowerError, OSError) as error:
             if str(error) != self._fault:
                 self._say(f"online: {error}")
@@ -123,12 +121,6 @@ def online_of(told: dict[str, Any], now: float) -> dict[str, float | None]:
         }
     except (KeyError, TypeError, ValueError):
         raise FlowerError("the nodes cannot be listed: Flower's list is not as expected") from None
-
-
-def write_online(home: Home, nodes: dict[str, float | None]) -> None:
-    """Write down who is online, now."""
-    with atomic_write(home.folder / "online.json") as file:
-        file.write(json.dumps({"at": time.time(), "nodes": nodes}).encode())
 
 
 def _of_superlink(line: str) -> Meaning | None:

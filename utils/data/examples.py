@@ -65,6 +65,8 @@ class Examples:
     judged : (n,) False for what is trained on and never judged, because there is plenty of its like.
     fingerprint : of ids, targets, decks and doubts of what is usable.
     licences : of each source, as far as they are known.
+    owner : (n,) which owner on another machine has the example, -1 where it is here; None where all are here.
+    told : (n,) False where an owner withholds what the example's target is; None where all are here.
     """
 
     name: str
@@ -82,6 +84,8 @@ class Examples:
     fingerprint: str
     unreadable: tuple[str, ...]
     licences: dict[str, str]
+    owner: NDArray[np.int64] | None = None
+    told: NDArray[np.bool_] | None = None
 
     def split(self, fold: int, part: str) -> NDArray[np.int64]:
         """Indices of all examples in `part` ("train", "val" or "test") while `fold` is held out."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from utils.tasks import classes_of
 
 if TYPE_CHECKING:
     from utils.conf import Conf
+    from utils.data.examples import Examples
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -29,21 +30,26 @@ class AtHome:
     def __init__(
         self,
         conf: Conf,
-        targets: NDArray[Any],
+        examples: Examples,
         sources: Indices,
         clients: Sequence[Indices],
         test: Indices,
         hostile: Sequence[int],
     ) -> None:
-        """`targets` and `sources` (by number) are of all examples; `clients` and `test` say which are whose."""
+        """`sources` (by number) are of all examples; `clients` and `test` say which are whose. Of owners elsewhere
+        nothing is here, so classes count; where one withholds these, nothing is told.
+        """
+        targets, afar = examples.targets, examples.owner is not None
         classes = len(classes_of(conf))
         self.told = classes > 0 and conf.no_models > 1
         self.own: NDArray[np.bool_] | None = None  # (clients, test examples)
         self._hostile = np.isin(np.arange(conf.no_models), hostile)
+        if examples.told is not None and not examples.told.all():
+            self.told = False
         if not self.told:
             return
         self._truth = targets[test]
-        if conf.partition == "source":
+        if conf.partition == "source" and not afar:
             self.own = np.stack([np.isin(sources[test], sources[mine]) for mine in clients])
             self.told = bool(self.own[~self._hostile].any())
             return

@@ -20,6 +20,7 @@ from utils.data.scaling import Scaled, agree
 from utils.engines import Engine
 from utils.federated import RunError
 from utils.federated.at_home import AtHome
+from utils.federated.held import HELD, OWN, Held, mean_error
 from utils.federated.kept import Rounds
 from utils.federated.links import UnopenedError, Way
 from utils.federated.schedule import round_lr, rounds_of
@@ -113,8 +114,11 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     train, val, test = split(conf, repeat.fold, examples)
     if not len(train):
         raise TooFewError("", "no_training", set=examples.name, of=of_sources(conf.train_on))
-    sources = [examples.sources[index] for index in train]
-    parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed, sources)
+    if examples.owner is not None:
+        parts = [np.flatnonzero(examples.owner[train] == owner) for owner in range(conf.no_models)]
+    else:
+        sources = [examples.sources[index] for index in train]
+        parts = partition(examples.targets[train], conf, conf.partition_seed + repeat.seed, sources)
     # Only now unreadable and doubtful examples drop out: their owner goes on without, the others keep what they have.
     owners = [_usable(examples, train[part]) for part in parts]
     owners = [mine[examples.taught[mine]] for mine in owners]
@@ -132,9 +136,12 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
 def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, Indices]:
     """Indices of training, validation and test examples. With `train_on` these are of different sources: every example
     of `judge_on` is a test example, unless what it belongs together with is learnt from, and the deck that `fold` would
-    validate on is left out of the training.
+    validate on is left out of the training. So it is at owners elsewhere, and what is here is judged.
     """
     parts = [examples.split(fold, part) for part in ("train", "val", "test")]
+    if examples.owner is not None:
+        theirs = np.flatnonzero(examples.owner >= 0)
+        return np.setdiff1d(theirs, parts[1]), np.zeros(0, np.int64), np.flatnonzero(examples.owner < 0)
     if not conf.train_on:
         return parts[0], parts[1], parts[2]
     sources = np.array(examples.sources)
@@ -165,11 +172,13 @@ class Bench:
         self._own = conf.local.module
         self._layout = layout = layout_of(conf)
         self.strategy, self.way = make_strategy(conf), Way(conf, layout)
-        self._keeps = getattr(self._own, "KEEPS", False) or self.way.keeps
+        self._keeps = bool(getattr(self._own, "KEEPS", False)) or self.way.keeps
         self._folder = TemporaryDirectory() if self._keeps and home is None else None
         place = self._folder.name if self._folder else str(home or "") if self._keeps else ""
         named = self.shares.named()
-        self.work = Work(uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named, place)
+        self.work = Work(
+            uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named, place, repeat.fold
+        )
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
@@ -183,8 +192,9 @@ class Bench:
         attack: Any = self.attack
         self.hostile = [one for one in range(conf.no_models) if attack and attack.is_hostile(one, conf)]
         self.at_home = AtHome(
-            conf, examples.targets, self.sources, self.shares.clients, self.shares.test, self.hostile
+            conf, examples, self.sources, self.shares.clients, self.shares.test, self.hostile
         )
+        self.afar = examples.owner is not None  # clients are on machines of their own
         self.unopened = ""  # why the sum of a round could not be
         self.measured = True  # how updates and clients differ
         self.lr = partial(round_lr, conf)
@@ -403,13 +413,29 @@ class Bench:
         exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
-    def training_loss(self, weights: Vector) -> float:
-        """Loss of a model on all that clients have, as they measure it when they train."""
-        found = scores(self.judge("held", weights), self.targets("held"))
-        if "loss" in found:
-            return found["loss"]
+    def held(self, weights: Vector, round_: int) -> list[Held | None]:
+        """How a model does on what each client has, as the client says; None of one that does not."""
+        buffers = {"weights": np.ascontiguousarray(weights).data.cast("B")}
+        asked = [
+            Question(OWN, "", HELD, client, round_, ("weights",)) for client in range(self.conf.no_models)
+        ]
+        answers = self.engine.ask(
+            self.work, asked, buffers
+        )  # measures, and is no part of the round's traffic
+        return [Held.read(one.payload) if isinstance(one, Answer) else None for one in answers]
+
+    def training_loss(self, weights: Vector, round_: int) -> float:
+        """Loss of a model on all that clients have, as they measure it when they train. Raises RunError."""
+        found = mean_error(self.held(weights, round_))
+        if found is None:
+            raise RunError(f"{self.repeat}: round {round_ + 1}: no client says what its loss is")
         spread = self._layout.named(weights).get("target_spread")
-        return (found["rmse"] / (1.0 if spread is None else float(spread[0]))) ** 2
+        return found / (1.0 if spread is None else float(spread[0])) ** 2
+
+    def tells(self, indices: Indices) -> bool:
+        """Whether their owners tell the targets of these examples."""
+        told = self.examples.told
+        return told is None or bool(told[indices].all())
 
     def targets(self, share: str) -> NDArray[Any]:
         """Class numbers (n,), or numbers to foretell, of the examples of a share."""

@@ -20,6 +20,7 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
+from utils.federated.held import HELD, OWN, answered
 from utils.federated.kept import Memory
 from utils.federated.kept import read as recall
 from utils.federated.kept import write as keep
@@ -27,7 +28,7 @@ from utils.federated.links import Way
 from utils.federated.local import Start
 from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
 from utils.nets import JUDGE_BATCH
-from utils.nets.build import shape_of
+from utils.nets.build import layout_of, shape_of
 from utils.nets.layout import Layout, Vector, as_tensor, gather
 from utils.parts import load
 from utils.tasks import classes_of
@@ -118,6 +119,8 @@ def _trained(
     if not len(mine):
         raise ValueError("it has no example to train on")
     rng, kept, own = np.random.default_rng(_stream(job, work)), _kept(conf, str(device)), conf.local.module
+    if work.owned and any(getattr(part.module, "PROTECTS", False) for part in (conf.local, *conf.link)):
+        rng = np.random.default_rng()
     drawing = np.random.SeedSequence([DRAWING_STREAM, work.seed, job.round, job.client])
     _seed(int(drawing.generate_state(1, np.uint64)[0]), device)
     sent, layout = vector(buffers[job.reads[0]]), kept.layout
@@ -224,6 +227,11 @@ def _passes(count: int, conf: Conf, rng: np.random.Generator) -> Iterator[NDArra
         yield from np.array_split(rng.permutation(count), math.ceil(count / conf.batch_size))
 
 
+def keeps(conf: Conf) -> bool:
+    """Whether a client has to remember something from round to round."""
+    return bool(getattr(conf.local.module, "KEEPS", False)) or Way(conf, layout_of(conf)).keeps
+
+
 def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> NDArray[np.float32]:
     """Logits (n, classes) or numbers (n, 1) of a piece of a share, deterministic: the mean over what the task shows of
     each example.
@@ -251,7 +259,10 @@ def judge(job: JudgeJob, work: Work, buffers: Buffers, device: torch.device) -> 
 
 def answer(question: Question, work: Work, buffers: Buffers, device: torch.device) -> Answer:
     """What the part that asks makes of the client's examples: `ANSWERS[name](Asked) -> bytes` of its file."""
-    how = load(question.family, question.part).ANSWERS[question.name]
+    if question.family == OWN:
+        how = {HELD: answered}[question.name]
+    else:
+        how = load(question.family, question.part).ANSWERS[question.name]
     mine = work.shares[share_of(question.client)]
     read = {name: buffers[name] for name in question.reads}
     asked = Asked(question, work, _inputs(work.store)[mine], work.targets[mine], read, device)

@@ -29,7 +29,9 @@ class Work:
 
     `targets` (n,) are those of all examples of the store, class numbers or numbers to foretell; `shares` has indices by
     name: `client/0` and so on, `held` (what all clients have), `test`, `val`. `home` is the folder where clients
-    keep what their local part remembers (`utils.federated.kept`); empty where none remembers anything.
+    keep what their local part remembers (`utils.federated.kept`); empty where none remembers anything. `fold` is held
+    out; at an owner's (`owned`) what a part draws to protect it is drawn afresh, not from the seed that the server
+    knows.
     """
 
     id: str
@@ -39,6 +41,8 @@ class Work:
     targets: NDArray[Any]
     shares: Mapping[str, NDArray[np.int64]]
     home: str = ""
+    fold: int = 0
+    owned: bool = False
 
 
 @dataclass(frozen=True)

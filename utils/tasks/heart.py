@@ -43,11 +43,10 @@ def _parts(conf: Conf, data: Path) -> list[Rows]:
     from utils.data.examples import read_of_set
     from utils.data.hospitals import HOSPITALS, table
 
-    parts = []
-    for hospital in HOSPITALS:
-        file = data / conf.data / f"{hospital}.csv"
-        parts.append(Rows(hospital, LICENCE, *table(read_of_set(file), str(file))))
-    return parts
+    # Whoever is one of the hospitals has its own file alone.
+    files = {hospital: data / conf.data / f"{hospital}.csv" for hospital in HOSPITALS}
+    there = {hospital: file for hospital, file in files.items() if file.exists()} or files
+    return [Rows(name, LICENCE, *table(read_of_set(file), str(file))) for name, file in there.items()]
 
 
 def open_examples(conf: Conf, data: Path) -> Examples:

@@ -27,6 +27,7 @@ ABOUT = (
     "本地差分隐私：每个更新在离开之前裁剪并加噪声",
 )
 PACKAGES = ("dp_accounting",)
+PROTECTS = True
 NEEDS = {"rounds": ("synchronous",)}  # in which nobody trains twice
 REFUSES = {"strategy": ("dp_fedavg",)}  # one epsilon a run
 RELATION = "replace one update"

@@ -52,6 +52,7 @@ ABOUT = (
     "安全聚合：服务器只对加了掩码的更新求和，看不到任何单个更新",
 )
 PACKAGES = ("cryptography",)
+PROTECTS = True
 NEEDS = {"k": AtLeast(LEAST)}
 
 _SHARE = 33  # bytes of a number below the prime of shares

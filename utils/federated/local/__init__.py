@@ -13,6 +13,9 @@ and, where it has them,
 - `finish(weights, steps, again) -> Vector`: what it gives out of the weights after so many steps. `again(weights,
   gradients)` trains once more, from other weights and with another change of gradients; what that gives counts nowhere.
 
+A part, or a link, whose file says `PROTECTS = True` draws what nobody may foresee: at an owner's node that comes from
+the operating system, and not from the run's seed, which the server knows.
+
 A part whose file says `KEEPS = True` remembers something of each client: `start.memory` has what it kept last time, and
 after `finish` what stands in `self.memory` is kept. It stays with the client, and none of it counts as sent.
 

@@ -32,6 +32,7 @@ ABOUT = (
     "样本级差分隐私：裁剪每个样本的梯度，并在其和上加噪声",
 )
 PACKAGES = ("dp_accounting", "opacus")
+PROTECTS = True
 NEEDS = {"rounds": ("synchronous",)}  # in which nobody trains twice
 REFUSES = {"strategy": ("dp_fedavg",), "link": ("local_dp",)}  # one epsilon a run
 RELATION = "add or remove one example"

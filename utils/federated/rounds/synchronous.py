@@ -3,7 +3,8 @@
 In virtual time (`utils.federated.clock`) some clients are lost and some come late. As in Bonawitz et al. 2019
 (https://arxiv.org/abs/1902.01046) more can be asked than are wanted: the round ends with the last one wanted, or at its
 deadline. With fewer than `min_clients` it is abandoned, and another cohort is drawn. Who does not count is
-not trained, and sends nothing. That a client is lost is known at once; what a selection asks takes no time.
+not trained, and sends nothing. That a client is lost is known at once; what a selection asks takes no time. Where
+clients are on machines of their own time is real, and who comes late is the engine's to say.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Rounds:
             updates = []
         if bench.way.links:
             series |= {"header_bytes": (headers, "B", "lower")}
-        if self._keys != Keys():
+        if self._keys != Keys() and not bench.afar:
             self._clock += seconds
             series |= {"virtual_seconds": (self._clock, "virtual s", "lower")}
         return Played({"weights": new}, updates, failures, down, up, series, rows)
@@ -150,7 +151,7 @@ class Rounds:
         """Who trains; who was asked, who of them is not waited for, and how many virtual seconds that takes."""
         keys, conf = self._keys, bench.conf
         wanted = min(math.ceil(conf.k * keys.over_select - 1e-9), conf.no_models)  # 1.1 times 50 is 55
-        if keys == Keys():
+        if keys == Keys() or bench.afar:
             cohort = bench.cohort(round_, wanted, buffers)
             return cohort, cohort, [], 0.0
         passes = np.array(bench.sizes) * conf.local_epochs
