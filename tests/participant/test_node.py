@@ -23,6 +23,7 @@ from utils.participant.node_flower import HEART, Words, environment, made_keys
 from utils.participant.node_home import NodeAbout, NodeHome, Nodes
 from utils.participant.node_site import site_of
 from utils.participant.refusals import ParticipantError, WrongError
+from utils.units import owner_of
 
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n"
 PROCESS = """cd {folder}
@@ -419,7 +420,7 @@ def test_two_units_for_two_users(run, joined, tmp_path, data):
     assert f"LoadCredential=key:{joined.folder}/key" in theirs and "ledger" not in theirs
     assert "who sees\n# neither the data" in theirs
     assert verified(*paths) == (0, "")
-    owner = joined.folder.owner()
+    owner = owner_of(joined.folder)
     assert run("node", "units", tmp_path / "units", "--link-user", owner)[0] == 2
 
 
