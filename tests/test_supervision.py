@@ -102,6 +102,21 @@ def test_its_words_go_to_its_log_and_what_they_mean_is_said_once(keep, tmp_path)
     assert sum("again in" in line for line in said) == 1 and sum("started" in line for line in said) == 1
 
 
+def test_whoever_makes_it_talk_does_not_fill_the_log(keep, tmp_path):
+    said, kept = keep("for i in $(seq 500); do echo $i; done\necho > done\nsleep 1000", tells=Meaning)
+    until(lambda: (tmp_path / "done").exists())
+    until(lambda: "it: more of that; its log has it all" in said)
+    kept.end()
+    assert len(said) < 100
+
+
+def test_it_is_patient_before_it_waits_longer(keep):
+    said, _ = keep("exit 1", patience=3)
+    until(lambda: sum("again in" in line for line in said) >= 5)
+    waits = [line.rpartition("again in ")[2] for line in said if "again" in line]
+    assert waits[:5] == ["0.05 s", "0.05 s", "0.05 s", "0.1 s", "0.2 s"]
+
+
 def test_what_is_stuck_is_ended(keep, tmp_path):
     said, _ = keep(
         "echo $$ >> pids\necho stuck\nexec sleep 1000", tells=lambda _: Meaning("it hangs", is_stuck=True)

@@ -25,6 +25,8 @@ GRACE = 8.0
 """Seconds that a program has to end when it is asked to."""
 SAME = 600.0
 """Seconds in which the same is not said again."""
+MOST_A_MINUTE = 20
+"""Lines that are said of a program; whoever makes it talk more than that does not fill the log of this one."""
 LONGEST_LOG = 2_000_000
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LOOK = 0.2
@@ -47,8 +49,8 @@ def nothing(line: str) -> Meaning | None:
 
 @dataclass(frozen=True)
 class Program:
-    """A program to keep: its environment is exactly that; it is started again after `least` seconds, twice as many each
-    time, up to `most`.
+    """A program to keep: its environment is exactly that; it is started again after `least` seconds, and after
+    `patience` times twice as many each time, up to `most`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Program:
     tells: Callable[[str], Meaning | None] = nothing
     least: float = 1.0
     most: float = 60.0
+    patience: int = 1
 
 
 class Kept:
@@ -66,6 +69,7 @@ class Kept:
     def __init__(self, programs: Sequence[Program], say: Callable[[str], None]) -> None:
         self._say, self._ending, self._lock = say, threading.Event(), threading.Lock()
         self._said: dict[str, tuple[str, float]] = {}
+        self._minutes: dict[str, tuple[int, int]] = {}
         # Daemons: where this process ends without a word, the kernel ends the programs with their threads.
         self._threads = [threading.Thread(target=self._keep, args=(one,), daemon=True) for one in programs]
 
@@ -100,7 +104,8 @@ class Kept:
                 self._say(f"{program.name}: ended")
                 return
             failures = 1 if time.monotonic() - started >= STEADY else failures + 1
-            seconds = min(program.most, program.least * 2.0 ** min(failures - 1, 10))
+            doublings = min(max(failures - program.patience, 0), 10)
+            seconds = min(program.most, program.least * 2.0**doublings)
             if not fault or fault != before:
                 self._say(f"{program.name}: {how}; again in {seconds:g} s")
             before = fault
@@ -156,7 +161,13 @@ class Kept:
             if meaning.is_fault and text == meaning.text and now - at < SAME:
                 return
             self._said[name] = meaning.text, now
-        self._say(f"{name}: {meaning.text}")
+            minute, count = self._minutes.get(name, (0, 0))
+            count = count + 1 if minute == now // 60 else 1
+            self._minutes[name] = int(now // 60), count
+        if count <= MOST_A_MINUTE:
+            self._say(f"{name}: {meaning.text}")
+        elif count == MOST_A_MINUTE + 1:
+            self._say(f"{name}: more of that; its log has it all")
 
 
 def said(line: str) -> None:

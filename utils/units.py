@@ -1,4 +1,4 @@
-"""What units of systemd need of a path, so that whatever stands in its name is taken as it is."""
+"""What units of systemd need of a path: written so that whatever stands in its name is taken as it is; and its owner."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def listed(path: Path | str) -> str:
 def in_command(path: Path | str) -> str:
     """A path in a command line (systemd.service, "Command Lines")."""
     return listed(path).replace("$", "$$")
+
+
+def owner_of(path: Path) -> str:
+    """Whose a file or folder is: a name, or a number where that has none."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)

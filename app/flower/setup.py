@@ -42,8 +42,8 @@ def set_up(
         place.chmod(0o700)
         (place / "temp").mkdir(exist_ok=True)
         _certify(place, wanted, say)
-        if not (place / "secret").exists():
-            _write(place / "secret", secrets.token_bytes(32), say, 0o600)
+        secret = place / "secret"  # whoever runs already has the one that is there
+        _write(secret, secret.read_bytes() if secret.exists() else secrets.token_bytes(32), say, 0o600)
         toml = (
             f"# Written by python3 -m app.flower setup.\n[superlink]\ndefault = {json.dumps(CONNECTION)}\n\n"
             f"[superlink.{CONNECTION}]\naddress = {json.dumps(address)}\n"

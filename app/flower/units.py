@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from utils.engines.flower_home import Home
 from utils.files import ROOT, atomic_write
-from utils.units import in_command, listed, whole
+from utils.units import in_command, listed, owner_of, whole
 
 NAME = "skyfed-flower.service"
 # PrivateTmp would part it from the site, whose socket may lie in the folder for temporary files.
@@ -56,7 +55,7 @@ def write(home: Home, into: Path, say: Callable[[str], None]) -> None:
     """Write it into a folder. Raises FlowerError where Flower is not set up."""
     home.read()
     text = _UNIT.format(
-        user=getpass.getuser(), root=whole(ROOT), python=in_command(sys.executable),
+        user=owner_of(home.folder), root=whole(ROOT), python=in_command(sys.executable),
         given=in_command(home.folder), folder=listed(home.folder),
     )  # fmt: skip
     with atomic_write(into / NAME) as file:

@@ -18,10 +18,12 @@ from utils.engines.flower_home import FlowerError, JoinedNode
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="as Linux does it")
 NAMES = ("flower-superlink", "flower-superexec", "nginx")
-SCRIPT = (
-    'echo $$ > {folder}/{name}.pid; echo "$0 $@" >> {folder}/{name}.told; env > {folder}/{name}.env; '
-    "exec sleep 1000"
-)
+SCRIPT = """cd {folder}
+echo $$ > {name}.pid
+echo "$0 $@" >> {name}.told
+env > {name}.draft
+mv {name}.draft {name}.env
+exec sleep 1000"""
 
 
 @pytest.fixture

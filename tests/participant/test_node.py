@@ -23,9 +23,15 @@ from utils.participant.node_flower import HEART, Words, environment, made_keys
 from utils.participant.node_home import NodeAbout, NodeHome, Nodes
 from utils.participant.node_site import site_of
 from utils.participant.refusals import ParticipantError, WrongError
+from utils.units import owner_of
 
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----\n"
-PROCESS = 'echo $$ > {folder}/{name}.pid; echo "$@" > {folder}/{name}.told; env > {folder}/{name}.env; {then}'
+PROCESS = """cd {folder}
+echo $$ > {name}.pid
+echo "$@" > {name}.told
+env > {name}.draft
+mv {name}.draft {name}.env
+{then}"""
 
 
 @pytest.fixture
@@ -190,15 +196,17 @@ def test_status_pause_resume_and_ledger(run, joined, site):
     assert run("node", "pause") == (0, "school: paused: every training is refused; resume goes on\n", "")
     assert joined.is_paused
     site.state, site.rounds = "joined", [
-        {"at": "2026-11-27T10:00:00", "node": "school", "run": "heart", "round": 3, "verb": "train", "seconds": 8.25,
+        {"at": 1795773600.5, "node": "school", "run": "heart", "round": 3, "verb": "train", "seconds": 8.25,
          "down": 2_800_000, "up": 2_800_100, "failure": ""},
-        {"at": "2026-11-27T10:01:00", "node": "school", "run": "heart", "round": 4, "verb": "train", "seconds": 50,
+        {"at": "\x1b", "node": "school", "run": "heart", "round": 4, "verb": "train", "seconds": 50,
          "down": 0, "up": 0, "failure": "\x1b[31moffline"},
     ]  # fmt: skip
     status, out, _ = run("node", "status")
     assert status == 0 and "here: paused" in out and "site: joined, number 77" in out
-    assert "heart round 3, train: 8.2 s, 2,800,000 bytes here, 2,800,100 back" in out
-    assert "heart round 4, train: [31moffline" in out and "\x1b" not in out
+    assert (
+        "2026-11-27T10:00:00+00:00 heart round 3, train: 8.2 s, 2,800,000 bytes here, 2,800,100 back" in out
+    )
+    assert "  ? heart round 4, train: [31moffline" in out and "\x1b" not in out
     assert run("node", "resume")[0] == 0 and not joined.is_paused
     joined.ledger.add("sending", run="heart", round=3, bytes=2_800_100)
     out = run("node", "ledger")[1]
@@ -412,7 +420,7 @@ def test_two_units_for_two_users(run, joined, tmp_path, data):
     assert f"LoadCredential=key:{joined.folder}/key" in theirs and "ledger" not in theirs
     assert "who sees\n# neither the data" in theirs
     assert verified(*paths) == (0, "")
-    owner = joined.folder.owner()
+    owner = owner_of(joined.folder)
     assert run("node", "units", tmp_path / "units", "--link-user", owner)[0] == 2
 
 

@@ -13,8 +13,10 @@ from utils.participant.node_home import NodeHome
 from utils.participant.refusals import ParticipantError, WrongError
 from utils.supervision import Meaning, Program
 
-LEAST, MOST = 10.0, 60.0
-"""Seconds before Flower's node is started again: a killed one is refused until its old heart-beat has run out."""
+LEAST, MOST, PATIENCE = 10.0, 60.0, 7
+"""Seconds before Flower's node is started again, and how often that soon: a killed one is refused until its old
+heart-beat has run out, and should not wait for much longer.
+"""
 HEART = 90.0
 """Seconds after which that can be the reason no more (it was 44 to 57)."""
 AHEAD, BEHIND = 5, 305
@@ -85,7 +87,7 @@ def programs(home: NodeHome, work: Path, public: str, port: int) -> list[Program
         str(bin / "flower-superexec"), "--runtime-api-address", f"127.0.0.1:{port}", "--insecure", *secret,
     ]  # fmt: skip
     return [
-        Program("node", node, around, work / "logs" / "node.log", Words(), LEAST, MOST),
+        Program("node", node, around, work / "logs" / "node.log", Words(), LEAST, MOST, PATIENCE),
         Program("superexec", superexec, around, work / "logs" / "superexec.log"),
     ]
 

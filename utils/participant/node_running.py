@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -146,18 +147,15 @@ def _data(home: NodeHome) -> Program:
         sys.executable, "-m", "utils.participant", "node", "serve", home.folder.name, "--home",
         str(home.folder.parent.parent),
     ]  # fmt: skip
-    around = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-    }
-    return Program(
-        "data",
-        command,
-        around,
-        home.folder / "logs" / "data.log",
-        lambda line: Meaning(line, is_fault=False),
-        2.0,
-    )
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    log = home.folder / "logs" / "data.log"
+    return Program("data", command, {**os.environ, "PYTHONPATH": path}, log, _as_it_says, 2.0)
+
+
+def _as_it_says(line: str) -> Meaning | None:
+    """A line without its time, which every line here has anyway."""
+    text = re.sub(r"^\d{4}-\d\d-\d\dT\S+ ", "", line)
+    return Meaning(text, is_fault=False) if text else None
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from utils.participant.link import line
@@ -72,7 +73,14 @@ def _round(one: dict[str, Any]) -> str:
     failure = line(one.get("failure"))
     what = f"{line(one.get('run'), 60)} round {_number(one.get('round'))}, {line(one.get('verb'), 20)}"
     cost = f"{_number(one.get('seconds'))} s, {_number(one.get('down'))} bytes here, {_number(one.get('up'))} back"
-    return f"{line(str(one.get('at') or ''), 30)} {what}: {failure or cost}"
+    return f"{_moment(one.get('at'))} {what}: {failure or cost}"
+
+
+def _moment(at: Any) -> str:
+    """A time in Unix seconds, as the ledger writes it."""
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 <= at < 2**34:
+        return "?"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
 def _number(value: Any) -> str:

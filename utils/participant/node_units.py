@@ -14,7 +14,7 @@ from pathlib import Path
 from utils.files import ROOT, atomic_write
 from utils.participant.node_home import NodeHome
 from utils.participant.refusals import WrongError
-from utils.units import in_command, listed, whole
+from utils.units import in_command, listed, owner_of, whole
 
 LINK_USER = "skyfed-link"
 """Who runs Flower's processes."""
@@ -102,7 +102,7 @@ def names(home: NodeHome) -> tuple[str, str]:
 def write(home: NodeHome, into: Path, link_user: str, say: Callable[[str], None]) -> None:
     """Write both into a folder, and say what has to be done with them. Raises WrongError."""
     about = home.about
-    owner = _owner(home.folder)
+    owner = owner_of(home.folder)
     if owner == link_user:
         raise WrongError(f"{link_user}: has the data; Flower's processes need another user")
     data, link = names(home)
@@ -129,17 +129,9 @@ def write(home: NodeHome, into: Path, link_user: str, say: Callable[[str], None]
     say(f"  useradd --system --user-group --no-create-home --shell /usr/sbin/nologin {link_user}")
     say(f"  cd {into.absolute()} && cp {both} /etc/systemd/system/")
     say(f"  systemctl daemon-reload && systemctl enable --now {both}")
-    for path in (ROOT, Path(sys.executable).parent, Path(about.bin)):
-        if hidden := _hidden(path):
-            say(f"NOTE: {link_user} has to be able to read {path}, and {hidden} is closed to others")
-
-
-def _owner(folder: Path) -> str:
-    """Whose folder it is: a name, or a number where that has none."""
-    try:
-        return folder.owner()
-    except KeyError:
-        return str(folder.stat().st_uid)
+    needed = (ROOT, Path(sys.executable), Path(about.bin), Path(about.bin) / "python")
+    for hidden in sorted({one for path in needed for one in (_hidden(path), _hidden(path.resolve())) if one}):
+        say(f"NOTE: {link_user} runs what lies in {hidden}, and that is closed to others")
 
 
 def _credential(path: Path) -> str:
