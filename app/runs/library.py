@@ -360,7 +360,11 @@ def summarised(name: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "examples": len(given.ids),
         "bytes": sum(total(r, "bytes_up", "bytes_down") for r in repeats) / len(repeats),
         "seconds": sum(total(r, "seconds") for r in repeats) / len(repeats),
-        **{key: value for key, value in result["degree"].items() if key == "jensen_shannon" and value is not None},
+        **{
+            key: value
+            for key, value in result["degree"].items()
+            if key == "jensen_shannon" and value is not None
+        },
         "finished": str(result.get("finished", "")),
         "fingerprint": str(result["data"].get("fingerprint", "")),
         "conf": result["conf"],

@@ -2,48 +2,28 @@
 installed (make flower).
 """
 
-import os
-import signal
-import subprocess
-import sys
+import json
 import time
-from contextlib import suppress
 
 import pytest
+import safetensors.numpy
 
+import i2main
 from app.flower import proxy, registry
 from app.flower.setup import DEFAULT_BIN
-from tests.conftest import ROOT
 from tests.flower.fakes import alive, free_port
 from tests.participant.fake_site import INVITE, FakeSite
+from tests.tasks.test_heart import SIZES, _lines
+from tests.test_nodes import AT_NODES, CONF
 from tests.test_supervision import until
+from utils.data.hospitals import HOSPITALS
 from utils.engines.flower_home import FlowerError, JoinedNode
+from utils.results import read_result
 
 pytestmark = [
     pytest.mark.skipif(not (DEFAULT_BIN / "flwr").exists(), reason="no Flower on this machine (make flower)"),
     pytest.mark.skipif(proxy.nginx() is None, reason="no nginx on this machine"),
 ]
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts a program of ours; where its lines go. All are ended in the end."""
-    processes = []
-
-    def start_(*arguments):
-        log = tmp_path / f"said{len(processes)}"
-        with log.open("w") as out:
-            command = [sys.executable, "-m", *map(str, arguments)]
-            processes.append(
-                subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
-            )
-        return processes[-1], log
-
-    yield start_
-    for process in reversed(processes):
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -96,3 +76,50 @@ def test_a_node_connects_over_the_proxy_until_it_is_revoked(run, home, start, si
     assert "Traceback" not in told.read_text() + said.read_text()
     link.terminate()
     assert link.wait(timeout=30) == 130
+
+
+def test_three_hospitals_on_loopback_train_as_they_do_here(run, home, start, tmp_path, public, capsys):
+    assert run("setup", "--public", public, "--port", free_port())[0] == 0
+    start("app.flower", "serve")
+    tables = tmp_path / "data" / "heart"
+    tables.mkdir(parents=True)
+    for hospital in HOSPITALS:
+        (tables / f"{hospital}.csv").write_text(_lines(hospital, SIZES[hospital]))
+    until(lambda: (home.folder / "online.json").exists(), 60)
+    sites, joined, told = [], [], []
+    for name in AT_NODES:
+        own = tmp_path / name / "data" / "heart"
+        own.mkdir(parents=True)
+        (own / f"{name}.csv").write_bytes((tables / f"{name}.csv").read_bytes())
+        sites.append(site := FakeSite())
+        site.public, site.ca, site.state = public, (home.folder / "ca.crt").read_text(), "joined"
+        place = ["--home", tmp_path / name / "home"]
+        process, said = start(
+            "utils.participant", "node", "join", site.url, f"--invite={INVITE}", "--name", name, "--type", "heart",
+            "--data", own.parent, "--set", "heart", "--accept", "1", "--anyway", *place,
+        )  # fmt: skip
+        assert process.wait(timeout=120) == 0, said.read_text()
+        key = site.joins[0]["public_key"]
+        joined.append(JoinedNode(name, registry.register(home, key), key))
+    home.write_joined(joined)
+    proxy.allow(home)
+    for name in AT_NODES:
+        told.append(start("utils.participant", "node", "run", "--home", tmp_path / name / "home")[1])
+    until(lambda: all(home.online().get(one.node_id) for one in joined), 200)
+
+    conf = tmp_path / "conf_h.json"
+    conf.write_text(json.dumps({**CONF, "global_epochs": 2}))
+    common = ["-c", str(conf), "--data", str(tmp_path / "data"), "--quiet", "--workers", "1", "--cache"]
+    assert i2main.main([*common, str(tmp_path / "here")]) == 0
+    assert i2main.main([*common, str(tmp_path / "there"), "--engine", "flower"]) == 0, capsys.readouterr().err
+    here, there = (
+        safetensors.numpy.load_file(tmp_path / at / "conf_h.json.safetensors") for at in ("here", "there")
+    )
+    assert all((here[name] == there[name]).all() for name in here)
+    result = read_result(tmp_path / "there" / "conf_h.json.pkl")
+    assert not result["repeats"][0]["failures"] and result["machine"]["nodes"] == list(AT_NODES)
+    assert {one["verb"] for one in home.rounds(100)} == {"describe", "ask", "train"}
+    for site in sites:
+        site.state = "left"
+        site.close()
+    assert not any("Traceback" in said.read_text() for said in told)
