@@ -1,16 +1,10 @@
 """Flower's folder at a server, set up with commands that only look like Flower's."""
 
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-
 import pytest
 
 from app.flower import __main__ as program
-from tests.conftest import ROOT
 from tests.flower.fakes import commands, free_port
+from tests.flower.real import Programs
 from utils.engines.flower_home import Home
 
 
@@ -57,19 +51,6 @@ def ready(run, bin, home, public):
 @pytest.fixture
 def start(tmp_path):
     """Starts a program of ours; where its lines go. All are ended in the end."""
-    processes = []
-
-    def start_(*arguments):
-        log = tmp_path / f"said{len(processes)}"
-        with log.open("w") as out:
-            command = [sys.executable, "-m", *map(str, arguments)]
-            processes.append(
-                subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
-            )
-        return processes[-1], log
-
-    yield start_
-    for process in reversed(processes):
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+    programs = Programs(tmp_path)
+    yield programs.start
+    programs.end()

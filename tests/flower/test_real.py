@@ -12,6 +12,7 @@ import i2main
 from app.flower import proxy, registry
 from app.flower.setup import DEFAULT_BIN
 from tests.flower.fakes import alive, free_port
+from tests.flower.real import Federation
 from tests.participant.fake_site import INVITE, FakeSite
 from tests.tasks.test_heart import SIZES, _lines
 from tests.test_nodes import AT_NODES, CONF
@@ -31,6 +32,20 @@ def site():
     made = FakeSite()
     yield made
     made.close()
+
+
+@pytest.fixture
+def federation(home, tmp_path):
+    """Makes one, which ends in the end."""
+    made = []
+
+    def make(*given):
+        made.append(Federation(tmp_path, *given))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.end()
 
 
 def test_a_node_connects_over_the_proxy_until_it_is_revoked(run, home, start, site, tmp_path, public):
@@ -78,35 +93,18 @@ def test_a_node_connects_over_the_proxy_until_it_is_revoked(run, home, start, si
     assert link.wait(timeout=30) == 130
 
 
-def test_three_hospitals_on_loopback_train_as_they_do_here(run, home, start, tmp_path, public, capsys):
-    assert run("setup", "--public", public, "--port", free_port())[0] == 0
-    start("app.flower", "serve")
+def test_three_hospitals_on_loopback_train_as_they_do_here(home, federation, tmp_path, capsys):
     tables = tmp_path / "data" / "heart"
     tables.mkdir(parents=True)
     for hospital in HOSPITALS:
         (tables / f"{hospital}.csv").write_text(_lines(hospital, SIZES[hospital]))
-    until(lambda: (home.folder / "online.json").exists(), 60)
-    sites, joined, told = [], [], []
+    sets = {}
     for name in AT_NODES:
         own = tmp_path / name / "data" / "heart"
         own.mkdir(parents=True)
         (own / f"{name}.csv").write_bytes((tables / f"{name}.csv").read_bytes())
-        sites.append(site := FakeSite())
-        site.public, site.ca, site.state = public, (home.folder / "ca.crt").read_text(), "joined"
-        place = ["--home", tmp_path / name / "home"]
-        process, said = start(
-            "utils.participant", "node", "join", site.url, f"--invite={INVITE}", "--name", name, "--type", "heart",
-            "--data", own.parent, "--set", "heart", "--accept", "1", "--anyway", *place,
-        )  # fmt: skip
-        assert process.wait(timeout=120) == 0, said.read_text()
-        key = site.joins[0]["public_key"]
-        joined.append(JoinedNode(name, registry.register(home, key), key))
-    home.write_joined(joined)
-    proxy.allow(home)
-    for name in AT_NODES:
-        told.append(start("utils.participant", "node", "run", "--home", tmp_path / name / "home")[1])
-    until(lambda: all(home.online().get(one.node_id) for one in joined), 200)
-
+        sets[name] = own.parent
+    told = federation("heart", sets, ["--set", "heart"]).said
     conf = tmp_path / "conf_h.json"
     conf.write_text(json.dumps({**CONF, "global_epochs": 2}))
     common = ["-c", str(conf), "--data", str(tmp_path / "data"), "--quiet", "--workers", "1", "--cache"]
@@ -119,7 +117,4 @@ def test_three_hospitals_on_loopback_train_as_they_do_here(run, home, start, tmp
     result = read_result(tmp_path / "there" / "conf_h.json.pkl")
     assert not result["repeats"][0]["failures"] and result["machine"]["nodes"] == list(AT_NODES)
     assert {one["verb"] for one in home.rounds(100)} == {"describe", "ask", "train"}
-    for site in sites:
-        site.state = "left"
-        site.close()
     assert not any("Traceback" in said.read_text() for said in told)
