@@ -19,16 +19,16 @@ def consent_text() -> str:
             _(
                 "Researchers of this site choose your node for trainings. Each sends the weights of a network; your "
                 "node trains it on your examples and sends the changed weights back, how many examples there were, "
-                "how long it took, and mean loss and accuracy on them. Before a training it may be asked for sums that "
-                "owners need in common, as for a scaling."
+                "how long it took, and the mean loss on them. It may be asked for sums that owners need in common, as "
+                "for a scaling, and for its mean loss, by which some runs choose who trains."
             ),
             _(
-                "How many examples of each class you have, and how a model does on test examples of yours, is told "
-                "only if you allow it. An example is never told."
+                "How many examples of each class you have, and how a model does on yours, is told only if you allow "
+                "it. An example is never told."
             ),
             _(
-                "Weights can give something away of what they were trained on. The page of each run says how much was "
-                "found of that, and which protection it used."
+                "Weights can give something away of what they were trained on. The page of a run says which protection "
+                "it used, and what attacks on it found where that was tried."
             ),
             _(
                 "Researchers and admins of this site see your node's name, whose it is, its public key, the version of "

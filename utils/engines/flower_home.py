@@ -114,7 +114,7 @@ class Home:
         """
         try:
             given = _object(self.folder / ONLINE)
-            return dict(given["nodes"]) if abs(time.time() - float(given["at"])) < STALE else {}
+            return dict(given["nodes"]) if time.time() - float(given["at"]) < STALE else {}
         except (FlowerError, KeyError, TypeError, ValueError):
             return {}
 

@@ -39,7 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     join.add_argument(
         "--no-counts", action="store_true", help="do not tell how many examples of each kind there are"
     )
-    join.add_argument("--no-judging", action="store_true", help="do not tell how your own test set is judged")
+    join.add_argument("--no-judging", action="store_true", help="do not tell how models do on your examples")
     join.add_argument(
         "--about", default="", metavar="LINE", help="one line about the node, for the site's list"
     )

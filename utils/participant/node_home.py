@@ -41,7 +41,7 @@ _FORMAT = 1
 class NodeAbout:
     """A node as it was accepted: at which site, by which name; what it connects to, and with which Flower, whose
     commands are in `bin`; the task (key `type` of a conf) and the data for it: folder, set in it (empty: the task's
-    usual one), sources (none: all); what may be told of them: `counts` of examples, how many of its own test set a
+    usual one), sources (none: all); what may be told of them: `counts` of examples, how many of its examples a
     model `judges` rightly; and the consent text, with when it was accepted.
     """
 

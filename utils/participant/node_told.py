@@ -28,9 +28,9 @@ def leaves(about: NodeAbout) -> str:
         else "  not told:      how many examples of each kind there are (--no-counts)"
     )
     rows.append(
-        "  where asked:   of your own test set, how many of each kind a model judges rightly"
+        "  where asked:   how many of your examples of each kind a model judges rightly"
         if about.judges
-        else "  not told:      how your own test set is judged (--no-judging)"
+        else "  not told:      how models do on your examples (--no-judging)"
     )
     rows.append("What never leaves it: the data, any single example, and what is said of one.")
     rows.append(f"The line goes out from here to {about.public}; nothing here can be reached from outside.")
