@@ -82,7 +82,8 @@ class Kept:
         """End them all, and everything that they started; returns when they are gone."""
         self._ending.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:  # else it was never started
+                thread.join()
 
     def wait(self, seconds: float) -> None:
         """Wait, as long as nobody ends them."""

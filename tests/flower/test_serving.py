@@ -101,6 +101,12 @@ def test_it_runs_once(served, run):
     assert status == 1 and "is kept running there already" in errors and errors.count("\n") == 1
 
 
+def test_where_it_cannot_begin_that_is_one_line(run, ready):
+    ready.write_joined([JoinedNode("school", "1", "no key", "")])
+    status, _, errors = run("serve")
+    assert (status, errors) == (1, "node school: the public key is not in PEM (BEGIN PUBLIC KEY)\n")
+
+
 def test_a_list_that_is_none_is_said():
     assert serving.online_of({"nodes": [{"node-id": "5", "status": "deleted"}]}, 0) == {}
     for told in ({}, {"nodes": [{}]}, {"nodes": 3}):
