@@ -51,7 +51,7 @@ def serve(home: Home, say: Callable[[str], None]) -> None:
         kept.start()
         watch, seconds = OnlineWatch(home, say), min(EACH, BOOT)
         while True:
-            kept.wait(seconds)
+            time.sleep(seconds)  # no lock: an interrupt in the midst of one would leave it locked
             watch.look()
             seconds = EACH
     finally:
