@@ -137,9 +137,9 @@ def test_a_log_does_not_grow_for_ever(keep, tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="no setpriv (util-linux) on this machine")
 def test_where_the_keeper_is_killed_its_programs_end_too(tmp_path):
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom utils.supervision import Kept, Program\n"
+        "import os, sys, time\nfrom pathlib import Path\nfrom utils.supervision import Kept, Program\n"
         "kept = Kept([Program('it', ['sleep', '1000'], dict(os.environ), Path(sys.argv[1]))], print)\n"
-        "kept.start()\nkept.wait(1000)\n"
+        "kept.start()\ntime.sleep(1000)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, tmp_path / "log"], cwd=ROOT, stdout=subprocess.PIPE, text=True

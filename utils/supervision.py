@@ -82,11 +82,8 @@ class Kept:
         """End them all, and everything that they started; returns when they are gone."""
         self._ending.set()
         for thread in self._threads:
-            thread.join()
-
-    def wait(self, seconds: float) -> None:
-        """Wait, as long as nobody ends them."""
-        self._ending.wait(seconds)
+            if thread.ident is not None:  # else it was never started
+                thread.join()
 
     def _keep(self, program: Program) -> None:
         failures, before = 0, ""
@@ -121,7 +118,9 @@ class Kept:
         while not _is_over(process.pid):
             if asked is None and (self._ending.is_set() or stuck.is_set()):
                 asked = time.monotonic()
-                process.terminate()
+                os.kill(
+                    process.pid, signal.SIGTERM
+                )  # Popen's own would wait for it, and its group have no number
             if asked is not None and time.monotonic() - asked > GRACE:
                 _to_all(process.pid, signal.SIGKILL)
             time.sleep(_LOOK)

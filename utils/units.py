@@ -1,4 +1,4 @@
-"""What units of systemd need of a path: written so that whatever stands in its name is taken as it is; whose it is."""
+"""What units of systemd need of a path: taken as it is, whatever stands in its name; and its owner."""
 
 from __future__ import annotations
 

@@ -53,7 +53,13 @@ def configuration(superlink: str, public: str) -> str:
 
 def keys(home: Home) -> str:
     """What keys.map says: the keys of the nodes that joined. Raises FlowerError."""
-    return "".join(f'"{header_of(node.public_key)}" 1;\n' for node in home.joined())
+    lines = []
+    for node in home.joined():
+        try:
+            lines.append(f'"{header_of(node.public_key)}" 1;\n')
+        except FlowerError as error:
+            raise FlowerError(f"node {node.name}: {error}") from None
+    return "".join(lines)
 
 
 def allow(home: Home) -> None:

@@ -51,7 +51,7 @@ def serve(home: Home, say: Callable[[str], None]) -> None:
         kept.start()
         watch, seconds = OnlineWatch(home, say), min(EACH, BOOT)
         while True:
-            kept.wait(seconds)
+            time.sleep(seconds)  # no lock: an interrupt in the midst of one would leave it locked
             watch.look()
             seconds = EACH
     finally:
@@ -93,10 +93,10 @@ class OnlineWatch:
     def look(self) -> None:
         """Look once."""
         try:
-            nodes = online_of(
-                asked(self._home, ["supernode", "list"], "the nodes cannot be listed"), time.time()
-            )
+            told = asked(self._home, ["supernode", "list"], "the nodes cannot be listed")
+            nodes = online_of(told, time.time())
             self._home.write_online(time.time(), nodes)
+            names = {node.node_id: node.name for node in self._home.joined()}
         except (FlowerError, OSError) as error:
             if str(error) != self._fault:
                 self._say(f"online: {error}")
@@ -104,11 +104,8 @@ class OnlineWatch:
             return
         now = frozenset(node for node, since in nodes.items() if since is not None)
         if self._fault or now != self._online:
-            self._say(f"online: {', '.join(map(self._named, sorted(now))) or 'no node'}")
+            self._say(f"online: {', '.join(names.get(node, node) for node in sorted(now)) or 'no node'}")
         self._fault, self._online = "", now
-
-    def _named(self, node_id: str) -> str:
-        return next((node.name for node in self._home.joined() if node.node_id == node_id), node_id)
 
 
 def online_of(told: dict[str, Any], now: float) -> dict[str, float | None]:

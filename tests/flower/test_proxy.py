@@ -171,3 +171,9 @@ def test_a_name_is_reachable_from_everywhere_and_the_loopback_address_from_here(
     assert "listen 9443 ssl;" in proxy.configuration("127.0.0.1:9091", "nodes.example.org:9443")
     here = proxy.configuration("127.0.0.1:9091", f"localhost:{free_port()}")
     assert "listen 127.0.0.1:" in here and "listen [::]" not in here
+
+
+def test_where_nodes_come_from_elsewhere_nginx_takes_it_too(run, bin, home):
+    assert run("setup", "--public", f"nodes.example.org:{free_port()}", "--bin", bin)[0] == 0
+    tested = subprocess.run([*proxy.command(home), "-t"], capture_output=True, text=True, check=False)
+    assert tested.returncode == 0 and "warn" not in tested.stderr, tested.stderr

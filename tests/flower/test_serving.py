@@ -75,7 +75,9 @@ def test_what_dies_comes_back_and_sigterm_ends_all(served, ready, tmp_path):
     assert "superlink: ended by SIGKILL; again in 1 s" in log.read_text()
     pids = [_pid(tmp_path, name) for name in NAMES]
     process.terminate()
-    assert process.wait(timeout=30) == 130
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=30)
+    assert process.returncode == 130, log.read_text()
     assert not any(map(alive, pids))
     said = log.read_text()
     assert "superlink: started" in said and "proxy: ended" in said and "Traceback" not in said
@@ -99,6 +101,12 @@ def test_who_is_online_is_written_down_and_changes_are_said(served, ready, bin, 
 def test_it_runs_once(served, run):
     status, _, errors = run("serve")
     assert status == 1 and "is kept running there already" in errors and errors.count("\n") == 1
+
+
+def test_where_it_cannot_begin_that_is_one_line(run, ready):
+    ready.write_joined([JoinedNode("school", "1", "no key", "")])
+    status, _, errors = run("serve")
+    assert (status, errors) == (1, "node school: the public key is not in PEM (BEGIN PUBLIC KEY)\n")
 
 
 def test_a_list_that_is_none_is_said():
