@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="A,B",
         help="which nodes (default: all that are there); client number i is the i-th by name",
     )
+    parser.add_argument(
+        "--flower",
+        type=Path,
+        metavar="DIR",
+        help="what Flower needs at this server (SKYFED_FLOWER, or flower in the site's instance)",
+    )
     parser.add_argument("--workers", type=_count, metavar="N", help="worker processes (default: one a core)")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto", help="default auto")
     parser.add_argument(
@@ -304,7 +310,7 @@ def _nodes(given: argparse.Namespace, workers: int, device: str) -> Nodes | None
     from utils.engines.nodes import Nodes
     from utils.engines.workers import Workers
 
-    return Nodes(None, given.nodes, Workers(workers, device))
+    return Nodes(given.flower, given.nodes, Workers(workers, device))
 
 
 def _let_go(runs: Sequence[Run], nodes: Nodes | None) -> None:
