@@ -41,7 +41,7 @@ class Net:
             ran("ip", "-n", self._switch, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
             ran("ip", "-n", self._switch, "link", "set", "br0", "up")
             for name in self.names:
-                port, space = self._port(name), self.space(name)
+                port, space = self.port(name), self.space(name)
                 ran(
                     "ip",
                     "-n",
@@ -72,7 +72,8 @@ class Net:
         """Of a machine, in the network that all share."""
         return f"10.91.7.{1 + self.names.index(name)}"
 
-    def _port(self, name):
+    def port(self, name):
+        """What the switch calls the end of a machine's cable."""
         return f"to{self.names.index(name)}"
 
     def start(self, name, command, log, environment, **more):
@@ -113,15 +114,15 @@ class Net:
 
     def cut(self, name):
         """From now on nothing comes through, and nobody is told."""
-        ran("ip", "-n", self._switch, "link", "set", self._port(name), "nomaster")
+        ran("ip", "-n", self._switch, "link", "set", self.port(name), "nomaster")
 
     def join(self, name):
         """Everything comes through again."""
-        ran("ip", "-n", self._switch, "link", "set", self._port(name), "master", "br0")
+        ran("ip", "-n", self._switch, "link", "set", self.port(name), "master", "br0")
 
     def slow(self, name, megabits=None):
         """So many megabits a second each way; None: as many as there can be."""
-        for space, link in ((self.space(name), "eth0"), (self._switch, self._port(name))):
+        for space, link in ((self.space(name), "eth0"), (self._switch, self.port(name))):
             ran("tc", "-n", space, "qdisc", "del", "dev", link, "root", check=False)
             if megabits:
                 rate = ("rate", f"{megabits}mbit", "burst", "32kb", "latency", "400ms")
