@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install bench flower run try serve test benchmark benchmark-peers soak pictures clean
+.PHONY: install bench flower run try serve test benchmark benchmark-peers soak soak-flower pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -79,6 +79,11 @@ benchmark-peers: $(READY)
 soak: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 	$(BIN)/python -m pytest -s --override-ini addopts= tests/benchmarks/soak.py
+
+# Owners' nodes on machines of their own, which are network namespaces (so: as root, on Linux, with nginx): whole
+# trainings, faults of all kinds, strangers, what travels.
+soak-flower: install flower
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s --override-ini addopts= tests/flower_soak
 
 # Everything that is made from the results in cache/: README, model cards, figures, pictures of the site.
 pictures: install

@@ -235,6 +235,14 @@ def test_a_node_that_is_not_there_or_says_no_is_one_line(nodes, run, capsys):
     assert "no node that has joined is there at the moment" in capsys.readouterr().err
 
 
+def test_where_flowers_folder_is_can_be_told(nodes, run, tmp_path, monkeypatch):
+    monkeypatch.delenv("SKYFED_FLOWER")
+    status, result = run(
+        "--engine", "flower", "--nodes", "cleveland,hungarian,va", "--flower", str(tmp_path / "flower")
+    )
+    assert status == 0 and result["machine"]["nodes"] == list(AT_NODES)
+
+
 def test_a_message_is_carried_out_once(nodes):
     head = wire.described(make_conf(CONF, "test"), "once", 10.0)
     node = nodes.nodes[7]

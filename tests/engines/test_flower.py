@@ -76,6 +76,17 @@ def test_outcomes_come_in_the_order_of_the_jobs_whoever_answers_first(engine, wo
     assert all(one["up"] == one["down"] == len(work[1]["weights"]) for one in noted)
 
 
+def test_how_long_a_node_took_is_told_whoever_was_waited_for(engine, work):
+    def first_is_slow(node, head, buffers):
+        time.sleep(0.8 if node == 7 else 0)
+        return plain(head, buffers)
+
+    place, _, home = engine(first_is_slow)
+    list(place.train(work[0], _jobs(), work[1]))
+    first, *others = [one["seconds"] for one in home.rounds(3)]
+    assert first >= 0.8 and all(one < 0.6 for one in others)
+
+
 def test_every_part_of_the_work_but_examples_travels(engine, work):
     place, relay, _ = engine()
     list(place.train(work[0], _jobs([1], round_=4), work[1]))

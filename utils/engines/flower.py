@@ -56,6 +56,7 @@ class _Open:
     run: str
     within: float
     began: float = field(default_factory=time.monotonic)
+    seconds: float | None = None  # until the outcome was there
     outcome: Any = None
     up: int = 0
     counts: bool = False  # towards those that are wanted
@@ -249,11 +250,12 @@ class Flower:
         failure = message.outcome.reason if isinstance(message.outcome, Failure) else ""
         job = message.job
         down = sum(memoryview(one).nbytes for one in message.buffers.values())
+        seconds = time.monotonic() - message.began if message.seconds is None else message.seconds
         with suppress(OSError, FlowerError):
             self._home.note(
                 Outcome(
                     round(time.time(), 3), self._nodes[message.node].name, message.run, job.round if job else -1,
-                    str(message.head["verb"]), round(time.monotonic() - message.began, 3), down, message.up, failure,
+                    str(message.head["verb"]), round(seconds, 3), down, message.up, failure,
                 )
             )  # fmt: skip
 
@@ -268,6 +270,7 @@ class Flower:
                     if message is None or message.outcome is not None:
                         continue  # too late, or of a round that is over
                     message.up = sum(map(len, buffers.values()))
+                    message.seconds = time.monotonic() - message.began
                     if isinstance(head.get("failure"), str):
                         message.outcome = Failure(message.node, _worded(head["failure"]))
                     else:
