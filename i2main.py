@@ -19,6 +19,7 @@ from utils.interrupt import end_with_standard_input, until_interrupted
 if TYPE_CHECKING:
     from utils.conf import Conf
     from utils.data.examples import Examples
+    from utils.engines import Engine
     from utils.engines.nodes import Nodes
     from utils.runs import Run
 
@@ -347,8 +348,12 @@ def _carried_out(
                 if report:
                     report(run, repeat, state)
 
-            watch = {"watch": report.watched} if report else {}
-            return carry_out(runs, engine, side_by_side=1 if nodes else workers, hook=after_round, **watch)
+            def watched(run: Run, repeat: Repeat, engine: Engine) -> Engine:
+                own = nodes.of(run.name) if nodes else engine
+                return report.watched(run, repeat, own) if report else own
+
+            at_once = 1 if nodes else workers
+            return carry_out(runs, engine, side_by_side=at_once, hook=after_round, watch=watched)
     finally:
         if report:  # halted ones too say where they stand
             report.close()

@@ -151,7 +151,8 @@ def test_nothing_of_a_record_leaves_a_node_and_what_does_stands_in_the_ledger(no
         size = sum(memoryview(one).nbytes for one in buffers.values())
         assert size <= weights and len(json.dumps(head)) < 1500
     sent = [one for one in nodes.homes["va"].ledger.lines() if one["event"] == "sent"]
-    assert [one["round"] for one in sent if one["what"] == "update"] == [0, 1, 2]
+    assert [one["round"] for one in sent if one["what"] == "update"] == [1, 2, 3]
+    assert {one["run"] for one in sent} == {"conf_h"}
     assert all(len(one["sha256"]) == 64 and one["bytes"] > 0 for one in sent)
 
 

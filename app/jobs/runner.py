@@ -31,7 +31,6 @@ from utils.report import STATUS, write_log
 NICE = 10
 _LOOK_SECONDS, _BEAT_SECONDS = 0.25, 1.0
 _PATIENCE = 30.0  # seconds a child may take to write its checkpoint
-_PATIENCE_ON_NODES = 900.0  # and to wait for nodes, whose local work nobody can interrupt
 _ERRORS = "errors.txt"
 
 
@@ -51,10 +50,9 @@ def carry_out(app: Flask, number: int, claim: str, stopping: Event) -> None:
         except OSError as error:
             service.settle(number, claim, 1, f"{error.filename or 'start'}: {error.strerror}")
             return
-        patience = _PATIENCE_ON_NODES if job.nodes else _PATIENCE
         db.session.expunge(job)
         db.session.rollback()
-        status = _watch(child, number, claim, stopping, patience)
+        status = _watch(child, number, claim, stopping)
         said = _last_line(folder / _ERRORS) if status not in (0, 130) else ""
         with suppress(OSError):
             if said:
@@ -136,12 +134,8 @@ def _start(app: Flask, job: Job, folder: Path) -> subprocess.Popen[bytes]:
     return child
 
 
-def _watch(
-    child: subprocess.Popen[bytes], number: int, claim: str, stopping: Event, patience: float = _PATIENCE
-) -> int:
-    """Wait for the child's end, granting its owner's wishes; returns its exit status. Told to end, it has `patience`
-    seconds, and no more than usual when this process ends too.
-    """
+def _watch(child: subprocess.Popen[bytes], number: int, claim: str, stopping: Event) -> int:
+    """Wait for the child's end, granting its owner's wishes; returns its exit status."""
     told_at, beaten_at = 0.0, 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
@@ -154,7 +148,7 @@ def _watch(
                 wish = service.beat(number, claim)
             except SQLAlchemyError:  # the database is away; the training need not care
                 db.session.rollback()
-        if told_at and moment - told_at > (_PATIENCE if stopping.is_set() else patience):
+        if told_at and moment - told_at > _PATIENCE:
             child.kill()
         elif not told_at and (wish is None or wish or stopping.is_set()):
             told_at = moment

@@ -40,9 +40,10 @@ def _there(head):
 @given(st.one_of(JOBS, QUESTIONS), st.binary(max_size=100), st.floats(0.1, 1e6))
 def test_what_is_asked_arrives_as_it_was(job, content, within):
     buffers = dict.fromkeys(job.reads, content)
-    order = wire.order_of(_there(wire.asked(WORK, job, "m", within, "why")), buffers)
+    order = wire.order_of(_there(wire.asked(WORK, job, "m", within, "a run", "why")), buffers)
     assert (order.job, order.conf, order.seed, order.fold) == (job, CONF, 3, 2)
-    assert (order.message, order.run, order.within, order.refused) == ("m", wire.run_of(WORK), within, "why")
+    assert (order.message, order.run, order.within) == ("m", wire.run_of(WORK), within)
+    assert (order.name, order.refused) == ("a run", "why")
     assert dict(order.buffers) == buffers
 
 

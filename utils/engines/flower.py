@@ -53,7 +53,7 @@ class _Open:
     head: wire.Head
     buffers: Buffers
     job: wire.Job | None
-    run: str
+    name: str
     within: float
     began: float = field(default_factory=time.monotonic)
     seconds: float | None = None  # until the outcome was there
@@ -71,6 +71,7 @@ class Flower:
         self._changed = threading.Condition()
         self._open: dict[int, _Open] = {}
         self._numbers = 0
+        self._names: dict[str, str] = {}
         self._refused: dict[int, str] = {}
         self._ended = self._begun_again = (
             False  # whether Flower's run has, and whether one was begun in its place
@@ -98,6 +99,10 @@ class Flower:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def call(self, work: Work, name: str) -> None:
+        """Let owners and the site know this work by the name of its run."""
+        self._names[wire.run_of(work)] = name
 
     def describe(self, conf: Conf) -> list[wire.Described | Failure]:
         """What every node has for a task, or why it does not say so."""
@@ -132,10 +137,9 @@ class Flower:
         self._here.close()
 
     def _message(self, work: Work, job: wire.Job, buffers: Buffers, within: float) -> _Open:
-        head = wire.asked(work, job, _fresh(), within, self._refused.get(job.client, ""))
-        return _Open(
-            job.client, head, {name: buffers[name] for name in job.reads}, job, wire.run_of(work), within
-        )
+        name = self._names.get(wire.run_of(work), "")
+        head = wire.asked(work, job, _fresh(), within, name, self._refused.get(job.client, ""))
+        return _Open(job.client, head, {one: buffers[one] for one in job.reads}, job, name, within)
 
     def _in_turn(self, messages: list[_Open], wanted: int, work: Work | None = None) -> Iterator[Any]:
         if not messages:
@@ -254,7 +258,7 @@ class Flower:
         with suppress(OSError, FlowerError):
             self._home.note(
                 Outcome(
-                    round(time.time(), 3), self._nodes[message.node].name, message.run, job.round if job else -1,
+                    round(time.time(), 3), self._nodes[message.node].name, message.name, job.round + 1 if job else 0,
                     str(message.head["verb"]), round(seconds, 3), down, message.up, failure,
                 )
             )  # fmt: skip

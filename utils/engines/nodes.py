@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from utils.conf import Conf, ConfError
 from utils.data.elsewhere import Owned, with_owners
 from utils.engines.flower import Flower, nodes_of
 from utils.engines.flower_home import FlowerError, Home
-from utils.federated.update import Failure
+from utils.federated.update import (
+    Answer,
+    Buffers,
+    Failure,
+    JudgeJob,
+    Question,
+    Reply,
+    TrainJob,
+    Work,
+)
 
 if TYPE_CHECKING:
     from utils.data.examples import Examples
@@ -44,9 +56,38 @@ class Nodes:
             owned.append(Owned(name, told.decks, told.told, told.fingerprint))
         return with_owners(here, owned, conf.judge_on)
 
+    def of(self, name: str) -> Engine:
+        """The engine of one run, whose messages bear its name."""
+        return _OfRun(self.engine, name)
+
     def place(self) -> dict[str, Any]:
         """What a result says of where it was trained."""
         return {"engine": "flower", "nodes": self.names}
+
+
+class _OfRun:
+    """See `utils.engines.Engine`."""
+
+    def __init__(self, flower: Flower, name: str) -> None:
+        self._flower, self._name = flower, name
+
+    def train(self, work: Work, jobs: Sequence[TrainJob], buffers: Buffers) -> Iterator[Reply | Failure]:
+        """At the nodes."""
+        self._flower.call(work, self._name)
+        return self._flower.train(work, jobs, buffers)
+
+    def ask(self, work: Work, questions: Sequence[Question], buffers: Buffers) -> Iterator[Answer | Failure]:
+        """At the nodes."""
+        self._flower.call(work, self._name)
+        return self._flower.ask(work, questions, buffers)
+
+    def judge(self, work: Work, jobs: Sequence[JudgeJob], buffers: Buffers) -> list[NDArray[np.float32]]:
+        """Here."""
+        return self._flower.judge(work, jobs, buffers)
+
+    def close(self) -> None:
+        """For all runs."""
+        self._flower.close()
 
 
 def check(conf: Conf, where: str, names: Sequence[str]) -> None:

@@ -29,7 +29,8 @@ class WireError(ValueError):
 @dataclass(frozen=True)
 class Order:
     """What a node is asked: to carry out `job`, of the run `run`, within so many seconds; without a job, to describe
-    what it has. `refused` says why the node's answer before this was not taken, if it was not.
+    what it has. People call the run `name`; `refused` says why the node's answer before this was not taken, where that
+    is so.
     """
 
     message: str
@@ -40,6 +41,7 @@ class Order:
     within: float
     job: Job | None
     buffers: Mapping[str, Bytes]
+    name: str = ""
     refused: str = ""
 
 
@@ -61,22 +63,22 @@ def run_of(work: Work) -> str:
     return hashlib.sha256((work.home or work.id).encode()).hexdigest()[:32]
 
 
-def asked(work: Work, job: Job, message: str, within: float, refused: str = "") -> Head:
-    """The head that asks a node to carry out a job; the buffers it reads go with it."""
+def asked(work: Work, job: Job, message: str, within: float, name: str = "", refused: str = "") -> Head:
+    """The head that asks a node to carry out a job of the run that people call so; the buffers it reads go with it."""
     verb = "train" if isinstance(job, TrainJob) else "ask"
-    head = _head(verb, message, run_of(work), work.conf, within, refused)
+    head = _head(verb, message, run_of(work), work.conf, within, name, refused)
     return head | {"seed": work.seed, "fold": work.fold, "job": asdict(job)}
 
 
 def described(conf: Conf, message: str, within: float) -> Head:
     """The head that asks a node what it has."""
-    return _head(DESCRIBE, message, "", conf, within, "") | {"seed": 0, "fold": 0, "job": {}}
+    return _head(DESCRIBE, message, "", conf, within, "", "") | {"seed": 0, "fold": 0, "job": {}}
 
 
-def _head(verb: str, message: str, run: str, conf: Conf, within: float, refused: str) -> Head:
+def _head(verb: str, message: str, run: str, conf: Conf, within: float, name: str, refused: str) -> Head:
     return {
         "format": FORMAT, "verb": verb, "message": message, "run": run, "conf": conf.as_json(), "within": within,
-        "refused": refused,
+        "name": name, "refused": refused,
     }  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def order_of(head: Any, buffers: Buffers) -> Order:
     """What a run asks. Raises WireError."""
     _need(isinstance(head, dict) and head.get("format") == FORMAT, "a message of another version")
     verb, given = head.get("verb"), head.get("job")
-    for name in ("message", "run", "refused"):
+    for name in ("message", "run", "name", "refused"):
         _need(isinstance(head.get(name), str) and len(head[name]) <= MAX_REASON, name)
     _need(_whole(head.get("seed")) and _whole(head.get("fold")) and head["fold"] < MAX_DECKS, "seed or fold")
     _need(_number(head.get("within")) and 0 < head["within"] <= 10**7, "within")
@@ -99,7 +101,7 @@ def order_of(head: Any, buffers: Buffers) -> Order:
         _need(set(job.reads) == set(buffers), "buffers")
     return Order(
         head["message"], head["run"], conf, head["seed"], head["fold"], float(head["within"]), job, buffers,
-        head["refused"],
+        _line(head["name"]), _line(head["refused"]),
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from utils.engines import wire
 from utils.engines.flower_app.skyfed_flower import frames
 from utils.federated.held import OWN
 from utils.federated.update import Answer, Failure, Question, Reply, TrainJob, Work, share_of
+from utils.participant.link import line
 from utils.participant.refusals import ParticipantError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Node:
             refused = isinstance(error, wire.WireError | ParticipantError)
             text = f"{error}" if refused else f"{type(error).__name__}: {error}"
             outcome = Failure(-1, " ".join(text.split())[: wire.MAX_REASON])
-        what = f"{head.get('verb')} of run {str(head.get('run'))[:8] or '-'}"
+        what = line(f"{head.get('verb')} {head.get('name')}", 80)
         became = outcome.reason if isinstance(outcome, Failure) else "done"
         self._say(f"{what}: {became} ({time.monotonic() - started:.1f} s)")
         return wire.said(head, outcome)
@@ -124,7 +125,7 @@ class Node:
         if shutil.disk_usage(home.folder).free < _LEAST_ROOM:
             raise ParticipantError("its disk is full")
         if order.refused:
-            home.ledger.add("refused", run=order.run, says=order.refused)
+            home.ledger.add("refused", run=order.name, says=order.refused)
         examples, mine = examples_of(about, conf)
         if order.job is None:
             return described(about, conf, examples, mine)
@@ -159,7 +160,7 @@ class Node:
         else:
             outcome = client.answer(job, work, buffers, device)
         self._home.ledger.add(
-            "sent", run=order.run, round=job.round, what=_what(job), bytes=memoryview(outcome.payload).nbytes,
+            "sent", run=order.name, round=job.round + 1, what=_what(job), bytes=memoryview(outcome.payload).nbytes,
             samples=outcome.samples if isinstance(outcome, Reply) else None,
             sha256=hashlib.sha256(outcome.payload).hexdigest(),
         )  # fmt: skip
@@ -210,4 +211,6 @@ def described(about: NodeAbout, conf: Conf, examples: Examples, mine: Any) -> wi
 
 
 def _what(job: wire.Job) -> str:
-    return "update" if isinstance(job, TrainJob) else f"answer {job.family}/{job.part}/{job.name}"
+    if isinstance(job, TrainJob):
+        return "update"
+    return "how a model does" if job.family == OWN else f"{job.name} ({job.part})"

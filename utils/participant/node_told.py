@@ -71,7 +71,9 @@ def ledger(home: NodeHome) -> str:
 
 def _round(one: dict[str, Any]) -> str:
     failure = line(one.get("failure"))
-    what = f"{line(one.get('run'), 60)} round {_number(one.get('round'))}, {line(one.get('verb'), 20)}"
+    what = line(one.get("verb"), 20)
+    if one.get("round"):
+        what = f"{line(one.get('run'), 60)} round {_number(one.get('round'))}, {what}"
     cost = f"{_number(one.get('seconds'))} s, {_number(one.get('down'))} bytes here, {_number(one.get('up'))} back"
     return f"{_moment(one.get('at'))} {what}: {failure or cost}"
 

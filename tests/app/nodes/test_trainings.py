@@ -1,7 +1,6 @@
 """Trainings on nodes: which may be asked for, how they are carried out, and what is told of them."""
 
 import time
-from threading import Event
 
 import pytest
 
@@ -86,43 +85,6 @@ def test_one_that_was_turned_away_is_not_chosen_any_more(ask, joined, submit):
     assert "no node called lab" in submit(NODES, 422)
     said = ask("POST", f"/{job['id']}/repeat", 409, role="researcher", to="jobs")["error"]["message"]
     assert "no node called lab" in said
-
-
-class Slow:
-    """A child that takes its time once it was told to end."""
-
-    def __init__(self):
-        self.killed, self.told = False, False
-
-    def wait(self, seconds):
-        """Not yet, until it was killed."""
-        if self.killed:
-            return -9
-        raise runner.subprocess.TimeoutExpired("child", seconds)
-
-    def terminate(self):
-        """Ask it to end."""
-        self.told = True
-
-    def kill(self):
-        """End it."""
-        self.killed = True
-
-
-@pytest.mark.parametrize(("ending", "waits"), [(False, 900), (True, 30)])
-def test_a_stop_waits_for_local_work_on_nodes_unless_the_site_itself_ends(site, monkeypatch, ending, waits):
-    clock, stopping, child = [0.0], Event(), Slow()
-
-    def later():
-        clock[0] += 1.0
-        return clock[0]
-
-    if ending:
-        stopping.set()
-    monkeypatch.setattr(runner.time, "monotonic", later)
-    monkeypatch.setattr(runner.service, "beat", lambda number, claim: "stop")
-    assert runner._watch(child, 1, "claim", stopping, runner._PATIENCE_ON_NODES) == -9
-    assert child.told and waits <= clock[0] <= waits + 5
 
 
 def test_what_nodes_took_says_nothing_of_how_fast_this_machine_is(joined, submit, site, monkeypatch):
