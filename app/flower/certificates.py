@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 
-from app.flower.commands import ran
+from utils.engines.flower_commands import ran
 from utils.engines.flower_home import FlowerError
 from utils.files import atomic_write
 

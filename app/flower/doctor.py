@@ -15,8 +15,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from app.flower import certificates, database, proxy
-from app.flower.commands import version_of
 from app.flower.setup import DATABASE
+from utils.engines.flower_commands import version_of
 from utils.engines.flower_home import STALE, FlowerError, Home, Settings
 
 AHEAD, BEHIND = 5, 305

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from app.flower.commands import asked
 from app.flower.keys import checked_key, openssh_of
+from utils.engines.flower_commands import asked
 from utils.engines.flower_home import FlowerError, Home
 from utils.files import atomic_write
 
@@ -60,10 +60,11 @@ def unregister(home: Home, node_id: str) -> None:
         raise FlowerError(f"{node_id[:40]!r} is no node's number")
     with _alone(home):
         known = _known(home)
+        what = "the node cannot be unregistered"
         try:
-            asked(home, ["supernode", "unregister", node_id], "the node cannot be unregistered")
+            asked(home, ["supernode", "unregister", node_id], what)
         except FlowerError as error:
-            if not re.search(r"not found|unregistered|deleted", str(error), re.IGNORECASE):
+            if not re.search(r"not found|unregistered|deleted", str(error).removeprefix(what), re.IGNORECASE):
                 raise
         _keep(home, {key: number for key, number in known.items() if number != node_id})
 

@@ -14,9 +14,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from app.flower import database, proxy
-from app.flower.commands import asked, environment
 from app.flower.registry import GONE
 from app.flower.setup import DATABASE
+from utils.engines.flower_commands import asked, environment
 from utils.engines.flower_home import FlowerError, Home, Settings
 from utils.supervision import Kept, Meaning, Program
 

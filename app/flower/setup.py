@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.flower import certificates, proxy
-from app.flower.commands import version_of
+from utils.engines.flower_commands import version_of
 from utils.engines.flower_home import VERSION, FlowerError, Home, Settings
 from utils.files import ROOT, atomic_write
 

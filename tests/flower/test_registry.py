@@ -37,6 +37,8 @@ def test_what_fails_is_one_line(ready, bin):
     (bin / "flwr").write_text("#!/bin/sh\necho 'all is lost' >&2\nexit 1\n")
     with pytest.raises(FlowerError, match=r"^the node cannot be registered: all is lost$"):
         registry.register(ready, KEYS[0])
+    with pytest.raises(FlowerError, match=r"^the node cannot be unregistered: all is lost$"):
+        registry.unregister(ready, "1")
     with pytest.raises(FlowerError, match="no node's number"):
         registry.unregister(ready, "1; rm")
 

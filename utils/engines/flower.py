@@ -9,12 +9,9 @@ still open. What is judged lies here, and is judged by an engine on this machine
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -31,6 +28,7 @@ from numpy.typing import NDArray
 from utils.conf import Conf
 from utils.engines import Engine, EngineError, wire
 from utils.engines.flower_app.skyfed_flower import frames
+from utils.engines.flower_commands import asked
 from utils.engines.flower_home import FlowerError, Home, JoinedNode, Outcome
 from utils.federated.clock import LATE
 from utils.federated.links import Way
@@ -80,7 +78,7 @@ class Flower:
         self._peer: socket.socket | None = None
         self._run = ""
         self._lock: FileLock | None = None
-        self._settings = home.read()
+        home.read()
         self._folder = Path(tempfile.mkdtemp(prefix="skyfed-"))
         self._key = self._folder / "key"
         self._key.touch(mode=0o600)
@@ -302,9 +300,7 @@ class Flower:
     def _begin_run(self) -> socket.socket:
         """Begin a run of Flower, and wait for its ServerApp. Raises FlowerError."""
         where = f'socket="{self._folder / "run.sock"}" key="{self._key}"'
-        told = self._flwr(
-            "run", str(APP), self._settings.connection, "--run-config", where, "--format", "json"
-        )
+        told = self._flwr("run", "--run-config", where, str(APP))
         self._run = str(told.get("run-id", ""))
         if not self._run:
             raise FlowerError("flwr run: no run was begun")
@@ -340,7 +336,7 @@ class Flower:
             peer.close()
         if run:
             with suppress(FlowerError):
-                self._flwr("stop", run, self._settings.connection, "--format", "json")
+                self._flwr("stop", run)
         if self._lock:
             self._lock.release()
             if run:
@@ -356,7 +352,7 @@ class Flower:
             except Timeout:
                 continue
             try:
-                self._flwr("stop", path.name, self._settings.connection, "--format", "json")
+                self._flwr("stop", path.name)
             except FlowerError as error:
                 if "finished" not in str(error) and "not found" not in str(error).casefold():
                     continue
@@ -364,25 +360,9 @@ class Flower:
                 lock.release()
             path.unlink(missing_ok=True)
 
-    def _flwr(self, *arguments: str) -> dict[str, Any]:
+    def _flwr(self, *words: str) -> dict[str, Any]:
         """What a command of Flower says. Raises FlowerError."""
-        program = Path(self._settings.bin) / "flwr"
-        around = {**os.environ, **self._home.environment()}
-        around["PATH"] = os.pathsep.join([self._settings.bin, around.get("PATH", os.defpath)])
-        try:
-            done = subprocess.run(
-                [program, *arguments], env=around, capture_output=True, timeout=_TO_BEGIN,
-                check=False, stdin=subprocess.DEVNULL, cwd=os.sep,
-            )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as error:
-            why = getattr(error, "strerror", None) or type(error).__name__
-            raise FlowerError(f"{program}: {why}; make flower installs it") from None
-        text = done.stdout.decode(errors="replace")
-        told = _json_in(text)
-        if done.returncode or not told.get("success", True):
-            why = told.get("error-message") or (done.stderr.decode(errors="replace") or text)
-            raise FlowerError(f"flwr {arguments[0]}: {' '.join(str(why).split())[-300:]}")
-        return told
+        return asked(self._home, words, f"flwr {words[0]}")
 
 
 def nodes_of(home: Home, names: Sequence[str]) -> list[JoinedNode]:
@@ -414,15 +394,6 @@ _CODES = {
     5: "the node was not there",
     8: "the node's client process ended",
 }
-
-
-def _json_in(text: str) -> dict[str, Any]:
-    """The JSON object that a command printed; nothing where there is none."""
-    with suppress(ValueError):
-        found = json.loads(text[text.index("{") : text.rindex("}") + 1])
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def _fresh() -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from utils.federated.client import Asked
     from utils.federated.update import Bytes
 
 OWN, HELD = "client", "held"
@@ -50,8 +49,10 @@ class Held:
         return math.sqrt(self.errors / count) if len(self.total) == 1 else float(self.right.sum()) / count
 
 
-def answered(asked: Asked) -> bytes:
-    """A client's answer. Of outputs that are not finite nothing is right, and the loss is the largest there is."""
+def answered(asked: Any) -> bytes:
+    """A client's answer; `asked` is a `utils.federated.client.Asked`. Of outputs that are not finite nothing is right,
+    and the loss is the largest there is.
+    """
     targets, outputs = asked.targets, np.zeros((0, 1))
     if len(targets):
         outputs = asked.logits(asked.buffers["weights"]).astype(np.float64)
