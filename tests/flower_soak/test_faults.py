@@ -37,6 +37,8 @@ def ready(sky):
 
 
 def _mend(sky):
+    if sky.flower_process.poll() is not None:
+        sky.serve_flower()
     for name in sky.owners:
         sky.net.join(name)
         sky.net.slow(name)
