@@ -1,5 +1,6 @@
 """A run at nodes, whole but for Flower: hospitals that have their own records, a server that judges on those it has."""
 
+import errno
 import json
 import shutil
 import threading
@@ -241,6 +242,33 @@ def test_where_flowers_folder_is_can_be_told(nodes, run, tmp_path, monkeypatch):
         "--engine", "flower", "--nodes", "cleveland,hungarian,va", "--flower", str(tmp_path / "flower")
     )
     assert status == 0 and result["machine"]["nodes"] == list(AT_NODES)
+
+
+def test_why_a_node_fails_says_nothing_of_where_things_lie_there(nodes, tmp_path, monkeypatch):
+    node, home = nodes.nodes[7], nodes.homes["cleveland"]
+
+    def said(message):
+        return node.answer(wire.described(make_conf(CONF, "test"), message, 10.0), {})[0]["failure"]
+
+    nodes.change("cleveland", data=str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    assert said("one").startswith("data/heart/cleveland.csv: no such file")
+    full = OSError(errno.ENOSPC, "No space left on device", str(home.ledger.path))
+    monkeypatch.setattr(node, "_carried_out", raised(full))
+    assert said("two") == "its disk is full"
+    monkeypatch.setattr(
+        node, "_carried_out", raised(PermissionError(13, "Permission denied", str(home.ledger.path)))
+    )
+    assert said("three") == "PermissionError: [Errno 13] Permission denied: 'home/ledger.jsonl'"
+
+
+def raised(error):
+    """Does nothing but raise this."""
+
+    def fails(_):
+        raise error
+
+    return fails
 
 
 def test_a_message_is_carried_out_once(nodes):
