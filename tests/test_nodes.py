@@ -1,5 +1,6 @@
 """A run at nodes, whole but for Flower: hospitals that have their own records, a server that judges on those it has."""
 
+import errno
 import json
 import shutil
 import threading
@@ -140,6 +141,33 @@ def test_a_run_at_nodes_is_bit_by_bit_the_one_with_the_same_owners_here(nodes, r
     )
 
 
+def test_noise_at_a_node_is_drawn_afresh_and_not_from_the_seed_that_the_server_knows(nodes, run, tmp_path):
+    noisy = {
+        "type": "digits", "data": "digits", "partition": "equal", "train_on": [], "judge_on": [], "global_epochs": 1,
+        "network": "logistic", "link": [{"name": "local_dp", "clip": 1.0, "noise": 0.5}],
+    }  # fmt: skip
+    for name in AT_NODES:
+        nodes.change(name, type="digits", set="")
+    for name in ("conf_a", "conf_b"):
+        assert run(name=name, **noisy)[0] == 0
+        assert run("--engine", "flower", name=name, **noisy)[0] == 0
+    assert (
+        _model(tmp_path, "here", "conf_a")["output.weight"]
+        == _model(tmp_path, "here", "conf_b")["output.weight"]
+    ).all()
+    first, second = (_model(tmp_path, "flower", name)["output.weight"] for name in ("conf_a", "conf_b"))
+    assert (first != second).mean() > 0.9
+
+
+def test_masks_are_agreed_on_between_nodes_and_only_the_sum_is_opened(nodes, run, tmp_path):
+    sealed = {"link": ["secure_aggregation"]}
+    assert run(**sealed)[0] == 0
+    status, result = run("--engine", "flower", **sealed)
+    assert status == 0 and not result["repeats"][0]["failures"]
+    here, there = _model(tmp_path, "here"), _model(tmp_path, "flower")
+    assert all(np.allclose(here[name], there[name], atol=0.01) for name in here)  # they round by other dice
+
+
 def test_nothing_of_a_record_leaves_a_node_and_what_does_stands_in_the_ledger(nodes, run):
     asked = []
     answer = nodes.relay.answer
@@ -242,6 +270,33 @@ def test_where_flowers_folder_is_can_be_told(nodes, run, tmp_path, monkeypatch):
         "--engine", "flower", "--nodes", "cleveland,hungarian,va", "--flower", str(tmp_path / "flower")
     )
     assert status == 0 and result["machine"]["nodes"] == list(AT_NODES)
+
+
+def test_why_a_node_fails_says_nothing_of_where_things_lie_there(nodes, tmp_path, monkeypatch):
+    node, home = nodes.nodes[7], nodes.homes["cleveland"]
+
+    def said(message):
+        return node.answer(wire.described(make_conf(CONF, "test"), message, 10.0), {})[0]["failure"]
+
+    nodes.change("cleveland", data=str(tmp_path / "empty"))
+    (tmp_path / "empty").mkdir()
+    assert said("one").startswith("data/heart/cleveland.csv: no such file")
+    full = OSError(errno.ENOSPC, "No space left on device", str(home.ledger.path))
+    monkeypatch.setattr(node, "_carried_out", raised(full))
+    assert said("two") == "its disk is full"
+    monkeypatch.setattr(
+        node, "_carried_out", raised(PermissionError(13, "Permission denied", str(home.ledger.path)))
+    )
+    assert said("three") == "PermissionError: [Errno 13] Permission denied: 'home/ledger.jsonl'"
+
+
+def raised(error):
+    """Does nothing but raise this."""
+
+    def fails(_):
+        raise error
+
+    return fails
 
 
 def test_a_message_is_carried_out_once(nodes):

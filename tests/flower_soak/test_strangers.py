@@ -4,10 +4,9 @@ is refused, which its owner and the researcher can read.
 
 import json
 import os
-import signal
+import re
 import socket
 import time
-from contextlib import suppress
 
 import pytest
 
@@ -89,7 +88,8 @@ def test_whoever_has_the_authority_alone_may_ask_for_nothing(sky, tmp_path, word
     command = [BIN / "flwr", *words, "x"]
     before = sky.nodes()
     status, said = sky.net.run("outside", command, around, cwd=tmp_path)
-    print(f"\nflwr {words[0]}: status {status}: {' '.join(said.split())[-200:]}")
+    plain = " ".join(re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]", " ", said).split())
+    print(f"\nflwr {words[0]}: status {status}: {plain[-160:]}")
     assert status != 0 and '"success": true' not in said
     assert "403" in said or "nothing here" in said or "denied" in said.lower(), said
     assert set(sky.nodes()) == set(before)
@@ -104,20 +104,22 @@ def test_the_superlinks_own_port_is_closed_from_outside(sky):
 
 def test_forged_updates_are_refused_and_both_can_read_why(sky):
     home = sky.home(VICTIM)
-    _stop(sky)
+    sky.stop_node(VICTIM)
+    since = len(sky.said(VICTIM))
     sky.net.start(
         VICTIM, [PYTHON, "-m", "tests.flower_soak.forger", home], sky.log("forger"), sky.around, cwd=ROOT
     )
     link = [PYTHON, "-m", "utils.participant", "node", "link", VICTIM, "--home", sky.folder / VICTIM]
     sky.net.start(VICTIM, link, sky.log(VICTIM), sky.around, cwd=ROOT)
     try:
+        until(lambda: "connected, as number" in sky.said(VICTIM)[since:], "the node connected", 150)
         until(lambda: sky.online() == set(sky.owners), "all nodes online", 150)
         conf = {**WEATHER, "global_epochs": 5, "min_clients": 2}
         number, began = sky.submit(conf), time.time()
         result, model = sky.whole(number, 400)
     finally:
         sky.net.kill(VICTIM, "tests.flower_soak.forger")
-        _stop(sky)
+        sky.stop_node(VICTIM)
         sky.start_node(VICTIM)
     size = sum(one.size for one in model.values())
     failures = {round_: why for round_, client, why in result["repeats"][0]["failures"] if client == CLIENT}
@@ -134,13 +136,6 @@ def test_forged_updates_are_refused_and_both_can_read_why(sky):
     assert [one["failure"] for one in rounds] == [*failures.values(), ""]
     seen = [text for text in sky.log_of(number) if "update" in text or "answer" in text]
     print("the training's page:", seen)
-
-
-def _stop(sky):
-    for process in sky.net.processes(VICTIM, "node"):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGINT)
-    until(lambda: not sky.net.processes(VICTIM), "the end of the node", 60)
 
 
 def test_a_node_that_is_revoked_is_out_at_once(sky):

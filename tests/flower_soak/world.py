@@ -6,10 +6,10 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,6 +191,14 @@ class World:
         command = [PYTHON, "-m", "utils.participant", "node", "run", name, "--home", self.folder / name]
         return self.net.start(name, command, self.log(name), {**self.around, **(environment or {})}, cwd=ROOT)
 
+    def stop_node(self, name):
+        """End the owner's program as Ctrl-C does, and with it all that it started."""
+        for process in self.net.processes(name, "utils.participant", "node run") or self.net.processes(
+            name, "node link"
+        ):
+            os.kill(process, signal.SIGINT)
+        until(lambda: not self.net.processes(name), "the end of the node", 60)
+
     def log(self, name):
         """The file with what a program says."""
         return self.folder / f"{name}.log"
@@ -282,23 +290,19 @@ class World:
 
     def rounds(self, since=0.0):
         """What became of messages, as Flower's folder has it."""
-        lines = (self.flower / "rounds.jsonl").read_text().splitlines()
-        return [one for one in map(json.loads, lines) if one["at"] >= since]
-
-    def asked(self, round_, verb="train"):
-        """Whether messages of this round are under way: at the nodes' data processes, as far as Flower says."""
-        return any(one["round"] == round_ and one["verb"] == verb for one in self.rounds())
+        path = self.flower / "rounds.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [_from_0(one) for one in map(json.loads, lines) if one["at"] >= since]
 
     def ledger(self, name):
         """The lines of an owner's ledger."""
         path = self.home(name) / "ledger.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        return [_from_0(json.loads(line)) for line in path.read_text().splitlines()]
 
-    def at_work(self, number):
-        """By client, at which round it is: what a training says of itself."""
-        with suppress(KeyError, IndexError):
-            return self.job(number)["at_work"][0]
-        return {}
+
+def _from_0(line):
+    """Rounds as results count them; people are told of them from 1 on."""
+    return {**line, "round": line["round"] - 1} if line.get("round") else line
 
 
 def here(folder, conf, data):

@@ -6,6 +6,7 @@ example never leaves; what does stands in the ledger before it goes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import os
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.data.examples import DataError
 from utils.engines import wire
 from utils.engines.flower_app.skyfed_flower import frames
 from utils.federated.held import OWN
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 _LEAST_ROOM = 2**26
 """Bytes that have to be free on the disk for anything to be begun."""
+_FULL = "its disk is full"
 _MEMORY_DAYS = 60
 _LONGEST_FRAME = 120.0  # seconds in which a message has to have come, or an answer to be taken
 
@@ -103,13 +106,22 @@ class Node:
             order = wire.order_of(head, buffers)
             outcome = self._carried_out(order)
         except Exception as error:
-            refused = isinstance(error, wire.WireError | ParticipantError)
-            text = f"{error}" if refused else f"{type(error).__name__}: {error}"
-            outcome = Failure(-1, " ".join(text.split())[: wire.MAX_REASON])
+            outcome = Failure(-1, self._why(error))
         what = line(f"{head.get('verb')} {head.get('name')}", 80)
         became = outcome.reason if isinstance(outcome, Failure) else "done"
         self._say(f"{what}: {became} ({time.monotonic() - started:.1f} s)")
         return wire.said(head, outcome)
+
+    def _why(self, error: Exception) -> str:
+        """What a run is told of an error: one line, without where things lie here."""
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _FULL
+        text = f"{error}"
+        if not isinstance(error, wire.WireError | ParticipantError | DataError):
+            text = f"{type(error).__name__}: {text}"
+        for path, name in ((self._home.about.data, "data"), (str(self._home.folder), "home")):
+            text = text.replace(path, name)
+        return " ".join(text.split())[: wire.MAX_REASON]
 
     def _carried_out(self, order: wire.Order) -> Reply | Answer | Failure | wire.Described:
         home, about, conf = self._home, self._home.about, order.conf
@@ -123,7 +135,7 @@ class Node:
         if conf.attack is not None or hasattr(conf.local.module, "personal"):
             raise ParticipantError("a run with attackers, or with models of clients' own, is for one machine")
         if shutil.disk_usage(home.folder).free < _LEAST_ROOM:
-            raise ParticipantError("its disk is full")
+            raise ParticipantError(_FULL)
         if order.refused:
             home.ledger.add("refused", run=order.name, says=order.refused)
         examples, mine = examples_of(about, conf)
