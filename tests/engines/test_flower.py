@@ -16,6 +16,8 @@ from utils.engines.flower_home import FlowerError
 from utils.federated.update import Answer, Failure, Question, Reply, TrainJob, Work
 from utils.nets.build import layout_of
 
+SHARES = {f"client/{client}": np.arange(5) for client in range(3)}
+
 
 def _conf(**changes):
     keys = {
@@ -36,7 +38,7 @@ class Nobody:
 def work():
     """Work of three clients, and what they read."""
     conf = _conf()
-    made = Work("run", conf, 0, "", np.zeros(0), {})
+    made = Work("run", conf, 0, "", np.zeros(0), SHARES)
     return made, {"weights": np.arange(layout_of(conf).size, dtype=np.float32).tobytes()}
 
 
@@ -122,7 +124,7 @@ def test_what_flower_cannot_deliver_is_a_failure_in_one_line_and_others_count(en
 def test_who_says_nothing_is_not_waited_for_beyond_the_deadline(engine, monkeypatch):
     monkeypatch.setattr(flower, "GRACE", 0.1)
     conf = _conf(k=3, rounds={"name": "synchronous", "deadline": 0.4})
-    work = Work("run", conf, 0, "", np.zeros(0), {})
+    work = Work("run", conf, 0, "", np.zeros(0), SHARES)
     buffers = {"weights": np.zeros(layout_of(conf).size, np.float32).tobytes()}
     place, _, _ = engine(lambda node, head, buffers: None if node == 9 else plain(head, buffers))
     began = time.monotonic()
@@ -133,7 +135,7 @@ def test_who_says_nothing_is_not_waited_for_beyond_the_deadline(engine, monkeypa
 
 def test_of_more_that_are_asked_the_first_that_are_wanted_count(engine):
     conf = _conf(k=2, rounds={"name": "synchronous", "over_select": 1.5})
-    work = Work("run", conf, 0, "", np.zeros(0), {})
+    work = Work("run", conf, 0, "", np.zeros(0), SHARES)
     buffers = {"weights": np.zeros(layout_of(conf).size, np.float32).tobytes()}
     place, _, _ = engine(lambda node, head, buffers: None if node == 7 else plain(head, buffers))
     first, *others = place.train(work, _jobs(), buffers)
@@ -207,6 +209,10 @@ def _sends(payload):
         (_changed(reply={"client": 1, "samples": 5, "metrics": {}}), "an answer for another client"),
         (_changed(reply={"client": 0, "samples": 0, "metrics": {}}), "an answer without a number of examples"),
         (_changed(reply={"client": 0, "samples": 5, "metrics": {"steps": "x"}}), "an answer whose figures are none"),
+        (
+            _changed(reply={"client": 0, "samples": 6, "metrics": {"steps": 1.0, "seconds": 1.0}}),
+            "an update from more examples than the node said it has",
+        ),
         (_changed(failure="its disk\n is full"), "its disk is full"),
     ],
 )  # fmt: skip

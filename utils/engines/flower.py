@@ -32,7 +32,17 @@ from utils.engines.flower_commands import asked
 from utils.engines.flower_home import FlowerError, Home, JoinedNode, Outcome
 from utils.federated.clock import LATE
 from utils.federated.links import Way
-from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Reply, TrainJob, Work
+from utils.federated.update import (
+    Answer,
+    Buffers,
+    Failure,
+    JudgeJob,
+    Question,
+    Reply,
+    TrainJob,
+    Work,
+    share_of,
+)
 from utils.nets.build import layout_of
 
 APP = Path(__file__).resolve().parent / "flower_app"
@@ -71,9 +81,8 @@ class Flower:
         self._numbers = 0
         self._names: dict[str, str] = {}
         self._refused: dict[int, str] = {}
-        self._ended = self._begun_again = (
-            False  # whether Flower's run has, and whether one was begun in its place
-        )
+        self._ended = False  # Flower's run
+        self._begun_again = False  # another one, for the messages that are open
         self._closed = threading.Event()
         self._peer: socket.socket | None = None
         self._run = ""
@@ -147,15 +156,8 @@ class Flower:
             try:
                 for message in messages:
                     self._wait(message, messages, wanted)
-                    if (
-                        isinstance(message.outcome, Reply)
-                        and work
-                        and (why := self._fault(message.outcome, work))
-                    ):
-                        message.outcome, message.counts = Failure(message.node, why), False
-                        self._refuse(message, why)
-                    elif isinstance(message.outcome, Reply):
-                        self._refused.pop(message.node, None)
+                    if isinstance(message.outcome, Reply) and work:
+                        self._check(message, work)
                     self._note(message)
                     yield message.outcome
                     message.outcome = Failure(message.node, "taken")  # whoever took it is the last who has it
@@ -233,8 +235,18 @@ class Flower:
             self._once_more()
             self._resend()
 
+    def _check(self, message: _Open, work: Work) -> None:
+        """Have an update that cannot be taken fail."""
+        if why := self._fault(message.outcome, work):
+            message.outcome, message.counts = Failure(message.node, why), False
+            self._refuse(message, why)
+        else:
+            self._refused.pop(message.node, None)
+
     def _fault(self, reply: Reply, work: Work) -> str:
         """Why an update cannot be taken; empty where it can. What only their sum reveals is not looked into."""
+        if reply.samples > len(work.shares[share_of(reply.client)]):
+            return "an update from more examples than the node said it has"
         layout = layout_of(work.conf)
         way = Way(work.conf, layout)
         if way.ring:
