@@ -143,7 +143,7 @@ def test_a_cut_of_20_seconds_in_training_costs_time_only(ready, undisturbed):
 
 
 def test_a_cut_of_20_seconds_while_an_update_goes_out_costs_time_only(ready, undisturbed):
-    ready.net.slow(VICTIM, 1)
+    ready.net.slow(VICTIM, 2)
     run = Watched(ready)
     run.until_sending()
     _cut(ready, 20)
@@ -155,7 +155,7 @@ def test_a_cut_of_20_seconds_while_an_update_goes_out_costs_time_only(ready, und
 @pytest.mark.parametrize("moment", ["in training", "while an update goes out"])
 def test_a_cut_of_90_seconds_costs_the_rounds_in_which_it_falls(ready, moment):
     if moment != "in training":
-        ready.net.slow(VICTIM, 1)
+        ready.net.slow(VICTIM, 2)
     run = Watched(ready, {**LONG, "global_epochs": 5})
     run.until_training() if moment == "in training" else run.until_sending()
     cut = time.monotonic()

@@ -76,7 +76,9 @@ COMMANDS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: "-".join(str(one) for one in words[:2])[:20])
+@pytest.mark.parametrize(
+    "words", COMMANDS, ids=["list", "supernode list", "supernode register", "run", "stop"]
+)
 def test_whoever_has_the_authority_alone_may_ask_for_nothing(sky, tmp_path, words):
     (tmp_path / "key.pub").write_text(openssh_of(made_keys(BIN)[1]))
     address = f"{sky.net.address('server')}:{LINE_PORT}"
