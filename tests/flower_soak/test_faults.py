@@ -249,15 +249,18 @@ def small_disk(ready):
     ran("mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", home)
     try:
         shutil.copytree(kept / "nodes", home / "nodes", ignore=shutil.ignore_patterns("*.sock"))
+        since = len(ready.said(VICTIM))
         ready.start_node(VICTIM)
-        until(lambda: ready.online() == set(ready.owners), "all nodes online", 150)
+        ready.until_back(VICTIM, since)
         yield ready, home
     finally:
         ready.stop_node(VICTIM)
         ran("umount", "-l", home)
         home.rmdir()
         shutil.move(kept, home)
+        since = len(ready.said(VICTIM))
         ready.start_node(VICTIM)
+        ready.until_back(VICTIM, since)
 
 
 WRONG = """import datetime, time
@@ -290,4 +293,6 @@ def test_a_clock_that_is_an_hour_wrong_is_what_the_owner_reads(ready, tmp_path, 
         assert VICTIM not in ready.online()
     finally:
         ready.stop_node(VICTIM)
+        since = len(ready.said(VICTIM))
         ready.start_node(VICTIM)
+        ready.until_back(VICTIM, since)

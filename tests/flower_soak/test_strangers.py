@@ -114,15 +114,16 @@ def test_forged_updates_are_refused_and_both_can_read_why(sky):
     link = [PYTHON, "-m", "utils.participant", "node", "link", VICTIM, "--home", sky.folder / VICTIM]
     sky.net.start(VICTIM, link, sky.log(VICTIM), sky.around, cwd=ROOT)
     try:
-        until(lambda: "connected, as number" in sky.said(VICTIM)[since:], "the node connected", 150)
-        until(lambda: sky.online() == set(sky.owners), "all nodes online", 150)
+        sky.until_back(VICTIM, since)
         conf = {**WEATHER, "global_epochs": 5, "min_clients": 2}
         number, began = sky.submit(conf), time.time()
         result, model = sky.whole(number, 400)
     finally:
         sky.net.kill(VICTIM, "tests.flower_soak.forger")
         sky.stop_node(VICTIM)
+        since = len(sky.said(VICTIM))
         sky.start_node(VICTIM)
+        sky.until_back(VICTIM, since)
     size = sum(one.size for one in model.values())
     failures = {round_: why for round_, client, why in result["repeats"][0]["failures"] if client == CLIENT}
     print("\nthe researcher reads:", failures)

@@ -199,6 +199,12 @@ class World:
             os.kill(process, signal.SIGINT)
         until(lambda: not self.net.processes(name), "the end of the node", 60)
 
+    def until_back(self, name, since):
+        """Wait until a node that was started anew has connected and all know it; it had said `since` letters before."""
+        until(lambda: "connected, as number" in self.said(name)[since:], "the node connected", 150)
+        connected = time.time()
+        until(lambda: self._watched() > connected + 2 and name in self.online(), "the node online", 60)
+
     def log(self, name):
         """The file with what a program says."""
         return self.folder / f"{name}.log"
