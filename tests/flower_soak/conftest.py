@@ -14,7 +14,7 @@ def _missing():
     """What is not here; empty where all is."""
     if sys.platform != "linux" or not hasattr(os, "getuid") or os.getuid():
         return "root on Linux: machines are network namespaces"
-    lacks = [name for name in ("ip", "tc", "openssl") if not shutil.which(name)]
+    lacks = [name for name in ("ip", "tc", "nft", "openssl") if not shutil.which(name)]
     if not (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()):
         lacks.append("nginx")
     if not (BIN / "flower-superlink").exists():

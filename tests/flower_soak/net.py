@@ -6,15 +6,21 @@ Whatever is started in one of them ends with it. What a killed test run left is 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import http.client
 import os
+import queue
+import select
 import signal
+import struct
 import subprocess
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _NETWORK = 0x40000000  # CLONE_NEWNET
+_TUNSETIFF, _IFF_TAP, _IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 _PREFIX = "sky-"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -129,6 +135,59 @@ class Net:
                 ran("tc", "-n", space, "qdisc", "add", "dev", link, "root", "tbf", *rate)
 
     @contextmanager
+    def losing(self, name, share):
+        """One frame in so many is lost meanwhile, each way."""
+        space = self.space(name)
+        rules = "".join(
+            f"add chain inet loss {hook} {{ type filter hook {hook} priority 0; }}\n"
+            f"add rule inet loss {hook} {way} != lo numgen random mod {share} 0 counter drop\n"
+            for hook, way in (("input", "iifname"), ("output", "oifname"))
+        )
+        done = subprocess.run(
+            ["ip", "netns", "exec", space, "nft", "-f", "-"], input=f"add table inet loss\n{rules}", text=True,
+            capture_output=True, timeout=30,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        try:
+            yield
+        finally:
+            print(ran("ip", "netns", "exec", space, "nft", "list", "table", "inet", "loss"))
+            ran("ip", "netns", "exec", space, "nft", "delete", "table", "inet", "loss")
+
+    @contextmanager
+    def delayed(self, name, seconds):
+        """Every frame takes so long meanwhile, each way: a pair of TAP devices is the cable, a relay between them."""
+        space, port = self.space(name), self.port(name)
+        mac = ran("ip", "-n", space, "-br", "link", "show", "eth0").split()[2]
+        own, other = (self._tap(one, f"tap{port}") for one in (name, "switch"))
+        over = threading.Event()
+        try:
+            ran("ip", "-n", space, "link", "set", "eth0", "down")
+            ran("ip", "-n", space, "addr", "flush", "dev", "eth0")
+            ran("ip", "-n", space, "link", "set", f"tap{port}", "address", mac, "up")
+            ran("ip", "-n", space, "addr", "add", f"{self.address(name)}/24", "dev", f"tap{port}")
+            ran("ip", "-n", self._switch, "link", "set", port, "nomaster")
+            ran("ip", "-n", self._switch, "link", "set", f"tap{port}", "master", "br0", "up")
+            for pair in ((own, other), (other, own)):
+                _relay(*pair, seconds, over)
+            yield
+        finally:
+            over.set()
+            time.sleep(seconds + 0.6)
+            os.close(own)
+            os.close(other)
+            ran("ip", "-n", space, "addr", "add", f"{self.address(name)}/24", "dev", "eth0", check=False)
+            ran("ip", "-n", space, "link", "set", "eth0", "up")
+            ran("ip", "-n", self._switch, "link", "set", port, "master", "br0")
+
+    def _tap(self, name, called):
+        """A TAP device on a machine, whose frames are read and written here."""
+        with self.inside(name):
+            device = os.open("/dev/net/tun", os.O_RDWR)
+            fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", called.encode(), _IFF_TAP | _IFF_NO_PI))
+        return device
+
+    @contextmanager
     def inside(self, name):
         """Sockets that this thread makes meanwhile are that machine's."""
         with (
@@ -155,6 +214,26 @@ class Net:
         for process in self.started:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
+
+
+def _relay(source, sink, seconds, over):
+    """Two threads: what comes from one device goes to the other so many seconds later."""
+    frames = queue.SimpleQueue()
+
+    def read():
+        while not over.is_set():
+            if select.select([source], [], [], 0.2)[0]:
+                frames.put((time.monotonic() + seconds, os.read(source, 65536)))
+        frames.put(None)
+
+    def write():
+        while (one := frames.get()) is not None:
+            time.sleep(max(0.0, one[0] - time.monotonic()))
+            with suppress(OSError):
+                os.write(sink, one[1])
+
+    for work in (read, write):
+        threading.Thread(target=work, daemon=True).start()
 
 
 def _take_down(spaces):

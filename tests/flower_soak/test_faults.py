@@ -133,6 +133,15 @@ def _owner_reads(sky, words, since=0):
     return line
 
 
+@pytest.mark.parametrize("line", ["100 ms there and back", "one frame in fifty lost"])
+def test_a_slow_or_lossy_line_costs_time_only(ready, undisturbed, line):
+    way = ready.net.delayed(VICTIM, 0.05) if "ms" in line else ready.net.losing(VICTIM, 50)
+    with way:
+        whole, failures = Watched(ready).whole()
+    assert not failures
+    is_the_same(whole, undisturbed)
+
+
 def test_a_cut_of_20_seconds_in_training_costs_time_only(ready, undisturbed):
     run = Watched(ready)
     run.until_training()
