@@ -61,6 +61,9 @@ class _Scripted:
     def judge(self, work, jobs, buffers):
         return self.engine.judge(work, jobs, buffers)
 
+    def ask(self, work, questions, buffers):
+        return self.engine.ask(work, questions, buffers)
+
     def close(self):
         self.engine.close()
 

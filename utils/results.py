@@ -516,7 +516,8 @@ def _is_degree(value: Any, keys: Sequence[str]) -> bool:
 def _is_counted(value: Any, classes: int) -> bool:
     return (
         _has_numbers(value, ("examples",))
-        and ((counts := value.get("counts")) is None or (_numbers(counts) and len(counts) == classes))
+        and "counts" in value
+        and ((counts := value["counts"]) is None or (_numbers(counts) and len(counts) == classes))
         and isinstance(value.get("sources", {}), dict)
     )
 
