@@ -195,6 +195,25 @@ def test_what_an_owner_withholds_is_null(nodes, run):
     assert result["data"]["counts"] is None
 
 
+def test_an_owner_who_withholds_counts_tells_of_all_classes_together_how_models_do(nodes, run):
+    told, answer = [], nodes.relay.answer
+
+    def hears(node, head, buffers):
+        said = answer(node, head, buffers)
+        if head["verb"] == "ask" and head["job"]["name"] == "held":
+            told.append((node, np.frombuffer(said[1]["payload"], "<f8")))
+        return said
+
+    nodes.relay.answer = hears
+    whole = run("--engine", "flower", name="conf_w")[1]["repeats"][0]["clients"]
+    nodes.change("va", counts=False)
+    status, result = run("--engine", "flower")
+    assert status == 0
+    assert [one["accuracy"] for one in result["repeats"][0]["clients"]] == [one["accuracy"] for one in whole]
+    before, after = [values for node, values in told if node == 9]
+    assert before[3] > 0 and after[3] == 0 == after[1] and after[2] == before[2] + before[3]
+
+
 def test_a_run_that_was_interrupted_goes_on_and_gives_the_same(nodes, run, tmp_path, monkeypatch):
     status, whole = run("--engine", "flower", local="scaffold", name="conf_w")
     assert status == 0

@@ -41,6 +41,12 @@ class Held:
         good = len(right) and np.isfinite(values).all() and (values >= 0).all() and (right <= total).all()
         return Held(right, total, float(values[-1])) if good else None
 
+    def summed(self) -> bytes:
+        """The answer again, of all classes together: how many there are of each is not told."""
+        sums = np.zeros((2, len(self.total)))
+        sums[:, 0] = self.right.sum(), self.total.sum()
+        return np.append(sums.ravel(), self.errors).astype("<f8").tobytes()
+
     def score(self) -> float | None:
         """Accuracy, or of numbers RMSE; None where there is no example."""
         count = float(self.total.sum())

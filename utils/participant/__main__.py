@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from utils.interrupt import until_interrupted
 from utils.participant import node_cli
+from utils.participant.node_cli import command
 
 if TYPE_CHECKING:
     from utils.participant.board import Board
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
 
-    join = _command(commands, "join", "see what a task is, accept its consent text, prepare your data")
+    join = command(commands, "join", "see what a task is, accept its consent text, prepare your data")
     join.add_argument("url", metavar="URL", help="the task's page, as https://SITE/tasks/3")
     join.add_argument(
         "--token",
@@ -72,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     join.add_argument("--keep-duplicates", action="store_true", help="use equal examples more than once")
 
-    train = _command(commands, "train", "train once, or whenever there is a new version")
+    train = command(commands, "train", "train once, or whenever there is a new version")
     _which(train)
     often = train.add_mutually_exclusive_group()
     often.add_argument("--once", action="store_true", help="one training (what it does without --watch too)")
@@ -92,30 +93,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--anyway", action="store_true", help="train though this machine lacks something")
     train.add_argument("--yes", action="store_true", help="send unasked")
 
-    _which(_command(commands, "status", "where things stand, here and at the site"))
-    _which(_command(commands, "pause", "train no more here until resume, a train --watch that runs neither"))
-    _which(_command(commands, "resume", "train again"))
-    leave = _command(commands, "leave", "take part no longer; what waits at the site is withdrawn")
+    _which(command(commands, "status", "where things stand, here and at the site"))
+    _which(command(commands, "pause", "train no more here until resume, a train --watch that runs neither"))
+    _which(command(commands, "resume", "train again"))
+    leave = command(commands, "leave", "take part no longer; what waits at the site is withdrawn")
     _which(leave)
     leave.add_argument("--forget", action="store_true", help="delete the prepared data too; the ledger stays")
-    ledger = _command(commands, "ledger", "everything that was ever sent, and what became of it")
+    ledger = command(commands, "ledger", "everything that was ever sent, and what became of it")
     _which(ledger)
     ledger.add_argument("--json", action="store_true", help="for programs")
 
     node_cli.add(commands.add_parser("node", help=node_cli.ABOUT, description=node_cli.ABOUT))
-    return parser
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, about: str
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=about, description=about)
-    parser.add_argument(
-        "--home",
-        type=Path,
-        metavar="DIR",
-        help="where it is all kept (default SKYFED_PARTICIPANT, or ~/.skyfed)",
-    )
     return parser
 
 

@@ -19,11 +19,11 @@ from uuid import uuid4
 from utils.files import DRAFTS, atomic_write
 from utils.participant.board import Address, address_of
 from utils.participant.ledger import Ledger
-from utils.participant.records import locked, private, read, write
+from utils.participant.records import Wishes, locked, private, read, write
 from utils.participant.refusals import WrongError
 
 _ABOUT, _PENDING, _LEDGER, _WORK = "task.json", "training.json", "ledger.jsonl", "work"
-_PAUSED, _LEFT, _LOCK = "paused", "left", "lock"
+_LOCK = "lock"
 
 
 def default_home() -> Path:
@@ -123,7 +123,7 @@ class Place:
         return self.folder / "tokens" / quote(site, safe="")  # of two sites never the same
 
 
-class Kept:
+class Kept(Wishes):
     """The folder of a task."""
 
     def __init__(self, folder: Path) -> None:
@@ -199,24 +199,6 @@ class Kept:
         self.done()
         self.clear_work()
         self.keep(dataclasses.replace(self.about, data="", examples=0))
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether training is paused here."""
-        return (self.folder / _PAUSED).exists()
-
-    @property
-    def is_left(self) -> bool:
-        """Whether the task was left from here."""
-        return (self.folder / _LEFT).exists()
-
-    def mark(self, *, paused: bool | None = None, left: bool | None = None) -> None:
-        """Wishes, which a process that trains sees; no lock is needed for them."""
-        for name, value in ((_PAUSED, paused), (_LEFT, left)):
-            if value:
-                (self.folder / name).touch()
-            elif value is not None:
-                (self.folder / name).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self, patience: float = 0.5) -> Iterator[None]:

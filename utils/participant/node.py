@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -25,7 +26,7 @@ import numpy as np
 from utils.data.examples import DataError
 from utils.engines import wire
 from utils.engines.flower_app.skyfed_flower import frames
-from utils.federated.held import OWN
+from utils.federated.held import OWN, Held
 from utils.federated.update import Answer, Failure, Question, Reply, TrainJob, Work, share_of
 from utils.participant.link import line
 from utils.participant.refusals import ParticipantError
@@ -76,7 +77,7 @@ def _answer(node: Node, peer: socket.socket, key: bytes, say: Callable[[str], No
         frames.greet(peer, key, called=True)
         head, buffers = frames.receive(peer)
         frames.send(peer, *node.answer(head, buffers))
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, ValueError) as error:  # or the answer is too long
         say(f"a message was not answered: {' '.join(str(error).split()) or type(error).__name__}")
 
 
@@ -85,8 +86,7 @@ class Node:
 
     def __init__(self, home: NodeHome, say: Callable[[str], None]) -> None:
         self._home, self._say = home, say
-        self._seen: dict[str, float] = {}
-        self._count = 0
+        self._seen: deque[str] = deque(maxlen=1000)
         runs = home.folder / "runs"
         for path in runs.glob("*") if runs.exists() else ():
             if time.time() - path.stat().st_mtime > _MEMORY_DAYS * 86400:
@@ -129,7 +129,7 @@ class Node:
             raise ParticipantError("its owner has " + ("left" if home.is_left else "paused it"))
         if order.message in self._seen:
             raise ParticipantError("this message was answered already")
-        self._seen = dict(list(self._seen.items())[-1000:]) | {order.message: time.time()}
+        self._seen.append(order.message)
         if conf.type != about.type:
             raise ParticipantError(f"its owner takes part in {about.type}, not in {conf.type}")
         if conf.attack is not None or hasattr(conf.local.module, "personal"):
@@ -171,6 +171,8 @@ class Node:
             outcome = client.train(job, work, buffers, device)
         else:
             outcome = client.answer(job, work, buffers, device)
+            if job.family == OWN and not self._home.about.counts and (held := Held.read(outcome.payload)):
+                outcome = replace(outcome, payload=held.summed())
         self._home.ledger.add(
             "sent", run=order.name, round=job.round + 1, what=_what(job), bytes=memoryview(outcome.payload).nbytes,
             samples=outcome.samples if isinstance(outcome, Reply) else None,

@@ -16,7 +16,7 @@ Commands = argparse._SubParsersAction
 def add(parser: argparse.ArgumentParser) -> None:
     """Add the node's commands to their parser."""
     commands = parser.add_subparsers(title="commands", dest="node_command", required=True, metavar="COMMAND")
-    join = _command(
+    join = command(
         commands, "join", "see what a site asks of a node, accept it, make the keys, hand in the invite"
     )
     join.add_argument("site", metavar="SITE", help="as https://SITE")
@@ -62,10 +62,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("resume", "train again"),
         ("leave", "take part no longer"),
     ):
-        _which(_command(commands, name, about))
-    link = _command(
-        commands, "link", "Flower's processes alone; node serve runs beside them, as another user"
-    )
+        _which(command(commands, name, about))
+    link = command(commands, "link", "Flower's processes alone; node serve runs beside them, as another user")
     _which(link)
     link.add_argument(
         "--folder", type=Path, metavar="DIR", help="where what they need of the node lies, as units have it"
@@ -73,10 +71,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     link.add_argument(
         "--work", type=Path, metavar="DIR", help="where they write (default: link in the node's folder)"
     )
-    ledger = _command(commands, "ledger", "everything that was ever sent")
+    ledger = command(commands, "ledger", "everything that was ever sent")
     _which(ledger)
     ledger.add_argument("--json", action="store_true", help="for programs")
-    units = _command(commands, "units", "write two units for systemd into a folder")
+    units = command(commands, "units", "write two units for systemd into a folder")
     units.add_argument("into", type=Path, metavar="DIR")
     _which(units)
     units.add_argument(
@@ -84,7 +82,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _command(commands: Commands[argparse.ArgumentParser], name: str, about: str) -> argparse.ArgumentParser:
+def command(commands: Commands[argparse.ArgumentParser], name: str, about: str) -> argparse.ArgumentParser:
+    """A command of the participant's program, with the options that all of them have."""
     parser = commands.add_parser(name, help=about, description=about)
     parser.add_argument(
         "--home",

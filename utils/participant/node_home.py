@@ -23,7 +23,7 @@ from pathlib import Path
 from utils.files import ROOT, atomic_write
 from utils.participant.kept import default_home
 from utils.participant.ledger import Ledger
-from utils.participant.records import locked, private, read, write
+from utils.participant.records import Wishes, locked, private, read, write
 from utils.participant.refusals import WrongError
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
@@ -33,7 +33,7 @@ DEFAULT_BIN = ROOT / ".venv-flower" / "bin"
 SECRET_BYTES = 32
 LONGEST_SOCKET = 100
 """Bytes; the path of a Unix socket may hardly be longer (sun_path)."""
-_ABOUT, _PAUSED, _LEFT = "node.json", "paused", "left"
+_ABOUT = "node.json"
 _FORMAT = 1
 
 
@@ -61,7 +61,7 @@ class NodeAbout:
     accepted: str = ""
 
 
-class NodeHome:
+class NodeHome(Wishes):
     """The folder of a node."""
 
     def __init__(self, folder: Path) -> None:
@@ -135,24 +135,6 @@ class NodeHome:
             raise WrongError(f"{path.parent}: belongs to somebody else")
         path.unlink(missing_ok=True)
         return path
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the owner paused the node."""
-        return (self.folder / _PAUSED).exists()
-
-    @property
-    def is_left(self) -> bool:
-        """Whether the owner left."""
-        return (self.folder / _LEFT).exists()
-
-    def mark(self, *, paused: bool | None = None, left: bool | None = None) -> None:
-        """Wishes, which processes that run see."""
-        for name, value in ((_PAUSED, paused), (_LEFT, left)):
-            if value:
-                (self.folder / name).touch()
-            elif value is not None:
-                (self.folder / name).unlink(missing_ok=True)
 
     @contextmanager
     def alone(self, what: str, where: Path | None = None) -> Iterator[None]:

@@ -15,6 +15,7 @@ from utils.participant.refusals import ParticipantError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+_PAUSED, _LEFT = "paused", "left"
 Record = TypeVar("Record", bound="DataclassInstance")
 
 
@@ -49,6 +50,30 @@ def write(path: Path, record: DataclassInstance, **fixed: Any) -> None:
     """Write a record, and what is `fixed` beside it."""
     with atomic_write(path) as file:
         file.write(json.dumps({**fixed, **dataclasses.asdict(record)}, ensure_ascii=False).encode())
+
+
+class Wishes:
+    """What an owner wants of a process that runs, as empty files in its `folder`; no lock is needed for them."""
+
+    folder: Path
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether its owner paused it."""
+        return (self.folder / _PAUSED).exists()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether its owner has left."""
+        return (self.folder / _LEFT).exists()
+
+    def mark(self, *, paused: bool | None = None, left: bool | None = None) -> None:
+        """Wish for something, or no longer (False); None leaves it as it is."""
+        for name, value in ((_PAUSED, paused), (_LEFT, left)):
+            if value:
+                (self.folder / name).touch()
+            elif value is not None:
+                (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager
