@@ -107,6 +107,29 @@ def test_killed_at_any_moment_the_resumed_run_is_bit_identical(undisturbed, tmp_
 
 
 @pytest.mark.parametrize(
+    "rounds",
+    [
+        {"name": "buffered", "buffer": 2, "duration": "lognormal"},
+        {"name": "gossip", "graph": "full"},
+        {"name": "relay", "order": "random"},
+        {"name": "selective", "upload": 0.5},
+    ],
+    ids=lambda rounds: rounds["name"],
+)
+def test_rounds_of_every_kind_go_on_when_killed_between_two(data, tmp_path, rounds):
+    conf = tmp_path / "conf_tiny.json"
+    keys = {key: TINY[key] for key in ("local_epochs", "batch_size", "lr", "momentum")}
+    told = {"type": "iris", "no_models": 4, "k": 4, "global_epochs": ROUNDS, "rounds": rounds}
+    conf.write_text(json.dumps({**keys, **told}))
+    arguments = ["-c", conf, "--data", data, "--folds", "2", "--workers", "2", "--quiet"]
+    _start("i2main.py", *arguments, "--out", tmp_path / "whole").wait_for(0)
+    undisturbed = arguments, *_outcome(tmp_path / "whole")
+    out = tmp_path / "killed"
+    _start("-m", "tests.killed", "write", 6, *arguments, "--out", out).wait_for(-signal.SIGKILL)
+    _resume_and_compare(undisturbed, out)
+
+
+@pytest.mark.parametrize(
     ("kind", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130), (signal.SIGINT, 130)]
 )
 def test_killed_or_stopped_in_training_no_orphan_stays_and_the_run_goes_on(

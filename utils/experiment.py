@@ -239,6 +239,8 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
     record, test, examples = state.record, bench.shares.test, bench.examples
     truth, every, classes = examples.targets[test], np.arange(len(test)), len(classes_of(bench.conf))
     said = judged.argmax(axis=1) if classes else judged
+    if hasattr(bench.rounds, "graph") and (graph := bench.rounds.graph(bench)):
+        record["graph"] = graph
     record["test"] = {
         "id": [examples.ids[i] for i in test],
         "scene": [examples.scenes[i] for i in test],

@@ -84,6 +84,7 @@ SENTENCES: dict[str, str] = {
     "letters": "at most %(most)s letters",
     "so_many": "%(count)s of them",
     "as_usual": "as they usually are",
+    "grid": "a number that fills a grid of at least %(least)s rows and columns",
     "not_recurrent": "without gru and lstm, which give no gradients of single examples",
     "recurrent": "one of these",
     "no_part": "nothing, for there is none yet",

@@ -390,6 +390,10 @@ def check_result(result: Any, where: str) -> None:
             once = repeat["figures"]
             all_good = isinstance(once, list) and all(map(_is_figure, once))
             need(all_good, f"{place}.figures", "a list of names, units, directions and values")
+        if "graph" in repeat:
+            need(
+                _is_graph(repeat["graph"], len(repeat["clients"])), f"{place}.graph", "edges between clients"
+            )
         if "updates" in repeat:
             need(_is_table(repeat["updates"]), f"{place}.updates", "packed columns of one length")
         of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
@@ -547,6 +551,20 @@ def _is_figure(value: Any) -> bool:
         isinstance(value, dict)
         and not _series_fault(value.get("name"), value.get("unit"), value.get("better"))
         and _numbers([value.get("value")])
+    )
+
+
+def _is_graph(value: Any, clients: int) -> bool:
+    """Who is beside whom, each pair once, and what each of them reached where they have models of their own."""
+    if not isinstance(value, dict) or not isinstance(value.get("edges"), list):
+        return False
+    edges, reached = value["edges"], value.get("accuracy")
+    return (
+        len(edges) <= MAX_POINTS
+        and all(isinstance(edge, list) and len(edge) == 2 and all(map(_is_int, edge)) for edge in edges)
+        and all(0 <= edge[0] < edge[1] < clients for edge in edges)
+        and len({tuple(edge) for edge in edges}) == len(edges)
+        and (reached is None or (_numbers(reached) and _fractions(reached) and len(reached) == clients))
     )
 
 

@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.here import Here
 from utils.engines import EngineError, workers
 from utils.engines.memory import Memory
 from utils.engines.workers import Workers
@@ -49,6 +51,18 @@ def test_outcomes_come_in_order_and_a_failing_client_is_a_value(tiny, photos):
         assert sum(isinstance(outcome, Reply) for outcome in outcomes) == 5
         with pytest.raises(EngineError, match="could not be judged"):
             engine.judge(work, [JudgeJob("nobody", 0, 1, ("weights",))], buffers)
+
+
+def test_jobs_of_one_call_may_begin_from_different_weights(tiny, photos):
+    conf = tiny()
+    work, first = _work(conf, photos, clients=5), read_weights(build(conf, 0))
+    buffers = {f"weights/{place}": (first * (1 + place)).tobytes() for place in range(3)}
+    jobs = [replace(job, reads=(f"weights/{job.client % 3}",)) for job in _jobs(range(5))]
+    with Workers(2) as engine:
+        outcomes = list(engine.train(work, jobs, buffers))
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        alone = next(Here().train(work, [job], buffers))
+        assert outcome.client == job.client and bytes(outcome.payload) == bytes(alone.payload)
 
 
 def test_no_more_outcomes_wait_than_there_is_memory_for(tiny, photos, monkeypatch):

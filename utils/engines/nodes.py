@@ -104,6 +104,8 @@ def check(conf: Conf, where: str, names: Sequence[str]) -> None:
         refused.append("holds")
     if conf.early_stop:
         refused.append("early_stop")
+    if getattr(conf.rounds.module, "SIMULATED", False):
+        refused.append("rounds")
     refused += [
         name for name, usual in _ONE_MACHINE.items() if getattr(conf.rounds.keys, name, usual) != usual
     ]

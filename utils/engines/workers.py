@@ -102,7 +102,7 @@ class _Handful:
 
 
 class _Call:
-    """The jobs of one call, all of a kind and reading the same: those admitted are dealt out, the largest first."""
+    """The jobs of one call, all of a kind: those admitted are dealt out, the largest first."""
 
     def __init__(self, work: Work, jobs: Sequence[Job], reads: dict[str, Lease]) -> None:
         self.work, self.kind = work, type(jobs[0])
@@ -121,18 +121,24 @@ class _Call:
             heappush(self._open, (-size, place))
 
     def take(self, most: int) -> _Handful | None:
-        """At most so many of the admitted jobs; they fail where there is no room for what comes of them."""
+        """At most so many of the admitted jobs, which read the same; they fail where there is no room for what comes of
+        them.
+        """
         with self._lock:
-            places = [heappop(self._open)[1] for _ in range(min(most, len(self._open)))]
-        if not places:
-            return None
+            if not self._open:
+                return None
+            names = self._jobs[self._open[0][1]].reads
+            places = list[int]()
+            while len(places) < most and self._open and self._jobs[self._open[0][1]].reads == names:
+                places.append(heappop(self._open)[1])
         futures = [self.futures[place] for place in places]
         try:
             writes = POOL.lease(self.each, len(places)) if self.each else None
         except Exception as error:  # it is a worker's thread that takes, and that must go on
             _fail(futures, EngineError(f"no memory for updates: {error}"))
             return None
-        return _Handful(self.work, [self._jobs[place] for place in places], futures, self._reads, writes)
+        reads = {name: self._reads[name] for name in names}
+        return _Handful(self.work, [self._jobs[place] for place in places], futures, reads, writes)
 
     def drop(self, error: Exception | None = None) -> None:
         """Nobody wants what was not dealt yet; who waits for it all the same gets the error."""
@@ -246,14 +252,13 @@ class Workers:
         return self._in_turn(work, questions, buffers)
 
     def _in_turn(self, work: Work, jobs: Sequence[Job], buffers: Buffers) -> Iterator[Any]:
-        """Outcomes in the order of the jobs, which are of one kind and read the same. They are dealt out the largest
-        first, as far ahead of the outcome that is wanted next as there is memory for those that wait.
+        """Outcomes in the order of the jobs, which are of one kind. They are dealt out the largest first, as far ahead
+        of the outcome that is wanted next as there is memory for those that wait.
         """
         if not jobs:
             return
-        if any(job.reads != jobs[0].reads for job in jobs):
-            raise ValueError("jobs of one call read different buffers")
-        call = _Call(work, jobs, {name: POOL.holding(buffers[name]) for name in jobs[0].reads})
+        names = dict.fromkeys(name for job in jobs for name in job.reads)
+        call = _Call(work, jobs, {name: POOL.holding(buffers[name]) for name in names})
         read = max((memoryview(buffers[name]).nbytes for name in jobs[0].reads), default=0)
         ahead, admitted = max(self.count + 2, min(_AHEAD_JOBS, _AHEAD_BYTES // max(read, 1))), 0
         try:

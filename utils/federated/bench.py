@@ -288,12 +288,19 @@ class Bench:
         self.strategy.begin(sent)
         self.spread.begin()
 
-    def take(self, reply: Reply, sent: Vector, round_: int) -> None:
-        """Decode an update and give it to the parts. Raises ValueError when it is not as long as it should be."""
+    def take(
+        self, reply: Reply, sent: Vector, round_: int, now: Vector | None = None, share: float = 1.0
+    ) -> None:
+        """Decode an update and give it to the parts. Where others have changed the weights since they were `sent`, the
+        `share` of its difference that counts is added to those that are `now`. Raises ValueError when it is not as long
+        as it should be.
+        """
         update = self.way.receive(reply, sent)
         if update:
             update = replace(update, weight=self.weights[update.client])
             self.spread.fold(update, sent)
+            if now is not None:
+                update = replace(update, weights=now + np.float32(share) * (update.weights - sent))
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
             self._fold(update)
@@ -412,6 +419,12 @@ class Bench:
             return outputs[:, 0]
         exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+    def right_of(self, models: Iterable[Vector]) -> list[float]:
+        """The share of test examples that each of these models is right about; nothing where there are no classes."""
+        targets = self.targets("test")
+        outputs = [self.judge("test", weights) for weights in models]
+        return [float((one.argmax(axis=1) == targets).mean()) for one in outputs if one.ndim > 1]
 
     def held(self, weights: Vector, round_: int) -> list[Held | None]:
         """How a model does on what each client has, as the client says; None of one that does not."""

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from utils.parts import key
 
 CLOCK_STREAM, PACES_STREAM = 6, 7  # keep these random numbers apart from each other and from all others
 DURATIONS = ("constant", "exponential", "half_normal", "lognormal")
 LOST, LATE, ABANDONED = MISSED = ("lost", "too late", "the round was abandoned")
 """Why a client that was asked has no part in a round of virtual time, though nothing failed."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """How long clients take, and who is lost: keys of every kind of rounds in virtual time."""
+
+    drop_out: float = key(
+        "chance that a client that was asked never answers",
+        zh="被询问的客户端不作答的概率",
+        default=0.0,
+        low=0.0,
+        high=1.0,
+        below_high=True,
+    )
+    duration: str = key(
+        "how long clients take, by the examples they pass over: `constant`, or times a draw of a distribution",
+        zh="客户端按所遍历样本数所需的时间：`constant`（恒定），或再乘以某分布的抽样",
+        default="constant",
+        choices=DURATIONS,
+    )
+    spread: float = key(
+        "how much durations differ: 0 not at all",
+        zh="时长差异的大小：0 即没有差异",
+        default=1.0,
+        low=0.0,
+        high=5.0,
+    )
+    same_slow: bool = key(
+        "whether the same clients are slow in every round, as slow devices are; else it is drawn anew",
+        zh="是否每轮总是同一批客户端慢（如同慢设备）；否则每轮重新抽取",
+        default=True,
+    )
 
 
 def paces(name: str, spread: float, rng: np.random.Generator, count: int) -> NDArray[np.float64]:

@@ -1,20 +1,35 @@
 """Who trains when and from what, one way a file: a class `Rounds(conf)` with
 
 - `play(bench, state) -> Played`: one round, from the vectors in `state` to new ones. `weights` is the model that is
-  judged.
+  judged,
+
+and, where it has them,
+
+- `state()`, `restore(state)`: what it remembers between rounds, as a strategy's,
+- `graph(bench) -> dict`: who is beside whom, for the page of a run: `edges`, pairs of clients, and `accuracy` by client
+  where each has a model of its own; empty where nobody has fixed neighbours.
+
+A file that says `SIMULATED = True` has its time, or its clients beside each other, here: nodes elsewhere do not know
+such rounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from utils.federated import RunError
 from utils.federated.spread import Row
 from utils.federated.update import Failure
-from utils.parts import extended
+from utils.parts import ConfError, extended
+from utils.refusal import said
+
+if TYPE_CHECKING:
+    from utils.conf import Conf
+    from utils.federated.bench import Bench
 
 __path__ = extended("rounds", __path__)
 
@@ -34,3 +49,33 @@ class Played:
     bytes_up: int
     series: Mapping[str, tuple[float, str, str]] = field(default_factory=dict)
     rows: Sequence[Row] = ()
+
+
+def check_enough(
+    bench: Bench, round_: int, updates: Sequence[Any], failures: Sequence[Failure], least: int = 0
+) -> None:
+    """Raises RunError when a round has fewer updates than `min_clients`, or than `least`."""
+    wanted = max(least, bench.conf.min_clients)
+    if len(updates) < wanted:
+        raise RunError(
+            f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is "
+            f"{bench.conf.min_clients}" + (f"; last failure: {failures[-1].reason}" if failures else "")
+        )
+
+
+def refuse_links(conf: Conf, where: str) -> None:
+    """Raises ConfError where there is a link: these rounds have ways of their own."""
+    if conf.link:
+        raise ConfError(
+            where, "refuses", key="rounds", part=conf.rounds.name, other="link", found=conf.link[0].name
+        )
+
+
+def refuse_batch_norm(conf: Conf, where: str) -> None:
+    """Raises ConfError where the network has running statistics, which are no differences to add up."""
+    from utils.nets.build import has_batch_norm
+
+    if has_batch_norm(conf):
+        raise ConfError(
+            where, "refuses", key="rounds", part=conf.rounds.name, other="network", found=said("batch_norm")
+        )

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated import RunError
 from utils.federated.links._sparse import largest
-from utils.federated.rounds import Played
+from utils.federated.rounds import Played, check_enough, refuse_batch_norm, refuse_links
 from utils.federated.update import Failure, Reply, Update
-from utils.parts import ConfError, key
-from utils.refusal import said
+from utils.parts import key
 
 if TYPE_CHECKING:
     from utils.conf import Conf
@@ -94,16 +92,8 @@ class Keys:
 
 def fits(conf: Conf, where: str) -> None:
     """What is sent is coded here already, and running statistics are no changes to add up. Raises ConfError."""
-    if conf.link:
-        raise ConfError(
-            where, "refuses", key="rounds", part="selective", other="link", found=conf.link[0].name
-        )
-    from utils.nets.build import has_batch_norm
-
-    if has_batch_norm(conf):
-        raise ConfError(
-            where, "refuses", key="rounds", part="selective", other="network", found=said("batch_norm")
-        )
+    refuse_links(conf, where)
+    refuse_batch_norm(conf, where)
 
 
 class Rounds:
@@ -149,11 +139,7 @@ class Rounds:
             counts[places] += 1
             counts *= keys.beta
             updates.append((client, outcome.samples, outcome.metrics))
-        if len(updates) < max(1, conf.min_clients):
-            raise RunError(
-                f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
-                + (f"; last failure: {failures[-1].reason}" if failures else "")
-            )
+        check_enough(bench, round_, updates, failures, least=1)
         series, rows = bench.compared([])
         series |= self._judged(bench)
         return Played({"weights": weights.astype(np.float32)}, updates, failures, down, up, series, rows)
@@ -190,12 +176,8 @@ class Rounds:
     def _judged(self, bench: Bench) -> dict[str, tuple[float, str, str]]:
         """How clients' own models do on the test examples, on average."""
         assert self._own is not None
-        targets = bench.targets("test")
-        outputs = [bench.judge("test", mine) for mine in self._own]
-        if outputs[0].ndim == 1:
-            return {}
-        right = [float((one.argmax(axis=1) == targets).mean()) for one in outputs]
-        return {"own_models_accuracy": (float(np.mean(right)), "fraction", "higher")}
+        right = bench.right_of(self._own)
+        return {"own_models_accuracy": (float(np.mean(right)), "fraction", "higher")} if right else {}
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Clients' models and the server's counts."""

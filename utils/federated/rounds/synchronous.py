@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated import RunError
+from utils.federated import RunError, clock
 from utils.federated.clock import (
     ABANDONED,
     CLOCK_STREAM,
-    DURATIONS,
     LATE,
     LOST,
     PACES_STREAM,
@@ -28,7 +27,7 @@ from utils.federated.clock import (
     paces,
 )
 from utils.federated.links import header
-from utils.federated.rounds import Played
+from utils.federated.rounds import Played, check_enough
 from utils.federated.update import Failure
 from utils.parts import key
 
@@ -42,7 +41,7 @@ _MOST_ABANDONED = 100
 
 
 @dataclass(frozen=True)
-class Keys:
+class Keys(clock.Keys):
     """Who is asked, and who answers in time."""
 
     over_select: float = key(
@@ -51,32 +50,6 @@ class Keys:
         default=1.0,
         low=1.0,
         high=10.0,
-    )
-    drop_out: float = key(
-        "chance that a client that was asked never answers",
-        zh="被询问的客户端不作答的概率",
-        default=0.0,
-        low=0.0,
-        high=1.0,
-        below_high=True,
-    )
-    duration: str = key(
-        "how long clients take, by the examples they pass over: `constant`, or times a draw of a distribution",
-        zh="客户端按所遍历样本数所需的时间：`constant`（恒定），或再乘以某分布的抽样",
-        default="constant",
-        choices=DURATIONS,
-    )
-    spread: float = key(
-        "how much durations differ: 0 not at all",
-        zh="时长差异的大小：0 即没有差异",
-        default=1.0,
-        low=0.0,
-        high=5.0,
-    )
-    same_slow: bool = key(
-        "whether the same clients are slow in every round, as slow devices are; else it is drawn anew",
-        zh="是否每轮总是同一批客户端慢（如同慢设备）；否则每轮重新抽取",
-        default=True,
     )
     deadline: float = key(
         "virtual seconds after which a round ends, where an example passed over takes a hundredth; 0: none",
@@ -96,7 +69,7 @@ class Rounds:
 
     def play(self, bench: Bench, state: State) -> Played:
         """Train, decode and fold. Raises RunError when fewer clients than `min_clients` gave an update."""
-        sent, conf, round_ = state.weights, bench.conf, state.round
+        sent, round_ = state.weights, state.round
         buffers = bench.sent(sent)
         cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
@@ -121,11 +94,8 @@ class Rounds:
                 failures.append(Failure(outcome.client, str(error)))
                 continue
             updates.append((outcome.client, outcome.samples, outcome.metrics))
-        if len(updates) < conf.min_clients and not bench.unopened:
-            raise RunError(
-                f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is {conf.min_clients}"
-                + (f"; last failure: {failures[-1].reason}" if failures else "")
-            )
+        if not bench.unopened:
+            check_enough(bench, round_, updates, failures)
         new, series, rows = bench.finish(sent, round_)
         if bench.unopened:
             failures += [Failure(client, bench.unopened) for client, *_ in updates]
