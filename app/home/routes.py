@@ -5,9 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, abort, current_app, render_template, request
 from flask_babel import get_locale
 
+from app.home.needs import NEEDS
 from app.home.sentences import plainly, sentence
 from app.language import messages
+from app.runs.names import language
 from app.runs.service import library
+from app.studies.cards import card
+from app.studies.service import studies as asked
 from utils.results import ResultError
 from utils.studies import conf_name, first, studies
 from utils.studies.protections import leaks, protections
@@ -72,6 +76,17 @@ def why() -> str:
         megabytes={"federated": f"{sent[federated]:,.0f}", "central": f"{sent[everything]:,.0f}"}
         if {federated, everything} <= sent.keys() else {},
     )  # fmt: skip
+
+
+@blueprint.get("/why/needs")
+def needs() -> str:
+    """What one can do without: a server, waiting, labels, the same columns; and whose data helps, as studies found."""
+    found = [
+        (asks, says, card(question, language()))
+        for name, asks, says in NEEDS
+        if (question := asked().question(name)) is not None
+    ]
+    return render_template("home/needs.html", needs=found)
 
 
 @blueprint.get("/messages.json")

@@ -400,6 +400,7 @@ def details(
         "conf_says": {one.name: one.field.metadata["doc"] for one in all_keys()},
         **_told_of_failures(repeats),
         **_told_of_updates(head),
+        **({"graph": head["graph"]} if "graph" in head else {}),
         "degree": result["degree"],
         "layers": result["layers"],
         "network": network(name, result["conf"]),

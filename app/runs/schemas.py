@@ -123,6 +123,18 @@ class UpdatesSchema(Schema):
     hostile = fields.List(fields.Integer(), required=True, metadata={"description": "numbers of the clients"})
 
 
+class GraphSchema(Schema):
+    """Who is beside whom in one repeat where there is no server."""
+
+    edges = fields.List(
+        fields.List(fields.Integer()), required=True, metadata={"description": "pairs of numbers of clients"}
+    )
+    accuracy = fields.List(
+        fields.Float(),
+        metadata={"description": "of each client's own model on the test examples, where it has one"},
+    )
+
+
 class DetailsSchema(RunSchema):
     """One run."""
 
@@ -171,6 +183,7 @@ class DetailsSchema(RunSchema):
         },
     )
     updates = fields.Nested(UpdatesSchema, metadata={"description": "of runs that recorded them"})
+    graph = fields.Nested(GraphSchema, metadata={"description": "of runs whose clients have neighbours"})
     degree = fields.Dict(keys=fields.String(), values=fields.Float(allow_none=True), required=True)
     layers = fields.List(fields.List(fields.Raw()), required=True)
     network = fields.Nested(

@@ -13,6 +13,7 @@ ROUTES = {
     "/": (OPEN, "/", {"GET": 302}),
     "/home": (OPEN, "/home", {"GET": 200}),
     "/why": (OPEN, "/why", {"GET": 200}),
+    "/why/needs": (OPEN, "/why/needs", {"GET": 200}),
     "/runs/<name>": (OPEN, "/runs/conf_a", {"GET": 200}),
     "/messages.json": (OPEN, "/messages.json", {"GET": 200}),
     "/static/<path:filename>": (OPEN, "/static/nothing.js", {"GET": 404}),

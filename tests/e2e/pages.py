@@ -29,6 +29,7 @@ PAGES = (
     Page("forecast", "/forecast", ".samples img", log_in=False),
     Page("detect", "/detect", ".detect-ready", log_in=False),
     Page("why", "/why", ".round", log_in=False),
+    Page("needs", "/why/needs", ".study-card", log_in=False),
     Page("login", "/login", "main form", log_in=False),
     Page("register", "/register", "main form", log_in=False),
     Page("missing", "/nothing", "h1", log_in=False),

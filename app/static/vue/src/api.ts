@@ -130,6 +130,12 @@ export interface Reason {
   count: number;
 }
 
+/** Who is beside whom, and what each client's own model reached where it has one. */
+export interface Graph {
+  edges: [number, number][];
+  accuracy?: number[];
+}
+
 export interface Details extends Run {
   by_source: BySource[];
   owners: Owner[];
@@ -145,6 +151,7 @@ export interface Details extends Run {
   failed_for: Reason[];
   missed_for: Reason[]; // of clients that rounds of virtual time went on without
   updates?: Updates; // of runs that recorded them
+  graph?: Graph; // of runs whose clients have neighbours
   degree: Record<string, number | null>; // null: takes what an owner withholds
   layers: [string, number[]][];
   network: Network | null; // of a described one

@@ -75,7 +75,7 @@ export const seriesTitle = (name: string, unit = ""): string =>
     training_loss: unit === "nats" ? t("Loss in training (nats)") : unit === "variances" ? t("Squared error in training, share of the variance") : t("Squared error in training, {unit}", { unit: t(unit) }),
     seconds: t("Seconds a round"),
     training_seconds: t("Seconds of training a round"),
-    bytes_up: t("Bytes sent to the server, a round"),
+    bytes_up: t("Bytes that clients send, a round"),
     bytes_down: t("Bytes sent to clients, a round"),
     steps: t("Gradient steps a round"),
     examples: t("Examples trained on, a round"),
@@ -88,6 +88,12 @@ export const seriesTitle = (name: string, unit = ""): string =>
     update_cosine: t("Cosine of updates to their mean: mean"),
     update_cosine_least: t("Cosine of updates to their mean: least"),
     virtual_seconds: t("Virtual seconds since the start"),
+    staleness: t("Steps since an update began: mean"),
+    staleness_most: t("Steps since an update began: most"),
+    own_models_accuracy: t("Accuracy of clients' own models: mean"),
+    own_models_accuracy_worst: t("Accuracy of clients' own models: worst"),
+    consensus_distance: t("Distance of clients' models from their mean"),
+    spectral_gap: t("Spectral gap of the graph"),
   })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
 
 /** The series that at least one of the runs has, in the order of the first that has it. */
@@ -106,8 +112,8 @@ export function seriesSays(one?: Series): string {
 
 const GROUPS: [title: () => string, names: RegExp][] = [
   [() => t("The model"), /^(validation_)?(accuracy|balanced_accuracy|loss|rmse|mae|r2)$|^training_loss$/],
-  [() => t("Clients and what they send"), /^(client_|update_|attack_)/],
-  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|bytes_up|bytes_down|steps|examples)$/],
+  [() => t("Clients and what they send"), /^(client_|update_|attack_|own_models_|consensus_)/],
+  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|staleness|staleness_most|bytes_up|bytes_down|steps|examples)$/],
 ];
 /** Series by what they are of, for a choice among many; those that parts brought come last. */
 export function seriesGroups(series: Series[]): { title: string; series: Series[] }[] {
