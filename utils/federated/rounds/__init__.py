@@ -1,7 +1,14 @@
 """Who trains when and from what, one way a file: a class `Rounds(conf)` with
 
 - `play(bench, state) -> Played`: one round, from the vectors in `state` to new ones. `weights` is the model that is
-  judged.
+  judged,
+
+and, where it has them,
+
+- `start(bench, net)`: make ready the network that the first round begins from, its scaling with it,
+- `of_owner(owner) -> dict`: what a result says of an owner beside how many examples it has: `columns`, the positions of
+  those it has in an example laid out flat, where these are not all,
+- `state()`, `restore(state)`: what it remembers between rounds.
 """
 
 from __future__ import annotations
