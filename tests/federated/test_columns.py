@@ -1,6 +1,7 @@
 """Columns instead of rows, as rounds: one curve with one place's, whoever is matched, however often it is killed."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from utils.leaks import LeaksError
 from utils.leaks.sent import FirstRound
 from utils.nets.build import build, layout_of
 from utils.nets.layout import read_weights
+from utils.parts import load, names
 from utils.results import read_result, values
 
 FIRST = Repeat(0, 0, 0)
@@ -251,6 +253,15 @@ def test_nobody_in_common_ends_a_run_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("utils.federated.rounds.columns.common", lambda *told: [])
     with pytest.raises(RunError, match=r"there is nobody whom all owners have; a larger overlap may help$"):
         run_repeat(conf, FIRST, examples, Here())
+
+
+@pytest.mark.parametrize("language", ["", ".zh-CN"])
+def test_the_page_on_it_has_a_conf_that_runs_and_all_that_tasks_declare(language):
+    page = (ROOT / "docs" / f"columns{language}.md").read_text(encoding="utf-8")
+    [conf] = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert make_conf(json.loads(conf), "page").rounds.name == "columns"
+    declared = {(n, way) for n in names("task") for way in getattr(load("task", n), "COLUMNS", {})}
+    assert set(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE)) == declared
 
 
 @pytest.mark.parametrize("task", ["breast_cancer", "digits", "diabetes", "heart"])

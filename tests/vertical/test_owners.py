@@ -114,6 +114,16 @@ def test_nobody_holds_anothers_columns_and_hosts_hold_no_labels(apart):
         assert all(holds(owner, one) == (position == 0) for one in targets)
 
 
+def test_without_a_hidden_layer_what_a_host_is_answered_names_every_label():
+    rows, targets = _people()
+    joint = Joint(_network(hidden=False), COLUMNS, apart=False)
+    guest, hosts = joint.owners([rows[:, of] for of in COLUMNS], targets)
+    guest.begin(0.1, 0.0, 0.0)
+    answers, _ = guest.step(np.arange(PEOPLE), [host.scores(np.arange(PEOPLE)) for host in hosts])
+    for answer in answers:
+        assert np.array_equal(np.frombuffer(answer).reshape(PEOPLE, 3).argmin(axis=1), targets)
+
+
 def test_a_loss_that_is_not_finite_ends_it():
     rows, targets = _people()
     with pytest.raises(FloatingPointError, match="training loss is not finite"):
