@@ -197,7 +197,6 @@ CNN = {"layers": [{"conv2d": 2, "kernel": 3}, {"flatten": True}]}
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"rounds": {"name": "columns"}}, "key rounds.split is missing"),
         (
             {"rounds": {"name": "columns", "split": "x"}},
             'rounds.split: expected one of weak, fate, found "x"',
@@ -253,6 +252,11 @@ def test_nobody_in_common_ends_a_run_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("utils.federated.rounds.columns.common", lambda *told: [])
     with pytest.raises(RunError, match=r"there is nobody whom all owners have; a larger overlap may help$"):
         run_repeat(conf, FIRST, examples, Here())
+
+
+def test_the_first_way_is_taken_where_none_is_named():
+    bare, named = (make_conf({**CONF, "rounds": one}, "x") for one in ("columns", CONF["rounds"]))
+    assert bare.rounds.module.Rounds(bare).of_owner(0) == named.rounds.module.Rounds(named).of_owner(0)
 
 
 @pytest.mark.parametrize("language", ["", ".zh-CN"])

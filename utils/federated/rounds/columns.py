@@ -55,9 +55,9 @@ class Keys:
     """Who has which columns, and how they become one network."""
 
     split: str = key(
-        "which of the task's ways to share out its columns (its `COLUMNS`)",
-        zh="采用任务声明的哪一种按列划分方式（任务的 `COLUMNS`）",
-        name=True,
+        "which of the task's ways to share out its columns (its `COLUMNS`); empty: the first of them",
+        zh="采用任务声明的哪一种按列划分方式（任务的 `COLUMNS`）；空：第一种",
+        default="",
     )
     merge: str = key(
         "`sum`: the first layer's units see all columns, as owners' scores are added; `concat`: each owner has units "
@@ -89,6 +89,10 @@ def ways(conf: Conf) -> Mapping[str, tuple[tuple[int, ...], ...]]:
     return found
 
 
+def _split(conf: Conf) -> str:
+    return conf.rounds.keys.split or next(iter(ways(conf)))
+
+
 def fits(conf: Conf, where: str) -> None:
     """Owners, their columns and the network go together. Raises ConfError."""
     known, keys = ways(conf), conf.rounds.keys
@@ -101,12 +105,12 @@ def fits(conf: Conf, where: str) -> None:
 
     if not known:
         raise refuse("type", conf.type)
-    if keys.split not in known:
+    if (split := _split(conf)) not in known:
         what = said("one_of", all=", ".join(known))
-        raise ConfError(where, "expected_found", key="rounds.split", what=what, found=shown(keys.split))
-    owners = len(known[keys.split])
+        raise ConfError(where, "expected_found", key="rounds.split", what=what, found=shown(split))
+    owners = len(known[split])
     if conf.no_models > owners:
-        raise needs(keys.split, "no_models", said("at_most", most=owners), conf.no_models)
+        raise needs(split, "no_models", said("at_most", most=owners), conf.no_models)
     if conf.holds:
         raise refuse("holds", shown([list(one) for one in conf.holds]))
     if conf.link:
@@ -136,7 +140,7 @@ class Rounds:
 
     def __init__(self, conf: Conf) -> None:
         self._keys: Keys = conf.rounds.keys
-        self._columns = [list(of) for of in ways(conf)[self._keys.split][: conf.no_models]]
+        self._columns = [list(of) for of in ways(conf)[_split(conf)][: conf.no_models]]
         self._exact: NDArray[np.float64] | None = None  # (layout.trained,)
         self._people: NDArray[np.int64] | None = None  # whom all have, as indices
         self._matched = Wire()  # what it took to know that, until a round counts it
