@@ -11,7 +11,7 @@ NODE_READY := $(FRONT)/node_modules/.package-lock.json
 BUILT := $(FRONT)/dist/.vite/manifest.json
 TEXTS := app/translations/zh/LC_MESSAGES/messages
 
-.PHONY: install bench flower run try serve test benchmark benchmark-peers soak soak-flower pictures clean
+.PHONY: install bench flower psi run try serve test benchmark benchmark-peers soak soak-flower pictures clean
 
 install: $(READY) $(BUILT) $(TEXTS).mo
 
@@ -56,6 +56,12 @@ flower: requirements-flower.txt
 	test -x .venv-flower/bin/python || $(PYTHON) -m venv .venv-flower
 	.venv-flower/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-flower.txt
 
+# Private set intersection, for whom owners of columns have in common (docs/columns.md): an environment of its own, as its
+# protobuf is not that of the others.
+psi: requirements-psi.txt
+	test -x .venv-psi/bin/python || $(PYTHON) -m venv .venv-psi
+	.venv-psi/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-psi.txt
+
 # Two processes share the tests; what depends on time runs by itself, after them.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not serial and not long"
@@ -94,4 +100,4 @@ pictures: install
 	$(BIN)/python -m tests.e2e.pictures
 
 clean:
-	rm -rf $(VENV) .venv-flower figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules tests/benchmarks/peers/.venv $(TEXTS).mo
+	rm -rf $(VENV) .venv-flower .venv-psi figures data/simulated data/.store $(FRONT)/node_modules $(FRONT)/dist $(LIGHTHOUSE)/node_modules tests/benchmarks/peers/.venv $(TEXTS).mo

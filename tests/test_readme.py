@@ -13,7 +13,9 @@ from tests.tasks.test_malware import text as programs
 from utils.readme import CHINESE, PROTOCOL, README, keys_table, protocol, render, shipped_results
 
 BOTH = pytest.mark.parametrize(("path", "language"), [(README, "en"), (CHINESE, "zh")], ids=["en", "zh"])
-MACHINES = (ROOT / "docs" / "machines.md", ROOT / "docs" / "machines.zh-CN.md")
+OTHERS = [
+    (ROOT / "docs" / f"{name}.md", ROOT / "docs" / f"{name}.zh-CN.md") for name in ("machines", "columns")
+]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -72,9 +74,10 @@ def test_both_languages_have_the_same_commands_headings_tables_and_pictures():
     english, chinese = map(_shape, PROTOCOL)
     for what in ("headings", "cells", "names", "marks"):
         assert english[what] == chinese[what], what
-    english, chinese = map(_shape, MACHINES)
-    for what in ("code", "headings", "cells", "items", "settings"):
-        assert english[what] == chinese[what], what
+    for pair in OTHERS:
+        english, chinese = map(_shape, pair)
+        for what in ("code", "headings", "cells", "items", "settings"):
+            assert english[what] == chinese[what], what
     assert len(re.findall(r"^!\[", README.read_text(), re.MULTILINE)) == 3
     assert "](README.zh-CN.md)" in README.read_text() and "](README.md)" in CHINESE.read_text(
         encoding="utf-8"

@@ -153,9 +153,11 @@ class Conf:
     )
     partition: str = key(
         "how examples fall to owners: `equal` shuffled parts, `dirichlet` label skew at equal sizes, "
-        "`quantity` skew of sizes, `shards` sorted by label or number, `source` each owner the examples of one source",
+        "`quantity` skew of sizes, `shards` sorted by label or number, `source` each owner the examples of one source, "
+        "`columns` each owner some columns of all examples, with `rounds` `columns`",
         default="equal",
-        choices=("equal", "dirichlet", "quantity", "shards", "source"),
+        choices=("equal", "dirichlet", "quantity", "shards", "source", "columns"),
+        needs={"columns": {"rounds": ("columns",)}},
     )
     alpha: float = key(
         "concentration of the Dirichlet draw of `dirichlet` and `quantity`; smaller is more unequal",

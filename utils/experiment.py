@@ -110,7 +110,7 @@ def _check_model(state: State, played: Played) -> None:
 
 def _empty_record(bench: Bench) -> dict[str, Any]:
     repeat, shares = bench.repeat, bench.shares
-    owners = [_counts(bench, owner) for owner in shares.owners]
+    owners = [_counts(bench, mine) | bench.of_owner(one) for one, mine in enumerate(shares.owners)]
     clients = zip(bench.conf.held(repeat.rotation), shares.clients, strict=True)
     return {
         **({"hostile": bench.hostile} if bench.attack else {}),

@@ -62,7 +62,7 @@ def costs(result: Mapping[str, Any]) -> dict[str, list[float]]:
         name: _mean([np.cumsum(values(repeat, name)) for repeat in repeats], rounds)
         for name in ("steps", "examples", "seconds", "bytes_up", "bytes_down")
     }
-    held = [max(1, sum(client["examples"] for client in repeat["clients"])) for repeat in repeats]
+    held = [max(1, _held(repeat)) for repeat in repeats]
     passes = [np.cumsum(values(r, "examples")) / n for r, n in zip(repeats, held, strict=True)]
     found = {
         "round": np.arange(1, rounds + 1),
@@ -71,6 +71,12 @@ def costs(result: Mapping[str, Any]) -> dict[str, list[float]]:
         "bytes": summed["bytes_up"] + summed["bytes_down"],
     }
     return {name: line.tolist() for name, line in found.items()}
+
+
+def _held(repeat: Mapping[str, Any]) -> int:
+    """How many examples clients have; who has columns of them has the same ones as others."""
+    of: Any = max if any("columns" in owner for owner in repeat["owners"]) else sum
+    return int(of(client["examples"] for client in repeat["clients"]))
 
 
 def series(result: Mapping[str, Any]) -> list[dict[str, Any]]:

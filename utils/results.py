@@ -523,6 +523,16 @@ def _is_counted(value: Any, classes: int) -> bool:
         and "counts" in value
         and ((counts := value["counts"]) is None or (_numbers(counts) and len(counts) == classes))
         and isinstance(value.get("sources", {}), dict)
+        and _is_columns(value.get("columns", []))
+    )
+
+
+def _is_columns(value: Any) -> bool:
+    """Positions of columns, each once."""
+    return (
+        isinstance(value, list)
+        and all(_is_int(one) and one >= 0 for one in value)
+        and len(set(value)) == len(value)
     )
 
 

@@ -41,7 +41,7 @@ class AtHome:
         """
         targets, afar = examples.targets, examples.owner is not None
         classes = len(classes_of(conf))
-        self.told = classes > 0 and conf.no_models > 1
+        self.told = classes > 0 and conf.no_models > 1 and conf.partition != "columns"  # all have the same
         self.own: NDArray[np.bool_] | None = None  # (clients, test examples)
         self._hostile = np.isin(np.arange(conf.no_models), hostile)
         if examples.told is not None and not examples.told.all():

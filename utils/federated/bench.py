@@ -206,7 +206,9 @@ class Bench:
         Raises RunError when an owner does not say what that needs.
         """
         net = build(self.conf, self.seed)
-        if isinstance(net, Scaled):
+        if hasattr(self.rounds, "start"):
+            self.rounds.start(self, net)
+        elif isinstance(net, Scaled):
             agree(net, self._ask_all)
         return read_weights(net)
 
@@ -383,6 +385,11 @@ class Bench:
             if isinstance(outcome, Answer):
                 self._asked_up += memoryview(outcome.payload).nbytes
             yield outcome
+
+    def of_owner(self, owner: int) -> dict[str, Any]:
+        """What its kind of rounds says of an owner, beside how many examples it has."""
+        found: dict[str, Any] = self.rounds.of_owner(owner) if hasattr(self.rounds, "of_owner") else {}
+        return found
 
     def asked(self) -> tuple[int, int]:
         """Bytes of questions and of answers since this was last asked, down and up."""

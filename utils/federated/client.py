@@ -199,7 +199,7 @@ class _Learnt:
         kept.forget()
         kept.optimizer.param_groups[0]["lr"] = self.lr
         steps, seen, loss_sum = 0, 0, 0.0
-        for batch in (own or _passes)(len(mine), conf, rng):
+        for batch in (own or passes)(len(mine), conf, rng):
             if net.training != (several := own is not None or len(batch) > 1):
                 net.train(several)
             kept.let_go_of_gradients()
@@ -221,7 +221,7 @@ class _Learnt:
         return steps, loss_sum / seen if seen else None
 
 
-def _passes(count: int, conf: Conf, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+def passes(count: int, conf: Conf, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
     """Which of so many examples each step learns from: all of them once a pass, in another order every time."""
     for _ in range(conf.local_epochs):
         yield from np.array_split(rng.permutation(count), math.ceil(count / conf.batch_size))

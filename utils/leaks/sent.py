@@ -56,6 +56,8 @@ class FirstRound:
     def __init__(self, conf: Conf, repeat: Repeat, examples: Examples) -> None:
         if conf.link and hasattr(conf.link[-1].module.Link, "prepare"):
             raise LeaksError(f"{conf.link[-1].name}: only the sum of all updates is opened")
+        if conf.partition == "columns":
+            raise LeaksError("columns: no update travels, but scores and gradients (docs/columns.md)")
         self.conf, self.examples = conf, examples
         self.bench = Bench(conf, repeat, examples, Here())
         with own_generator(self.bench.seed):

@@ -1,4 +1,6 @@
-"""The ways examples fall to owners. Every scheme gives each example to exactly one owner and none to nobody."""
+"""The ways examples fall to owners. Every scheme but `columns` gives each example to exactly one owner and none to
+nobody.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ def partition(
 
     `labels` (shape (n,), class numbers) must come in an order that does not depend on the machine (SkyFed sorts
     examples by id). `sources` (n,) are needed by the scheme `source` only. Returns one sorted index array per owner;
-    together they hold every example exactly once. Raises PartitionError when an owner would get nothing.
+    together they hold every example exactly once, but with `columns`. Raises PartitionError when an owner would get
+    nothing.
     """
     owners = conf.pool
     if len(labels) < owners:
@@ -33,6 +36,8 @@ def partition(
     if conf.partition == "source":
         return _by_source(np.array(sources), owners)
     rng = np.random.default_rng([PARTITION_STREAM, partition_seed, owners])
+    if conf.partition == "columns":
+        return _of_columns(len(labels), owners, conf.rounds.keys.overlap, rng)
     parts = SCHEMES[conf.partition](np.asarray(labels), owners, conf, rng)
     return [np.sort(part) for part in parts]
 
@@ -43,6 +48,12 @@ def _by_source(sources: NDArray[np.str_], owners: int) -> list[Indices]:
     if len(names) != owners:
         raise PartitionError("", "other_sources", count=len(names), names=", ".join(names), owners=owners)
     return [np.flatnonzero(sources == name) for name in names]
+
+
+def _of_columns(count: int, owners: int, overlap: float, rng: np.random.Generator) -> list[Indices]:
+    """All examples for the first owner, for each other the share `overlap` of them, drawn by itself: at least one."""
+    few = max(1, round(overlap * count))
+    return [np.arange(count), *(np.sort(rng.permutation(count)[:few]) for _ in range(owners - 1))]
 
 
 def _equal(labels: NDArray[np.int64], owners: int, conf: Conf, rng: np.random.Generator) -> list[Indices]:

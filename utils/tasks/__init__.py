@@ -16,6 +16,9 @@ offers
   (`utils.data.scaling`), of what is foretold as well where that is a number,
 - `classes(conf) -> (str, ...)` and `unit(conf) -> str`, where these follow from the conf,
 - `DATA`, where a package brings the examples: what this set is called, which is then the default of the key `data`,
+- `COLUMNS`, where owners may have columns of the same examples (`utils.federated.rounds.columns`): ways to share them
+  out by name, each the positions of every owner's columns in an input laid out flat, first those of the owner who has
+  the labels,
 - `AS_JUDGED`, where training shows its examples otherwise each time: keys of a conf with which it does not,
 - `pictures(inputs, conf) -> Tensor` and `given(pictures, conf) -> Tensor`, where inputs are pictures (`INPUT` is
   "pixels") and a network is given something else: stored inputs as pictures (n, channels, height, width) in 0..1, and

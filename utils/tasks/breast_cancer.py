@@ -25,6 +25,15 @@ INPUT, INPUT_SAYS = (
     "measures",
     "mean, standard error and worst of ten measures of the nuclei, in scikit-learn's order",
 )
+_WEAK = (9, 11, 14, 18, 19)
+COLUMNS = {
+    "weak": (_WEAK, tuple(one for one in range(30) if one not in _WEAK)),
+    "fate": (tuple(range(20, 30)), tuple(range(20))),
+}
+"""`weak`: whoever has the labels has the five columns that tell least by themselves (AUC .51 to .62), and were chosen
+for that; all others are elsewhere. `fate`: the split of FATE's examples, the ten worst values with the labels and the
+twenty means and errors elsewhere; the ten alone tell as much as all thirty.
+"""
 _SET = scikit(DATA, "breast_cancer.csv", 1, (30,))
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape

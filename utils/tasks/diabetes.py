@@ -22,6 +22,10 @@ DATA = "diabetes"
 NETWORK = {"network": "logistic"}
 SCALED = True
 INPUT, INPUT_SAYS = "measures", "age, sex, body mass index, blood pressure, six of blood serum"
+COLUMNS = {"laboratory": (tuple(range(4)), tuple(range(4, 10)))}
+"""`laboratory`: what a practice measures (age, sex, body mass index, blood pressure) and the course of the disease,
+and a laboratory's six values of blood serum.
+"""
 _SET = scikit(DATA, "diabetes_data_raw.csv.gz", 0, (10,), licence="", targets="diabetes_target.csv.gz")
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape

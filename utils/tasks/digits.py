@@ -17,6 +17,11 @@ CLASSES = tuple("0123456789")
 DATA = "digits"
 NETWORK = {"network": "small_cnn"}
 INPUT, INPUT_SAYS = "pixels", "grey in 0..1, ink is 1, 8 x 8"
+_ROWS = [range(8 * row, 8 * row + 8) for row in range(8)]
+COLUMNS = {
+    "halves": tuple(tuple(one for row in _ROWS for one in row[half]) for half in (slice(4), slice(4, 8)))
+}
+"""`halves`: the left half of each picture with the labels, the right half elsewhere."""
 _SET = scikit(DATA, "digits.csv.gz", 0, (1, 8, 8), scale=16)
 open_examples, outline = _SET.open_examples, _SET.outline
 input_shape = judged_shape = _SET.input_shape

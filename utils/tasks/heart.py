@@ -36,6 +36,10 @@ INPUT, INPUT_SAYS = (
     "records",
     "age, sex, chest pain (4), pressure, cholesterol, sugar, ECG (3), rate, angina, ST",
 )
+COLUMNS = {"departments": ((0, 1, 2, 3, 4, 5, 6), (7, 8), (9, 10, 11, 12, 13, 14))}
+"""`departments`: a practice with the diagnosis (age, sex, chest pain, pressure), a laboratory (cholesterol, sugar) and
+who takes the ECG, at rest and under stress (ECG, rate, angina, ST).
+"""
 LICENCE = "CC BY 4.0"
 
 

@@ -5,7 +5,10 @@
 
 and, where it has them,
 
+- `start(bench, net)`: make ready the network that the first round begins from, its scaling with it,
 - `state()`, `restore(state)`: what it remembers between rounds, as a strategy's,
+- `of_owner(owner) -> dict`: what a result says of an owner beside how many examples it has: `columns`, the positions of
+  those it has in an example laid out flat, where these are not all,
 - `graph(bench) -> dict`: who is beside whom, for the page of a run: `edges`, pairs of clients, and `accuracy` by client
   where each has a model of its own; empty where nobody has fixed neighbours.
 
