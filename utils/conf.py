@@ -166,6 +166,23 @@ class Conf:
     )
     shards_per_owner: int = key("shards each owner gets with `shards`", default=2, low=1, high=1000)
     partition_seed: int = key("seed of the partition; repeat s adds s", default=0, low=0, high=2**31)
+    labels: float = key(
+        "share of the training examples that have a label; those without drop out, unless `local` learns from them too",
+        default=1.0,
+        low=0.0,
+        high=1.0,
+        above_low=True,
+    )
+    labels_at: str = key(
+        "who has the labels, where `labels` is below 1: `clients` each of that share of its examples, `some` of the "
+        "clients all and the others none, or the `server` with that share of all examples",
+        default="clients",
+        choices=("clients", "some", "server"),
+        needs={
+            "some": {"min_clients": (0,)},
+            "server": {"min_clients": (0,), "local": ("pseudo_label",), "rounds": ("synchronous",)},
+        },
+    )
     seed: int = key(
         "seed of weights, cohorts, batches and augmentation; repeat s adds s", default=0, low=0, high=2**31
     )
@@ -454,6 +471,8 @@ def _check_fits(conf: Conf, where: str) -> None:
         raise ConfError(where, "broken_part", key="type", name=conf.type, why=why) from error
     if conf.partition == "dirichlet" and not classes_of(conf):  # which are what it draws
         raise ConfError(where, "refuses", key="type", part=conf.type, other="partition", found=conf.partition)
+    if conf.labels < 1 and not classes_of(conf):
+        raise ConfError(where, "refuses", key="type", part=conf.type, other="labels", found=conf.labels)
     if fits := getattr(conf.network.module, "fits", None):
         fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
     for part in conf.parts():

@@ -188,7 +188,8 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         loss,
         *([] if unit is None else ["variances" if is_scaled(conf) else f"{unit[:39]}²"]),
     )
-    for name, (value, unit, better) in {**played.series, **bench.spent(state.round + 1)}.items():
+    given = bench.labels([metrics for _, _, metrics in played.updates], played.failures)
+    for name, (value, unit, better) in {**played.series, **bench.spent(state.round + 1), **given}.items():
         if name in UNITS:
             raise RunError(f"a part calls a series {name}, as one is called that every run has")
         append(record, name, float(value), unit, better)

@@ -102,6 +102,8 @@ def check(conf: Conf, where: str, names: Sequence[str]) -> None:
         refused.append("local")
     if conf.holds or conf.rotations > 1 or conf.pool != conf.no_models:
         refused.append("holds")
+    if conf.labels < 1:
+        refused.append("labels")
     if conf.early_stop:
         refused.append("early_stop")
     refused += [

@@ -22,6 +22,8 @@ from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.held import HELD, OWN, Held, mean_error
 from utils.federated.kept import Rounds
+from utils.federated.labels import at_server, dealt, labelled_of
+from utils.federated.labels import series as labels_given
 from utils.federated.links import UnopenedError, Way
 from utils.federated.schedule import round_lr, rounds_of
 from utils.federated.selection import COHORT_STREAM
@@ -99,10 +101,13 @@ class Shares:
     owners: list[Indices]
     val: Indices
     test: Indices
+    labelled: list[Indices] | None = None  # of each client's those whose label it knows; None: all
+    server: Indices = field(default_factory=lambda: np.zeros(0, np.int64))  # what it has with labels
 
     def named(self) -> dict[str, Indices]:
         """By the names that jobs know them by; `held` is what all clients have, one after the other."""
         of_clients = {share_of(client): mine for client, mine in enumerate(self.clients)}
+        of_clients |= {labelled_of(client): mine for client, mine in enumerate(self.labelled or ())}
         return {**of_clients, "held": np.concatenate(self.clients), "test": self.test, "val": self.val}
 
 
@@ -129,8 +134,9 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     if conf.early_stop and not len(val):
         raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
+    clients, labelled, server = dealt(conf, conf.partition_seed + repeat.seed, clients, examples.targets)
     rounds_of(conf, [len(mine) for mine in clients])
-    return Shares(clients, owners, val, test)
+    return Shares(clients, owners, val, test, labelled, server)
 
 
 def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, Indices]:
@@ -179,6 +185,7 @@ class Bench:
         self.work = Work(
             uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named, place, repeat.fold
         )
+        self._teacher = at_server(self.work, self.shares.server)
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
@@ -246,6 +253,26 @@ class Bench:
         if hasattr(self.local, "tells"):
             buffers["told"] = self.local.tells().data.cast("B")  # type: ignore[union-attr]
         return buffers
+
+    def led(self, weights: Vector, round_: int) -> Vector:
+        """What a round begins from: the weights, trained on the labels at the server where that has some.
+
+        Raises RunError when it cannot.
+        """
+        if self._teacher is None:
+            return weights
+        server = self.conf.no_models
+        job = TrainJob(round_, server, self.lr(round_), ("weights",), f"update/{server}")
+        outcome = next(self.engine.train(self._teacher, [job], {"weights": weights.data.cast("B")}))
+        if isinstance(outcome, Failure):
+            raise RunError(f"{self.repeat}: round {round_ + 1}: training at the server: {outcome.reason}")
+        return np.frombuffer(outcome.payload, np.float32)
+
+    def labels(
+        self, metrics: Sequence[dict[str, float]], failures: Sequence[Failure]
+    ) -> dict[str, tuple[float, str, str]]:
+        """Series of what clients made of examples without a label."""
+        return labels_given(self.shares.clients, self.shares.labelled, metrics, failures)
 
     def jobs(self, round_: int, cohort: Sequence[int], buffers: Buffers) -> list[TrainJob]:
         """The cohort's jobs."""

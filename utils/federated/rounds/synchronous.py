@@ -96,7 +96,8 @@ class Rounds:
 
     def play(self, bench: Bench, state: State) -> Played:
         """Train, decode and fold. Raises RunError when fewer clients than `min_clients` gave an update."""
-        sent, conf, round_ = state.weights, bench.conf, state.round
+        conf, round_ = bench.conf, state.round
+        sent = bench.led(state.weights, round_)
         buffers = bench.sent(sent)
         cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
