@@ -22,6 +22,7 @@ from utils.federated import RunError
 from utils.federated.bench import Bench, Repeat, State, scores
 from utils.federated.rounds import Played
 from utils.federated.spread import add_rows
+from utils.packing import WORTH
 from utils.partition.degree import degree_of
 from utils.results import UNITS, append, values
 from utils.tasks import classes_of, is_scaled, unit_of
@@ -197,7 +198,9 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         if one["name"] not in UNITS and len(one["values"]) != state.round + 1:
             raise RunError(f"a part gave no value of its series {one['name']} in every round")
     if played.rows:
-        record["updates"] = add_rows(record.get("updates", {}), state.round, list(played.rows))
+        record["updates"] = add_rows(record.get("updates", {}), state.round, list(map(vars, played.rows)))
+    if valued := bench.valued.rows:
+        record["worth"] = add_rows(record.get("worth", {}), state.round, valued, WORTH)
     for client, _, metrics in played.updates:
         record["clients"][client]["rounds"] += 1
         record["clients"][client]["seconds"] += metrics["seconds"]
@@ -260,3 +263,5 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
             record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].tolist()
     for client, held in zip(record["clients"], bench.held(state.weights, state.round - 1), strict=True):
         client["accuracy" if classes else "rmse"] = held.score() if held else None
+    for client, told in zip(record["clients"], bench.valued.told(record.get("worth", {})), strict=False):
+        client["worth"] = told

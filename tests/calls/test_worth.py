@@ -7,7 +7,8 @@ from tests.calls.test_described import VALUES
 from utils.calls.begin import drawn
 from utils.calls.described import checked_call
 from utils.calls.home import fresh
-from utils.calls.worth import TestSet, flags, gtg, leave_one_out, shapley, worth_of
+from utils.calls.worth import TestSet, worth_of
+from utils.federated.worth import flags, gtg, leave_one_out, shapley
 
 
 def duplicates(group):

@@ -106,6 +106,8 @@ def check(conf: Conf, where: str, names: Sequence[str]) -> None:
         refused.append("labels")
     if conf.early_stop:
         refused.append("early_stop")
+    if conf.worth:
+        refused.append("worth")
     refused += [
         name for name, usual in _ONE_MACHINE.items() if getattr(conf.rounds.keys, name, usual) != usual
     ]

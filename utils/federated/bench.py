@@ -43,6 +43,7 @@ from utils.federated.update import (
     Work,
     share_of,
 )
+from utils.federated.valued import Valued
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import build, layout_of
 from utils.nets.layout import Vector, read_weights
@@ -131,8 +132,9 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     if not len(test):
         of = of_sources(conf.judge_on)
         raise TooFewError("", "no_test", set=examples.name, fold=repeat.fold, of=of)
-    if conf.early_stop and not len(val):
-        raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
+    for name, asks in (("early_stop", conf.early_stop), ("worth", conf.worth)):
+        if asks and not len(val):
+            raise TooFewError("", "no_validation", set=examples.name, key=name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
     clients, labelled, server = dealt(conf, conf.partition_seed + repeat.seed, clients, examples.targets)
     rounds_of(conf, [len(mine) for mine in clients])
@@ -201,6 +203,7 @@ class Bench:
         self.at_home = AtHome(
             conf, examples, self.sources, self.shares.clients, self.shares.test, self.hostile
         )
+        self.valued = Valued(conf, self.seed, self.hostile)
         self.afar = examples.owner is not None  # clients are on machines of their own
         self.unopened = ""  # why the sum of a round could not be
         self.measured = True  # how updates and clients differ
@@ -243,7 +246,7 @@ class Bench:
         """The parts that remember something."""
         parts = {
             "strategy": self.strategy, "selection": self.selection, "rounds": self.rounds, "local": self.local,
-            "kept": self.kept, "way": self.way,
+            "kept": self.kept, "way": self.way, "worth": self.valued,
         }  # fmt: skip
         return {family: part for family, part in parts.items() if hasattr(part, "state")}
 
@@ -314,6 +317,7 @@ class Bench:
             self.strategy.draw_from(np.random.default_rng([STRATEGY_STREAM, self.seed, round_]))
         self.strategy.begin(sent)
         self.spread.begin()
+        self.valued.begin()
 
     def take(self, reply: Reply, sent: Vector, round_: int) -> None:
         """Decode an update and give it to the parts. Raises ValueError when it is not as long as it should be."""
@@ -323,15 +327,16 @@ class Bench:
             self.spread.fold(update, sent)
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
-            self._fold(update)
+            self._fold(update, sent)
         self._taken += 1
         if self.kept:
             self.kept.last[reply.client] = round_
 
-    def _fold(self, update: Update) -> None:
+    def _fold(self, update: Update, sent: Vector) -> None:
         if hasattr(self.selection, "weigh"):
             update = replace(update, samples=self.selection.weigh(update))
         self.strategy.fold(update)
+        self.valued.fold(update, sent)
 
     def finish(
         self, sent: Vector, round_: int
@@ -353,11 +358,17 @@ class Bench:
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
         series, rows = self.compared(verdicts)
+        series |= self.valued.finish(sent, round_, self._value)
         try:
             new = self.way.down(new, sent, round_, np.random.default_rng([DOWN_STREAM, self.seed, round_]))
         except FloatingPointError as error:
             raise RunError(f"what the server would send: {error}") from None
         return new, series | self.strategy.series(), rows
+
+    def _value(self, weights: Vector) -> float:
+        """What a model is worth on the validation examples."""
+        told = scores(self.judge("val", weights), self.targets("val"))
+        return told["accuracy"] if "accuracy" in told else max(0.0, told["r2"])
 
     def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
         """How the updates of the round differ, and what a strategy made of each."""

@@ -82,6 +82,9 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             for client in friends
         }  # fmt: skip
         trained = each[job.client]
+    elif attack and hasattr(attack, "copies"):
+        other = replace(job, client=attack.copies(conf), remembers=-1)
+        trained = _trained(other, work, buffers, device, None)
     elif attack and not getattr(attack, "TRAINS", True):
         trained = _idle(job, work, sent, kept.layout)
     else:
