@@ -150,6 +150,7 @@ def test_valuing_changes_nothing_and_keeps_to_its_budget(digits):
     assert np.array_equal(plain.weights, with_worth.weights)
     assert values(plain.record, "accuracy") == values(with_worth.record, "accuracy")
     models = values(with_worth.record, "worth_models")
+    assert values(with_worth.record, "worth_models_all") == np.cumsum(models).tolist()
     assert max(models) <= 60 and models[0] > 16 and not values(plain.record, "worth_models")
     assert "worth" not in plain.record and "worth" not in plain.record["clients"][0]
 
@@ -186,6 +187,9 @@ def test_who_flips_labels_is_worth_least_and_less_than_nothing(digits):
     worth = [one["worth"]["shapley"] for one in record["clients"]]
     assert np.argmin(worth) == 0 and worth[0] < 0 < np.mean(worth[1:])
     assert values(record, "worth_hostile")[-1] == pytest.approx(worth[0])
+    alone = [one["worth"]["leave_one_out"] for one in record["clients"]]
+    assert values(record, "leave_one_out_hostile")[-1] == pytest.approx(alone[0])
+    assert values(record, "leave_one_out_others")[-1] == pytest.approx(np.mean(alone[1:]))
     assert values(record, "worth_others")[-1] == pytest.approx(np.mean(worth[1:]))
 
 

@@ -37,6 +37,7 @@ class Valued:
         self._hostile = np.isin(np.arange(conf.no_models), hostile)
         # Shapley values, squares of their errors, leave-one-out, rounds that counted, rounds that were skipped.
         self._sums = np.zeros((5, conf.no_models if conf.worth else 0))
+        self._models = 0
         self.begin()
 
     def begin(self) -> None:
@@ -84,10 +85,12 @@ class Valued:
             for at, (client, flag) in enumerate(zip(self._clients, worth.flags(self._changes), strict=True))
         ]  # fmt: skip
         self._changes = []
-        seconds = time.perf_counter() - began
+        self._models += groups.count
         return self._means() | {
-            "worth_models": (float(groups.count), "", "lower"), "worth_seconds": (seconds, "s", "lower"),
-        }  # fmt: skip
+            "worth_models": (float(groups.count), "", "lower"),
+            "worth_models_all": (float(self._models), "", "lower"),
+            "worth_seconds": (time.perf_counter() - began, "s", "lower"),
+        }
 
     def _flag(self, told: str) -> int:
         if told == worth.FREE_RIDER:
@@ -95,11 +98,14 @@ class Valued:
         return self._clients[int(told.split()[-1])] if told else NO_FLAG
 
     def _means(self) -> dict[str, tuple[float, str, str]]:
-        """What clients were worth so far, on average: the hostile ones, where there are some, and the others."""
-        kinds = {"worth_hostile": (self._hostile, "none"), "worth_others": (~self._hostile, "higher")}
+        """What clients were worth so far, on average, by Shapley values and by leave-one-out: the hostile ones, where
+        there are some, and the others.
+        """
+        kinds = {"hostile": (self._hostile, "none"), "others": (~self._hostile, "higher")}
         return {
-            name: (float(self._sums[0][which].mean()), "", better)
-            for name, (which, better) in kinds.items()
+            f"{name}_{kind}": (float(self._sums[row][which].mean()), "", better)
+            for name, row in (("worth", 0), ("leave_one_out", 2))
+            for kind, (which, better) in kinds.items()
             if which.any()
         }
 
@@ -117,13 +123,14 @@ class Valued:
             })  # fmt: skip
         return found
 
-    def state(self) -> dict[str, NDArray[np.float64]]:
-        """The sums."""
-        return {"sums": self._sums.copy()} if self._most else {}
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The sums, and how many models were judged."""
+        return {"sums": self._sums.copy(), "models": np.array([self._models])} if self._most else {}
 
-    def restore(self, state: dict[str, NDArray[np.float64]]) -> None:
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
         """Go on from them."""
-        self._sums = state.get("sums", self._sums).copy()
+        if state:
+            self._sums, self._models = state["sums"].copy(), int(state["models"][0])
 
 
 def _said(flag: int) -> str:
