@@ -24,6 +24,7 @@ from utils.tasks import classes_of, inputs_of, outputs_of
 
 MAX_CONF_BYTES = 1_000_000
 MAX_LINKS = 20
+MAX_VALUED = 100  # updates a round that are kept to find what they were worth
 Holds = tuple[tuple[int, ...], ...]
 
 __all__ = [
@@ -168,6 +169,23 @@ class Conf:
     )
     shards_per_owner: int = key("shards each owner gets with `shards`", default=2, low=1, high=1000)
     partition_seed: int = key("seed of the partition; repeat s adds s", default=0, low=0, high=2**31)
+    labels: float = key(
+        "share of the training examples that have a label; those without drop out, unless `local` learns from them too",
+        default=1.0,
+        low=0.0,
+        high=1.0,
+        above_low=True,
+    )
+    labels_at: str = key(
+        "who has the labels, where `labels` is below 1: `clients` each of that share of its examples, `some` of the "
+        "clients all and the others none, or the `server` with that share of all examples",
+        default="clients",
+        choices=("clients", "some", "server"),
+        needs={
+            "some": {"min_clients": (0,)},
+            "server": {"min_clients": (0,), "local": ("pseudo_label",), "rounds": ("synchronous",)},
+        },
+    )
     seed: int = key(
         "seed of weights, cohorts, batches and augmentation; repeat s adds s", default=0, low=0, high=2**31
     )
@@ -197,6 +215,13 @@ class Conf:
         default=0,
         low=0,
         high=100_000,
+    )
+    worth: int = key(
+        "at most so many models are judged each round on validation examples to find what each update was worth "
+        "(Shapley values and leave-one-out), at least twice `k`; 0: none is",
+        default=0,
+        low=0,
+        high=1_000_000,
     )
     strategy: Part = key(
         "how updates become the new model",
@@ -419,6 +444,7 @@ def make_conf(values: Any, where: str) -> Conf:
             raise ConfError(where, "encodes", key="link", name=link.name)
     parts.check_parts(conf.parts(), found, where)
     _check_sees(conf, where)
+    _check_worth(conf, where)
     _check_fits(conf, where)
     return conf
 
@@ -441,10 +467,36 @@ def _check_sees(conf: Conf, where: str) -> None:
                 raise refuse(part, "link", conf.link[-1].name)
     if (
         conf.attack
-        and hasattr(conf.attack.module.Attack, "together")
+        and any(hasattr(conf.attack.module.Attack, one) for one in ("together", "copies"))
         and getattr(conf.local.module, "KEEPS", False)
     ):
         raise refuse(conf.attack, "local", conf.local.name)
+
+
+def _check_worth(conf: Conf, where: str) -> None:
+    """What updates were worth is told by means of some of them, each seen."""
+    if not conf.worth:
+        return
+    for other, found, needed in (
+        ("strategy", conf.strategy.name, "fedavg"),
+        ("rounds", conf.rounds.name, "synchronous"),
+    ):
+        if found != needed:
+            raise ConfError(
+                where, "needs", key="worth", part=conf.worth, other=other, what=needed, found=found
+            )
+    for part, hides in (
+        *((link, hasattr(link.module.Link, "open")) for link in conf.link[-1:]),
+        (conf.local, hasattr(conf.local.module, "Server")),  # which has its own way with the mean
+    ):
+        if hides:
+            raise ConfError(
+                where, "refuses", key="worth", part=conf.worth, other=part.family, found=part.name
+            )
+    if conf.worth < 2 * conf.k or conf.k > MAX_VALUED:
+        key_, found_ = ("worth", conf.worth) if conf.k <= MAX_VALUED else ("k", conf.k)
+        what = said("at_least", least=2 * conf.k) if key_ == "worth" else said("at_most", most=MAX_VALUED)
+        raise ConfError(where, "expected_found", key=key_, what=what, found=found_)
 
 
 def _check_fits(conf: Conf, where: str) -> None:
@@ -456,6 +508,8 @@ def _check_fits(conf: Conf, where: str) -> None:
         raise ConfError(where, "broken_part", key="type", name=conf.type, why=why) from error
     if conf.partition == "dirichlet" and not classes_of(conf):  # which are what it draws
         raise ConfError(where, "refuses", key="type", part=conf.type, other="partition", found=conf.partition)
+    if conf.labels < 1 and not classes_of(conf):
+        raise ConfError(where, "refuses", key="type", part=conf.type, other="labels", found=conf.labels)
     if fits := getattr(conf.network.module, "fits", None):
         fits(conf.network.keys, inputs, outputs, conf.batch_size, where)
     for part in conf.parts():

@@ -22,6 +22,7 @@ from utils.federated import RunError
 from utils.federated.bench import Bench, Repeat, State, scores
 from utils.federated.rounds import Played
 from utils.federated.spread import add_rows
+from utils.packing import WORTH
 from utils.partition.degree import degree_of
 from utils.results import UNITS, append, values
 from utils.tasks import classes_of, is_scaled, unit_of
@@ -188,7 +189,8 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         loss,
         *([] if unit is None else ["variances" if is_scaled(conf) else f"{unit[:39]}²"]),
     )
-    for name, (value, unit, better) in {**played.series, **bench.spent(state.round + 1)}.items():
+    given = bench.labels([metrics for _, _, metrics in played.updates], played.failures)
+    for name, (value, unit, better) in {**played.series, **bench.spent(state.round + 1), **given}.items():
         if name in UNITS:
             raise RunError(f"a part calls a series {name}, as one is called that every run has")
         append(record, name, float(value), unit, better)
@@ -196,7 +198,9 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         if one["name"] not in UNITS and len(one["values"]) != state.round + 1:
             raise RunError(f"a part gave no value of its series {one['name']} in every round")
     if played.rows:
-        record["updates"] = add_rows(record.get("updates", {}), state.round, list(played.rows))
+        record["updates"] = add_rows(record.get("updates", {}), state.round, list(map(vars, played.rows)))
+    if valued := bench.valued.rows:
+        record["worth"] = add_rows(record.get("worth", {}), state.round, valued, WORTH)
     for client, _, metrics in played.updates:
         record["clients"][client]["rounds"] += 1
         record["clients"][client]["seconds"] += metrics["seconds"]
@@ -261,3 +265,5 @@ def _record_end(state: State, bench: Bench, judged: NDArray[np.float64]) -> None
             record["test"]["own"] = np.stack(models)[mine.argmax(axis=0), every].tolist()
     for client, held in zip(record["clients"], bench.held(state.weights, state.round - 1), strict=True):
         client["accuracy" if classes else "rmse"] = held.score() if held else None
+    for client, told in zip(record["clients"], bench.valued.told(record.get("worth", {})), strict=False):
+        client["worth"] = told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ MAX_PACKED = 16 * 1024 * 1024
 _KINDS = "biuf"
 UPDATES = {"round": "i4", "client": "i4", "norm": "f4", "cosine": "f4", "score": "f4", "kept": "?"}
 """What a record may tell of each update that arrived, in `updates`, each packed as this type."""
+WORTH = {
+    "round": "i4", "client": "i4", "shapley": "f8", "error": "f8", "leave_one_out": "f8", "counted": "?", "flag": "i4",
+}  # fmt: skip
+"""The same in `worth` of what each was worth: see `utils.federated.valued`."""
 
 
 def packed(array: NDArray[Any]) -> str:
@@ -46,11 +51,11 @@ def unpacked(text: Any, dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(raw, kind.newbyteorder("<")).astype(kind)
 
 
-def table_of(columns: Any) -> dict[str, NDArray[Any]]:
+def table_of(columns: Any, kinds: Mapping[str, str] = UPDATES) -> dict[str, NDArray[Any]]:
     """The columns (updates,) of a packed table of updates. Raises ValueError on anything else."""
-    if not isinstance(columns, dict) or set(columns) != set(UPDATES):
-        raise ValueError(f"packed: expected columns {', '.join(UPDATES)}")
-    found = {name: unpacked(columns[name], kind) for name, kind in UPDATES.items()}
+    if not isinstance(columns, dict) or set(columns) != set(kinds):
+        raise ValueError(f"packed: expected columns {', '.join(kinds)}")
+    found = {name: unpacked(columns[name], kind) for name, kind in kinds.items()}
     if len({len(column) for column in found.values()}) != 1:
         raise ValueError("packed: columns of different lengths")
     return found

@@ -117,7 +117,7 @@ SENTENCES: dict[str, str] = {
     "only_set": "%(set)s: this task has no such set, only %(only)s",
     "no_training": "%(set)s: no training examples%(of)s",
     "no_test": "%(set)s: fold %(fold)s has no test examples%(of)s",
-    "no_validation": "%(set)s: early_stop needs validation examples, fold %(fold)s has none",
+    "no_validation": "%(set)s: %(key)s needs validation examples, fold %(fold)s has none",
     "of_sources": " of %(names)s",
     "too_few_examples": "%(count)s training examples cannot fall to %(owners)s owners",
     "too_many_shards": "%(count)s training examples cannot be cut into %(shards)s shards",

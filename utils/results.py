@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.files import atomic_write
-from utils.packing import table_of
+from utils.packing import UPDATES, WORTH, table_of
 
 MAX_RESULT_BYTES = 64 * 1024 * 1024
 MAX_OPCODES = 8_000_000
@@ -396,6 +396,8 @@ def check_result(result: Any, where: str) -> None:
             )
         if "updates" in repeat:
             need(_is_table(repeat["updates"]), f"{place}.updates", "packed columns of one length")
+        if "worth" in repeat:
+            need(_is_table(repeat["worth"], WORTH), f"{place}.worth", "packed columns of one length")
         of_seed = judged.setdefault((repeat["seed"], repeat["rotation"]), set())
         need(
             of_seed.isdisjoint(repeat["test"]["id"]),
@@ -544,6 +546,15 @@ def _is_client(value: Any, classes: int) -> bool:
         and all(isinstance(owner, str) for owner in owners)
         and ((accuracy := value.get("accuracy")) is None or (_numbers([accuracy]) and 0 <= accuracy <= 1))
         and ((rmse := value.get("rmse")) is None or (_numbers([rmse]) and rmse >= 0))
+        and ("worth" not in value or _is_worth(value["worth"]))
+    )
+
+
+def _is_worth(value: Any) -> bool:
+    return (
+        _has_numbers(value, ("shapley", "error", "leave_one_out", "rounds", "skipped"))
+        and value["error"] >= 0
+        and re.fullmatch(r"|free rider|duplicate [0-9]{1,6}", str(value.get("flag"))) is not None
     )
 
 
@@ -578,9 +589,9 @@ def _is_graph(value: Any, clients: int) -> bool:
     )
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: Any, kinds: Mapping[str, str] = UPDATES) -> bool:
     try:
-        return bool(table_of(value))
+        return bool(table_of(value, kinds))
     except (TypeError, ValueError):
         return False
 

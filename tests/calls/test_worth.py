@@ -1,57 +1,12 @@
-"""What updates were worth, on games whose values are known."""
+"""What updates of a call were worth; the games behind that are tested in `tests.federated.test_worth`."""
 
 import numpy as np
-import pytest
 
 from tests.calls.test_described import VALUES
 from utils.calls.begin import drawn
 from utils.calls.described import checked_call
 from utils.calls.home import fresh
-from utils.calls.worth import TestSet, flags, gtg, leave_one_out, shapley, worth_of
-
-
-def duplicates(group):
-    """Players 0 and 1 are duplicates, 2 is a null."""
-    return 0.8 if group & {0, 1} else 0.5
-
-
-def never():
-    return False
-
-
-def test_shapley_shares_between_duplicates_and_leave_one_out_misses_both():
-    np.testing.assert_allclose(
-        shapley(3, duplicates, np.random.default_rng(0), never).values, [0.15, 0.15, 0]
-    )
-    np.testing.assert_allclose(leave_one_out(3, duplicates), [0, 0, 0])
-
-
-def test_gtg_comes_to_the_same_within_its_errors():
-    found = gtg(3, duplicates, np.random.default_rng(1), never)
-    assert found.settled and found.permutations >= 30
-    np.testing.assert_array_less(np.abs(found.values - [0.15, 0.15, 0]), 3.5 * found.errors + 1e-9)
-    assert found.values.sum() == pytest.approx(0.3)
-
-
-def test_gtg_of_an_additive_game_is_exact_and_of_a_round_that_changes_nothing_zero():
-    worth = np.array([0.05, 0.1, 0.02, 0.2, 0.01, 0.03, 0.07])
-    found = shapley(7, lambda group: worth[list(group)].sum(), np.random.default_rng(0), never)
-    np.testing.assert_allclose(found.values, worth, atol=2e-3)  # WITHIN cuts the last steps off
-    still = gtg(7, lambda group: 0.5 + 0.001 * len(group), np.random.default_rng(0), never)
-    assert still.permutations == 0 and not still.values.any()
-
-
-def test_when_the_time_is_over_it_says_so():
-    found = gtg(8, lambda group: len(group) ** 2 / 64, np.random.default_rng(0), lambda: True)
-    assert not found.settled and found.permutations == 1 and found.values.sum() == pytest.approx(1, abs=0.01)
-
-
-def test_copies_and_those_who_did_nothing_are_flagged():
-    rng = np.random.default_rng(0)
-    one, other = rng.normal(size=(2, 500)).astype(np.float32)
-    assert flags([one, other, one * 1.5, np.zeros_like(one), one * 1e-6]) == [
-        "", "", "duplicate 0", "free rider", "free rider",
-    ]  # fmt: skip
+from utils.calls.worth import TestSet, worth_of
 
 
 def test_of_real_updates_the_helpful_one_is_worth_most():

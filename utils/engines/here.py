@@ -9,7 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from utils.federated import client
-from utils.federated.update import Answer, Buffers, Failure, JudgeJob, Question, Reply, TrainJob, Work
+from utils.federated.update import (
+    Answer,
+    Buffers,
+    Failure,
+    JudgeJob,
+    Question,
+    Reply,
+    Skipped,
+    TrainJob,
+    Work,
+)
 
 CPU = torch.device("cpu")
 
@@ -20,7 +30,10 @@ class Here:
     def train(self, work: Work, jobs: Sequence[TrainJob], buffers: Buffers) -> Iterator[Reply | Failure]:
         """A reply per job."""
         for job in jobs:
-            yield client.train(job, work, buffers, CPU)
+            try:
+                yield client.train(job, work, buffers, CPU)
+            except Skipped as error:
+                yield Failure(job.client, str(error))
 
     def judge(self, work: Work, jobs: Sequence[JudgeJob], buffers: Buffers) -> list[NDArray[np.float32]]:
         """The outputs of each job."""

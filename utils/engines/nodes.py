@@ -104,8 +104,12 @@ def check(conf: Conf, where: str, names: Sequence[str]) -> None:
         refused.append("holds")
     if conf.partition == "columns":
         refused.append("partition")
+    if conf.labels < 1:
+        refused.append("labels")
     if conf.early_stop:
         refused.append("early_stop")
+    if conf.worth:
+        refused.append("worth")
     if getattr(conf.rounds.module, "SIMULATED", False):
         refused.append("rounds")
     refused += [

@@ -13,7 +13,7 @@ from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from utils.federated.update import Answer, Bytes, Failure, JudgeJob, Question, Reply, TrainJob, Work
+from utils.federated.update import Answer, Bytes, Failure, JudgeJob, Question, Reply, Skipped, TrainJob, Work
 
 KNOWN = 8  # repeats a worker remembers; the oldest is forgotten and handed over again when it is needed
 MAPPED = 64  # blocks of shared memory that it keeps mapped, likewise
@@ -61,6 +61,8 @@ def work(connection: Connection, device_name: str) -> None:
                 result = verbs[type(job)](job, known[work_id], buffers, device)
                 if isinstance(result, Reply | Answer):
                     payload, result = result.payload, replace(result, payload=b"")
+            except Skipped as error:
+                result = Failure(job.client, str(error))
             except Exception as error:
                 text = " ".join(str(error).split())[:200]
                 result = Failure(getattr(job, "client", -1), f"{type(error).__name__}: {text}")

@@ -22,6 +22,8 @@ from utils.federated import RunError
 from utils.federated.at_home import AtHome
 from utils.federated.held import HELD, OWN, Held, mean_error
 from utils.federated.kept import Rounds
+from utils.federated.labels import at_server, dealt, labelled_of
+from utils.federated.labels import series as labels_given
 from utils.federated.links import UnopenedError, Way
 from utils.federated.schedule import round_lr, rounds_of
 from utils.federated.selection import COHORT_STREAM
@@ -41,6 +43,7 @@ from utils.federated.update import (
     Work,
     share_of,
 )
+from utils.federated.valued import Valued
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import build, layout_of
 from utils.nets.layout import Vector, read_weights
@@ -99,10 +102,13 @@ class Shares:
     owners: list[Indices]
     val: Indices
     test: Indices
+    labelled: list[Indices] | None = None  # of each client's those whose label it knows; None: all
+    server: Indices = field(default_factory=lambda: np.zeros(0, np.int64))  # what it has with labels
 
     def named(self) -> dict[str, Indices]:
         """By the names that jobs know them by; `held` is what all clients have, one after the other."""
         of_clients = {share_of(client): mine for client, mine in enumerate(self.clients)}
+        of_clients |= {labelled_of(client): mine for client, mine in enumerate(self.labelled or ())}
         return {**of_clients, "held": np.concatenate(self.clients), "test": self.test, "val": self.val}
 
 
@@ -126,11 +132,13 @@ def share_out(conf: Conf, repeat: Repeat, examples: Examples) -> Shares:
     if not len(test):
         of = of_sources(conf.judge_on)
         raise TooFewError("", "no_test", set=examples.name, fold=repeat.fold, of=of)
-    if conf.early_stop and not len(val):
-        raise TooFewError("", "no_validation", set=examples.name, fold=repeat.fold)
+    for name, asks in (("early_stop", conf.early_stop), ("worth", conf.worth)):
+        if asks and not len(val):
+            raise TooFewError("", "no_validation", set=examples.name, key=name, fold=repeat.fold)
     clients = [np.concatenate([owners[o] for o in held]) for held in conf.held(repeat.rotation)]
+    clients, labelled, server = dealt(conf, conf.partition_seed + repeat.seed, clients, examples.targets)
     rounds_of(conf, [len(mine) for mine in clients])
-    return Shares(clients, owners, val, test)
+    return Shares(clients, owners, val, test, labelled, server)
 
 
 def split(conf: Conf, fold: int, examples: Examples) -> tuple[Indices, Indices, Indices]:
@@ -179,6 +187,7 @@ class Bench:
         self.work = Work(
             uuid4().hex, conf, self.seed, str(examples.store), examples.targets, named, place, repeat.fold
         )
+        self._teacher = at_server(self.work, self.shares.server)
         self.source_names = sorted(set(examples.sources))
         numbers = {name: number for number, name in enumerate(self.source_names)}
         self.sources = np.array([numbers[name] for name in examples.sources], dtype=np.int64)
@@ -194,6 +203,7 @@ class Bench:
         self.at_home = AtHome(
             conf, examples, self.sources, self.shares.clients, self.shares.test, self.hostile
         )
+        self.valued = Valued(conf, self.seed, self.hostile)
         self.afar = examples.owner is not None  # clients are on machines of their own
         self.unopened = ""  # why the sum of a round could not be
         self.measured = True  # how updates and clients differ
@@ -238,7 +248,7 @@ class Bench:
         """The parts that remember something."""
         parts = {
             "strategy": self.strategy, "selection": self.selection, "rounds": self.rounds, "local": self.local,
-            "kept": self.kept, "way": self.way,
+            "kept": self.kept, "way": self.way, "worth": self.valued,
         }  # fmt: skip
         return {family: part for family, part in parts.items() if hasattr(part, "state")}
 
@@ -248,6 +258,26 @@ class Bench:
         if hasattr(self.local, "tells"):
             buffers["told"] = self.local.tells().data.cast("B")  # type: ignore[union-attr]
         return buffers
+
+    def led(self, weights: Vector, round_: int) -> Vector:
+        """What a round begins from: the weights, trained on the labels at the server where that has some.
+
+        Raises RunError when it cannot.
+        """
+        if self._teacher is None:
+            return weights
+        server = self.conf.no_models
+        job = TrainJob(round_, server, self.lr(round_), ("weights",), f"update/{server}")
+        outcome = next(self.engine.train(self._teacher, [job], {"weights": weights.data.cast("B")}))
+        if isinstance(outcome, Failure):
+            raise RunError(f"{self.repeat}: round {round_ + 1}: training at the server: {outcome.reason}")
+        return np.frombuffer(outcome.payload, np.float32)
+
+    def labels(
+        self, metrics: Sequence[dict[str, float]], failures: Sequence[Failure]
+    ) -> dict[str, tuple[float, str, str]]:
+        """Series of what clients made of examples without a label."""
+        return labels_given(self.shares.clients, self.shares.labelled, metrics, failures)
 
     def jobs(self, round_: int, cohort: Sequence[int], buffers: Buffers) -> list[TrainJob]:
         """The cohort's jobs."""
@@ -289,6 +319,7 @@ class Bench:
             self.strategy.draw_from(np.random.default_rng([STRATEGY_STREAM, self.seed, round_]))
         self.strategy.begin(sent)
         self.spread.begin()
+        self.valued.begin()
 
     def take(
         self, reply: Reply, sent: Vector, round_: int, now: Vector | None = None, share: float = 1.0
@@ -305,15 +336,16 @@ class Bench:
                 update = replace(update, weights=now + np.float32(share) * (update.weights - sent))
             if self.local and math.isfinite(update.weights.sum(dtype=np.float64)):
                 self.local.fold(update, sent)  # which no strategy protects
-            self._fold(update)
+            self._fold(update, sent)
         self._taken += 1
         if self.kept:
             self.kept.last[reply.client] = round_
 
-    def _fold(self, update: Update) -> None:
+    def _fold(self, update: Update, sent: Vector) -> None:
         if hasattr(self.selection, "weigh"):
             update = replace(update, samples=self.selection.weigh(update))
         self.strategy.fold(update)
+        self.valued.fold(update, sent)
 
     def finish(
         self, sent: Vector, round_: int
@@ -335,11 +367,17 @@ class Bench:
             self.strategy, "verdicts", list
         )()  # a strategy of somebody's own may have none
         series, rows = self.compared(verdicts)
+        series |= self.valued.finish(sent, round_, self._value)
         try:
             new = self.way.down(new, sent, round_, np.random.default_rng([DOWN_STREAM, self.seed, round_]))
         except FloatingPointError as error:
             raise RunError(f"what the server would send: {error}") from None
         return new, series | self.strategy.series(), rows
+
+    def _value(self, weights: Vector) -> float:
+        """What a model is worth on the validation examples."""
+        told = scores(self.judge("val", weights), self.targets("val"))
+        return told["accuracy"] if "accuracy" in told else max(0.0, told["r2"])
 
     def compared(self, verdicts: Sequence[Verdict]) -> tuple[dict[str, tuple[float, str, str]], list[Row]]:
         """How the updates of the round differ, and what a strategy made of each."""

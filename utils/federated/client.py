@@ -20,13 +20,26 @@ from torch import nn
 
 from utils.conf import Conf
 from utils.data.scaling import Scaled
+from utils.federated.clock import NO_LABEL, UNSURE
 from utils.federated.held import HELD, OWN, answered
 from utils.federated.kept import Memory
 from utils.federated.kept import read as recall
 from utils.federated.kept import write as keep
+from utils.federated.labels import HIDDEN, known, labelled_of
 from utils.federated.links import Way
 from utils.federated.local import Start
-from utils.federated.update import Answer, Buffers, Bytes, JudgeJob, Question, Reply, TrainJob, Work, share_of
+from utils.federated.update import (
+    Answer,
+    Buffers,
+    Bytes,
+    JudgeJob,
+    Question,
+    Reply,
+    Skipped,
+    TrainJob,
+    Work,
+    share_of,
+)
 from utils.nets import JUDGE_BATCH
 from utils.nets.build import layout_of, shape_of
 from utils.nets.layout import Layout, Vector, as_tensor, gather
@@ -44,11 +57,11 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
     no batch is a lone remainder. Where a batch is of one example after all, batch norm uses its running
     statistics, and dropout drops nothing. The result depends on job, work, buffers and what the client remembers alone;
     torch's global generator is left at what followed from them. Raises FloatingPointError when the loss is not finite,
-    ValueError when there is no example.
+    ValueError when there is no example, Skipped when there is no label.
     """
     conf, started = work.conf, time.perf_counter()
     sent, attack = vector(buffers[job.reads[0]]), _attack(conf, job.client)
-    samples, kept = len(work.shares[share_of(job.client)]), _kept(conf, str(device))
+    kept = _kept(conf, str(device))
     way, into = Way(conf, kept.layout), buffers.get(job.writes)
     own = conf.local.module
     if (
@@ -69,11 +82,14 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
             for client in friends
         }  # fmt: skip
         trained = each[job.client]
+    elif attack and hasattr(attack, "copies"):
+        other = replace(job, client=attack.copies(conf), remembers=-1)
+        trained = _trained(other, work, buffers, device, None)
     elif attack and not getattr(attack, "TRAINS", True):
         trained = _idle(job, work, sent, kept.layout)
     else:
         trained = _trained(job, work, buffers, device, attack, into)
-    weights, cut = trained.weights, kept.layout.trained
+    weights, samples, cut = trained.weights, trained.samples, kept.layout.trained
     if attack and (hasattr(attack, "together") or hasattr(attack, "weights")):
         if hasattr(attack, "together"):
             of_all = np.stack([one.weights[:cut] for one in each.values()])
@@ -100,7 +116,8 @@ def train(job: TrainJob, work: Work, buffers: Buffers, device: torch.device) -> 
 @dataclass(frozen=True)
 class _Trained:
     """What came of a client's training: weights (layout.size,), what it tells the server's half of its local part, what
-    it measured, its generator as training left it, what it remembered `before` and what its local part remembers now.
+    it measured, its generator as training left it, what it remembered `before` and what its local part remembers now,
+    and from how many examples it learnt.
     """
 
     weights: Vector
@@ -109,6 +126,7 @@ class _Trained:
     rng: np.random.Generator
     before: Memory
     memory: Memory
+    samples: int
 
 
 def _trained(
@@ -117,7 +135,7 @@ def _trained(
     """Train a client; `attack` may show it other examples. The weights lie in `into` where that is given."""
     conf, mine = work.conf, work.shares[share_of(job.client)]
     if not len(mine):
-        raise ValueError("it has no example to train on")
+        raise Skipped(NO_LABEL) if conf.labels < 1 else ValueError("it has no example to train on")
     rng, kept, own = np.random.default_rng(_stream(job, work)), _kept(conf, str(device)), conf.local.module
     if work.owned and any(getattr(part.module, "PROTECTS", False) for part in (conf.local, *conf.link)):
         rng = np.random.default_rng()
@@ -127,7 +145,7 @@ def _trained(
     memory = recall(work.home, job.client, job.remembers) if work.home else {}
     told = vector(buffers["told"]) if "told" in job.reads else None
     local = own.Local(conf.local.keys, Start(sent, layout, job.lr, job.weight, memory, told))
-    learnt = _Learnt(work, mine, job.lr, attack, device)
+    learnt, found = _learnt(local, job, work, buffers, device, attack)
     begun = local.begin(sent) if hasattr(local, "begin") else sent
     if hasattr(local, "prepare"):
         local.prepare(kept.net)
@@ -146,20 +164,42 @@ def _trained(
 
         weights = local.finish(weights, steps, again)
     remembered = local.memory if getattr(own, "KEEPS", False) else {}
-    metrics = {"steps": float(steps)} | ({} if loss is None else {"loss": loss})
-    return _Trained(weights, getattr(local, "told", None), metrics, rng, memory, remembered)
+    metrics = {"steps": float(steps)} | ({} if loss is None else {"loss": loss}) | found
+    told = getattr(local, "told", None)
+    return _Trained(weights, told, metrics, rng, memory, remembered, len(learnt.mine))
+
+
+def _learnt(
+    local: Any, job: TrainJob, work: Work, buffers: Buffers, device: torch.device, attack: Any
+) -> tuple[_Learnt, dict[str, float]]:
+    """What a client learns from. Of those whose label it does not know: how many it was asked about, how many it gave
+    a label, and how many of these are right, which is measured behind its back. Raises Skipped where nothing is left.
+    """
+    mine, targets = work.shares[share_of(job.client)], known(work, job.client)
+    if not hasattr(local, "taught"):
+        return _Learnt(work, mine, targets, job.lr, attack, device), {}
+    places, taken = local.taught(Asked(job, work, _inputs(work.store)[mine], targets, buffers, device))
+    if not len(places):
+        raise Skipped(UNSURE)
+    own = targets[places] == HIDDEN
+    learnt = _Learnt(work, mine[places], taken, job.lr, attack, device, own, local.shown)
+    if labelled_of(job.client) not in work.shares:
+        return learnt, {}
+    right = (taken == work.targets[mine[places]])[own].sum()
+    unknown = (targets == HIDDEN).sum()
+    return learnt, {"asked": float(unknown), "labelled": float(own.sum()), "right": float(right)}
 
 
 def _idle(job: TrainJob, work: Work, sent: Vector, layout: Layout) -> _Trained:
     """What a client has that trains nothing and says it did: what it was sent, and what it remembered before."""
     conf, samples = work.conf, len(work.shares[share_of(job.client)])
     if not samples:
-        raise ValueError("it has no example to train on")
+        raise Skipped(NO_LABEL) if conf.labels < 1 else ValueError("it has no example to train on")
     memory = recall(work.home, job.client, job.remembers) if work.home else {}
     told = np.zeros(layout.trained, np.float32) if getattr(conf.local.module, "TELLS", False) else None
     steps = conf.local_epochs * math.ceil(samples / conf.batch_size)
     rng = np.random.default_rng(_stream(job, work))
-    return _Trained(sent, told, {"steps": float(steps)}, rng, memory, memory)
+    return _Trained(sent, told, {"steps": float(steps)}, rng, memory, memory, samples)
 
 
 def _stream(job: TrainJob, work: Work) -> list[int]:
@@ -176,13 +216,18 @@ def _attack(conf: Conf, client: int) -> Any:
 
 @dataclass(frozen=True)
 class _Learnt:
-    """What a client learns from: its examples (indices), as an attack has them, and the learning rate."""
+    """What a client learns from: its examples (indices) and what it takes them for, as an attack has them, and the
+    learning rate; of which it gave the class itself (n,), and how a batch with such ones is shown.
+    """
 
     work: Work
     mine: NDArray[np.int64]
+    targets: NDArray[Any]
     lr: float
     attack: Any
     device: torch.device
+    own: NDArray[np.bool_] | None = None
+    shown: Any = None
 
     def learn(
         self, kept: _Kept, start: Vector, gradients: Any, rng: np.random.Generator, own: Any = None
@@ -191,7 +236,7 @@ class _Learnt:
         of steps and the mean loss, None where no example came into a batch.
         """
         conf, net, attack, mine = self.work.conf, kept.net, self.attack, self.mine
-        targets, inputs_of = self.work.targets[mine], _inputs(self.work.store)
+        targets, inputs_of = self.targets, _inputs(self.work.store)
         if attack and hasattr(attack, "targets"):
             targets = attack.targets(targets, len(classes_of(conf)))
         poisons = attack and hasattr(attack, "examples")
@@ -205,6 +250,8 @@ class _Learnt:
             kept.let_go_of_gradients()
             if len(batch):
                 inputs = conf.task.module.for_training(inputs_of[mine[batch]], conf, rng)
+                if self.own is not None and self.own[batch].any():
+                    inputs = self.shown(inputs, self.own[batch], rng)
                 wanted = targets[batch]
                 if poisons:
                     inputs, wanted = attack.examples(inputs, wanted, rng)
@@ -264,17 +311,20 @@ def answer(question: Question, work: Work, buffers: Buffers, device: torch.devic
     else:
         how = load(question.family, question.part).ANSWERS[question.name]
     mine = work.shares[share_of(question.client)]
+    targets = work.targets[mine] if question.family == OWN else known(work, question.client)
     read = {name: buffers[name] for name in question.reads}
-    asked = Asked(question, work, _inputs(work.store)[mine], work.targets[mine], read, device)
+    asked = Asked(question, work, _inputs(work.store)[mine], targets, read, device)
     return Answer(question.client, how(asked))
 
 
 class Asked:
-    """A question where it is answered: the client's inputs (n, ...) and targets (n,), and the buffers it reads."""
+    """A question, or a job, where it is answered: the client's inputs (n, ...) and targets (n,), -1 where it does not
+    know them, and the buffers it reads.
+    """
 
     def __init__(
         self,
-        question: Question,
+        question: Question | TrainJob,
         work: Work,
         inputs: Any,
         targets: Any,

@@ -12,8 +12,10 @@ from utils.parts import key
 
 CLOCK_STREAM, PACES_STREAM = 6, 7  # keep these random numbers apart from each other and from all others
 DURATIONS = ("constant", "exponential", "half_normal", "lognormal")
-LOST, LATE, ABANDONED = MISSED = ("lost", "too late", "the round was abandoned")
-"""Why a client that was asked has no part in a round of virtual time, though nothing failed."""
+LOST, LATE, ABANDONED = "lost", "too late", "the round was abandoned"
+UNSURE, NO_LABEL = "no label was sure enough", "it has no label"
+MISSED = (LOST, LATE, ABANDONED, UNSURE, NO_LABEL)
+"""Why a client that was asked has no part in a round, though nothing failed: of virtual time, and of few labels."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ differences to some hundredths, and a round of a hundred clients costs the memor
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,11 +111,17 @@ class Spread:
         return series, rows
 
 
-def add_rows(table: dict[str, str], round_: int, rows: list[Row]) -> dict[str, str]:
+def add_rows(
+    table: Mapping[str, str],
+    round_: int,
+    rows: Sequence[Mapping[str, Any]],
+    kinds: Mapping[str, str] = UPDATES,
+) -> dict[str, str]:
     """The packed table of all updates of a repeat, with those of another round."""
-    new: dict[str, list[Any]] = {"round": [round_] * len(rows)}
-    new |= {name: [getattr(row, name) for row in rows] for name in UPDATES if name != "round"}
+    new = {name: [row[name] for row in rows] for name in kinds if name != "round"} | {
+        "round": [round_] * len(rows)
+    }
     return {
         name: packed(np.concatenate([unpacked(table.get(name, ""), kind), np.array(new[name], kind)]))
-        for name, kind in UPDATES.items()
+        for name, kind in kinds.items()
     }

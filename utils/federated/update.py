@@ -146,6 +146,10 @@ class Failure:
     reason: str
 
 
+class Skipped(Exception):  # noqa: N818  # nothing went wrong
+    """A client has nothing to give this round, though nothing failed; the text is its reason, one line."""
+
+
 def share_of(client: int) -> str:
     """The name of a client's share."""
     return f"client/{client}"

@@ -7,7 +7,9 @@
 - `weights(weights, sent, rng)`: what it gives out as its weights, trained from `sent`; where the attack says
   `TRAINS = False` nothing is trained, and they are `sent` itself,
 - `together(trained, sent, rng)`: the same for all who are hostile, who know of each other, whoever of them takes part:
-  from what each of them trained honestly (m, size) to what all of them give out (size,); it replaces `weights`.
+  from what each of them trained honestly (m, size) to what all of them give out (size,); it replaces `weights`,
+
+- `copies(conf)`: the number of the client on whose examples it trains, exactly as that one does.
 
 Weights are those of parameters alone, a float32 vector each, and float32 is returned: normalisation buffers go out as
 they were trained, since a variance below 0 would end a training and not mislead it. Whether an attack succeeds is

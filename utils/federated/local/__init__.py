@@ -7,6 +7,11 @@ and, where it has them,
 - `begin(sent) -> Vector`: the weights it begins from, if those are not the ones that were sent,
 - `prepare(net)` before it trains and `release(net)` afterwards: the network is used for other clients, who must find
   nothing in it that was not there before,
+- `taught(asked) -> (places, targets)`, before it trains: which of its examples it learns from, and the class it takes
+  each for. `asked` is a `utils.federated.client.Asked`, whose targets are -1 where the client does not know the label;
+  with no place it skips the round. With it `shown(inputs, own, rng) -> inputs`: a batch as it is learnt from, in which
+  `own` (n,) says whose class it gave itself. For a part whose file says `UNLABELLED = True`; any other is given
+  labelled examples only,
 - `batches(count, conf, rng) -> Iterator`: which of its `count` examples each step learns from, where it is not all of
   them once a pass. A batch may be empty: that is a step whose gradients are what `gradients` makes of none. Such a part
   always trains in training mode, however few examples a batch has,

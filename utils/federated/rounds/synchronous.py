@@ -69,7 +69,8 @@ class Rounds:
 
     def play(self, bench: Bench, state: State) -> Played:
         """Train, decode and fold. Raises RunError when fewer clients than `min_clients` gave an update."""
-        sent, round_ = state.weights, state.round
+        round_ = state.round
+        sent = bench.led(state.weights, round_)
         buffers = bench.sent(sent)
         cohort, asked, failures, seconds = self._cohort(bench, round_, buffers)
         updates: list[tuple[int, int, dict[str, float]]] = []
