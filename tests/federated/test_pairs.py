@@ -20,9 +20,10 @@ PIXELS = {"type": "digits", "network": "logistic"}
 BESIDE = {
     "dp_fedavg": {"selection": "poisson", "min_clients": 0},
     "poisson": {"min_clients": 0},
+    "columns": {"no_models": 2, "k": 2, "partition": "columns"},
 }
 """What else a conf needs that names such a part."""
-COVERED = {"dp_fedavg", "dp_sgd", "selective", "local_dp"}
+COVERED = {"dp_fedavg", "dp_sgd", "selective", "local_dp", "buffered", "gossip", "columns"}
 """Parts that take no network with batch norm or scaling."""
 HERE = {
     family: [name for name in parts.names(family) if not parts.missing(family, name)] for family in FAMILIES
@@ -61,7 +62,8 @@ def refused(pair):
 def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
     told = {tuple(name for _, name in pair): why for pair in PAIRS if (why := refused(pair))}
     keeping = {"scaffold", "feddyn", "ditto", "fedbn"}
-    apart = {(local, attack) for local in keeping for attack in ("alie", "ipm")}
+    apart = {(local, attack) for local in keeping for attack in ("alie", "ipm", "copycat")}
+    apart |= {("pseudo_label", other) for other in ("alie", "ipm", "power_of_choice")}
     private = {("dp_fedavg", other) for other in ("scaffold", "feddyn", "fedbn", "dp_sgd")}
     private |= {("dp_fedavg", other) for other in parts.names("selection") if other != "poisson"} | {
         ("dp_sgd", "power_of_choice")
@@ -88,11 +90,19 @@ def test_all_pairs_are_checked_and_only_those_do_not_go_together_that_say_so():
         apart |= {
             (one, "local_dp") for one in ("dp_sgd", "power_of_choice", "dp_fedavg", "fedbn", "scaffold")
         }
-    assert {pair for pair in told if "selective" not in pair} == apart
-    alone = {(one, "selective") for family in ("strategy", "local", "selection") for one in HERE[family]}
-    alone -= {(one, "selective") for one in ("fedavg", "sgd", "fedprox", "uniform")}
-    alone |= {("selective", one) for one in HERE["link"]}
-    assert {pair for pair in told if "selective" in pair} == alone
+    others = set(HERE["rounds"]) - {"synchronous"}
+    assert {pair for pair in told if not others & set(pair)} == apart
+    for rounds in others:  # ways of their own, so that little else goes with them
+        goes = {"fedavg", "sgd", "fedprox", "uniform", *HERE["attack"]}
+        if rounds == "columns":
+            goes -= {"fedprox", *HERE["attack"]}
+        if rounds == "buffered":
+            goes |= {*HERE["strategy"], *HERE["link"]} - {"dp_fedavg", "local_dp"} - sums
+        every = {
+            tuple(sorted((one, rounds))) for family in FAMILIES if family != "rounds" for one in HERE[family]
+        }
+        alone = every - {tuple(sorted((one, rounds))) for one in goes}
+        assert {tuple(sorted(pair)) for pair in told if rounds in pair} == alone
     assert told["ditto", "ipm"] == "x: attack: ipm does not go with local ditto"
     assert len(PAIRS) > 300
 

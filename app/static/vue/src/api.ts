@@ -74,6 +74,7 @@ export interface Owner {
   examples: number;
   counts: number[] | null; // null: the owner withholds them
   sources?: Record<string, number>;
+  columns?: number[]; // positions of those it has, where owners have columns
 }
 
 export interface Quality {
@@ -130,6 +131,16 @@ export interface Reason {
   count: number;
 }
 
+/** What a client's updates were worth over a repeat, in accuracy or share of variance explained. */
+export interface Worth {
+  shapley: number;
+  error: number;
+  leave_one_out: number;
+  rounds: number;
+  skipped: number;
+  flag: string; // "", "free rider", "duplicate N"
+}
+
 /** Who is beside whom, and what each client's own model reached where it has one. */
 export interface Graph {
   edges: [number, number][];
@@ -139,7 +150,7 @@ export interface Graph {
 export interface Details extends Run {
   by_source: BySource[];
   owners: Owner[];
-  clients: { fold: number; seed: number; rotation: number; client: number; owners: string[]; examples: number; accuracy?: number | null; rmse?: number | null }[];
+  clients: { fold: number; seed: number; rotation: number; client: number; owners: string[]; examples: number; accuracy?: number | null; rmse?: number | null; worth?: Worth }[];
   confusion: number[][];
   foretold: Foretold[];
   absent: { where: "training" | "test"; what: string; folds: number[] }[];

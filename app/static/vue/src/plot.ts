@@ -94,6 +94,16 @@ export const seriesTitle = (name: string, unit = ""): string =>
     own_models_accuracy_worst: t("Accuracy of clients' own models: worst"),
     consensus_distance: t("Distance of clients' models from their mean"),
     spectral_gap: t("Spectral gap of the graph"),
+    messages: t("Messages between owners, a round"),
+    pseudo_labels: t("Share of unlabelled examples that got a label"),
+    pseudo_labels_right: t("Share of these labels that were right"),
+    worth_models: t("Models judged to value updates, a round"),
+    worth_models_all: t("Models judged to value updates, so far"),
+    worth_seconds: t("Seconds it took to value updates, a round"),
+    worth_hostile: t("Shapley value so far: hostile clients, mean"),
+    worth_others: t("Shapley value so far: other clients, mean"),
+    leave_one_out_hostile: t("Leave-one-out so far: hostile clients, mean"),
+    leave_one_out_others: t("Leave-one-out so far: other clients, mean"),
   })[name] ?? `${name.replaceAll("_", " ")}${unit ? ` (${unit})` : ""}`;
 
 /** The series that at least one of the runs has, in the order of the first that has it. */
@@ -112,8 +122,8 @@ export function seriesSays(one?: Series): string {
 
 const GROUPS: [title: () => string, names: RegExp][] = [
   [() => t("The model"), /^(validation_)?(accuracy|balanced_accuracy|loss|rmse|mae|r2)$|^training_loss$/],
-  [() => t("Clients and what they send"), /^(client_|update_|attack_|own_models_|consensus_)/],
-  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|staleness|staleness_most|bytes_up|bytes_down|steps|examples)$/],
+  [() => t("Clients and what they send"), /^(client_|update_|attack_|own_models_|consensus_|pseudo_|worth_(hostile|others)|leave_one_out_)/],
+  [() => t("Time and effort"), /^(seconds|training_seconds|virtual_seconds|staleness|staleness_most|messages|worth_models|worth_models_all|worth_seconds|bytes_up|bytes_down|steps|examples)$/],
 ];
 /** Series by what they are of, for a choice among many; those that parts brought come last. */
 export function seriesGroups(series: Series[]): { title: string; series: Series[] }[] {
