@@ -9,14 +9,16 @@ import pytest
 
 from tests.app.conftest import whole_result
 from tests.conftest import ROOT, TINY
+from tests.here import Here
 from tests.nets.test_layers import BROKEN as BROKEN_NETWORKS
 from tests.nets.test_layers import FREE
 from tests.test_conf import BROKEN
 from utils import parts
 from utils.conf import all_keys, load_conf, make_conf
+from utils.experiment import run_repeat
 from utils.federated.bench import Repeat, share_out
 from utils.nets.outline import checked_description, templates
-from utils.results import result_path, write_result
+from utils.results import result_path, values, write_result
 from utils.tasks import weather
 
 FIELDS = {one.name: one.field for one in all_keys()}
@@ -105,6 +107,21 @@ def test_a_preview_is_what_training_does(browse, site, data, photos):
         largest = max(len(part) for part in shares.clients)
         assert said["steps"] == -(-largest // conf.batch_size) * conf.local_epochs * conf.global_epochs
         assert said["examples"] == sum(map(len, shares.clients)) * conf.local_epochs * conf.global_epochs
+
+
+def test_a_preview_of_columns_counts_the_people_whom_all_have_once(browse, tmp_path):
+    told = {
+        "type": "breast_cancer", "no_models": 2, "k": 2, "global_epochs": 2, "local_epochs": 3, "batch_size": 32,
+        "lr": 0.1, "momentum": 0.0, "partition": "columns", "rounds": {"name": "columns", "overlap": 0.5},
+    }  # fmt: skip
+    said, conf = _ask(browse("researcher"), json.dumps(told)).json, make_conf(told, "x")
+    examples = conf.task.module.open_examples(conf, tmp_path)
+    record = run_repeat(conf, Repeat(0, 0, 0), examples, Here()).record
+    assert said["steps"] == sum(values(record, "steps")) and said["examples"] == sum(
+        values(record, "examples")
+    )
+    assert [one["examples"] for one in said["owners"]] == [one["examples"] for one in record["owners"]]
+    assert set(said["degree"]) == set(record["degree"])
 
 
 def test_a_preview_counts_the_scenes_of_what_is_judged(browse, site, tmp_path):
