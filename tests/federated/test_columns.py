@@ -220,6 +220,10 @@ CNN = {"layers": [{"conv2d": 2, "kernel": 3}, {"flatten": True}]}
             "network: columns takes numbers in one row (flatten makes one), found Conv2d",
         ),
         (
+            {"network": {"layers": [{"flatten": True}, {"dropout": 0.5}, {"dense": 4}]}},
+            "network: columns takes numbers in one row (flatten makes one), found Dropout",
+        ),
+        (
             {"network": {"layers": [{"flatten": True}, {"dense": 4}, {"batch_norm": True}]}},
             "rounds: columns does not go with network with batch norm",
         ),

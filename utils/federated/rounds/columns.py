@@ -55,9 +55,9 @@ class Keys:
     """Who has which columns, and how they become one network."""
 
     split: str = key(
-        "which of the task's ways to share out its columns (its `COLUMNS`); empty: the first of them",
-        zh="采用任务声明的哪一种按列划分方式（任务的 `COLUMNS`）；空：第一种",
-        default="",
+        "which of the task's ways to share out its columns (its `COLUMNS`), or the `first` of them",
+        zh="采用任务声明的哪一种按列划分方式（任务的 `COLUMNS`），或其中第一种 `first`",
+        default="first",
     )
     merge: str = key(
         "`sum`: the first layer's units see all columns, as owners' scores are added; `concat`: each owner has units "
@@ -90,7 +90,9 @@ def ways(conf: Conf) -> Mapping[str, tuple[tuple[int, ...], ...]]:
 
 
 def _split(conf: Conf) -> str:
-    return conf.rounds.keys.split or next(iter(ways(conf)))
+    """Which of them the conf names."""
+    named: str = conf.rounds.keys.split
+    return next(iter(ways(conf))) if named == "first" else named
 
 
 def fits(conf: Conf, where: str) -> None:
@@ -124,10 +126,9 @@ def fits(conf: Conf, where: str) -> None:
     net = shape_of(conf)
     first = first_of(net)
     if first is None:
-        found = next(one for one in net.modules() if not any(one.children()))
-        raise ConfError(
-            where, "takes", key="network", layer="columns", takes=said("flat"), found=type(found).__name__
-        )
+        layers = [type(one).__name__ for one in net.modules() if not any(one.children())]
+        found = next(one for one in layers if one != "Flatten")
+        raise ConfError(where, "takes", key="network", layer="columns", takes=said("flat"), found=found)
     if has_batch_norm(conf):
         raise refuse("network", said("batch_norm"))
     hidden = first.out_features if sum(1 for _ in net.parameters()) > 1 + (first.bias is not None) else 0
