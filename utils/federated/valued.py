@@ -93,7 +93,10 @@ class Valued:
         told = zip(
             self._clients, shares.values, shares.errors, alone, worth.flags(self._changes), strict=True
         )
-        self.rows = [Row(*one, counts, self._flag(flag)) for *one, flag in told]
+        self.rows = [
+            Row(client, float(value), float(error), float(loss), counts, self._flag(flag))
+            for client, value, error, loss, flag in told
+        ]
         self._changes = []
         self._models += groups.count
         return self._means() | {
