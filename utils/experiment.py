@@ -198,7 +198,7 @@ def _record_training(state: State, bench: Bench, played: Played) -> None:
         if one["name"] not in UNITS and len(one["values"]) != state.round + 1:
             raise RunError(f"a part gave no value of its series {one['name']} in every round")
     if played.rows:
-        record["updates"] = add_rows(record.get("updates", {}), state.round, list(map(vars, played.rows)))
+        record["updates"] = add_rows(record.get("updates", {}), state.round, played.rows)
     if valued := bench.valued.rows:
         record["worth"] = add_rows(record.get("worth", {}), state.round, valued, WORTH)
     for client, _, metrics in played.updates:

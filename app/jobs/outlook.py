@@ -95,6 +95,7 @@ def _shared_out(conf: Conf, every: Outline, fold: int) -> tuple[Indices, Indices
     )
     if not len(test):
         raise TooFewError("", "no_test", set=conf.data, fold=fold, of=of_sources(conf.judge_on))
-    if conf.early_stop and not len(val):
-        raise TooFewError("", "no_validation", set=conf.data, fold=fold)
+    for name, asks in (("early_stop", conf.early_stop), ("worth", conf.worth)):
+        if asks and not len(val):
+            raise TooFewError("", "no_validation", set=conf.data, key=name, fold=fold)
     return train, test, fallen

@@ -98,7 +98,7 @@ def test_the_first_clients_are_hostile_in_every_round_and_what_they_send_is_floa
     elif hasattr(attack, "weights"):
         assert attack.weights(trained[0], sent, _rng()).dtype == np.float32
     assert attack.TRAINS is (name not in ("free_rider", "gaussian"))
-    assert any(hasattr(attack, method) for method in ("targets", "examples", "weights", "together"))
+    assert any(hasattr(attack, method) for method in ("targets", "examples", "weights", "together", "copies"))
 
 
 def test_flipped_classes_and_how_often_they_are_believed():

@@ -17,6 +17,7 @@ from utils.federated.bench import Bench, Repeat, State, share_out
 from utils.federated.clock import NO_LABEL, UNSURE
 from utils.federated.labels import drawn, known
 from utils.federated.local.pseudo_label import Keys, Local, stronger
+from utils.nets.build import layout_of
 from utils.results import values
 
 FIRST = Repeat(0, 0, 0)
@@ -172,6 +173,28 @@ def test_the_server_learns_first_and_who_is_unsure_skips(digits):
         TrainJob(0, 4, 0.2, ("weights",), "w"), own, {"weights": begun.tobytes()}, torch.device("cpu")
     )
     assert np.array_equal(np.frombuffer(reply.payload, np.float32), led)
+
+
+def test_the_server_and_the_owners_agree_on_a_scaling(tmp_path):
+    """It comes to the same as where no label is at the server, as they have the same rows together."""
+    iris = {
+        "type": "iris",
+        "no_models": 3,
+        "k": 3,
+        "global_epochs": 1,
+        "local_epochs": 1,
+        "batch_size": 8,
+        "lr": 0.1,
+    }
+    iris |= {"momentum": 0.0}
+    examples = make_conf(iris, "x").task.module.open_examples(make_conf(iris, "x"), tmp_path)
+    found = []
+    for way in ({}, {**WAYS["server"], "labels": 0.4}):
+        bench = Bench(make_conf({**iris, **way}, "x"), FIRST, examples, Here())
+        layout = layout_of(bench.conf)
+        found.append(layout.named(bench.start()))
+    for name in ("mean", "spread"):
+        assert np.allclose(found[0][name], found[1][name], rtol=1e-6) and found[0][name].any()
 
 
 def test_without_pseudo_labels_who_has_no_label_skips(digits):

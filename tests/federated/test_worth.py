@@ -116,9 +116,9 @@ def valued(changes, judged, samples=None, **keys):
 def test_duplicates_share_what_leave_one_out_denies_both_and_a_null_has_nothing():
     """The first two send the same; any model with that in it is right 80 times of 100, another 50 times."""
     of_run, series = valued([[1, 0], [1, 0], [0, 1]], lambda weights: 0.8 if weights[0] else 0.5)
-    assert [row["shapley"] for row in of_run.rows] == pytest.approx([0.15, 0.15, 0])
-    assert [row["leave_one_out"] for row in of_run.rows] == [0, 0, 0]
-    assert [row["flag"] for row in of_run.rows] == [NO_FLAG, 0, NO_FLAG]
+    assert [row.shapley for row in of_run.rows] == pytest.approx([0.15, 0.15, 0])
+    assert [row.leave_one_out for row in of_run.rows] == [0, 0, 0]
+    assert [row.flag for row in of_run.rows] == [NO_FLAG, 0, NO_FLAG]
     assert series["worth_models"][0] == 8 and series["worth_others"][0] == pytest.approx(0.1)
 
 
@@ -126,10 +126,10 @@ def test_a_round_that_changes_nothing_is_skipped_after_two_models():
     of_run, series = valued(
         [[1, 0], [0, 1], [0, 0]], lambda weights: 0.5 + 0.9 * ROUND_SKIP * (weights[0] > 0)
     )
-    assert series["worth_models"][0] == 2 and not any(row["counted"] for row in of_run.rows)
+    assert series["worth_models"][0] == 2 and not any(row.counted for row in of_run.rows)
     one = of_run.told({})[2]
     assert (one["rounds"], one["skipped"], one["shapley"], one["leave_one_out"]) == (0, 1, 0, 0)
-    assert [row["flag"] for row in of_run.rows] == [NO_FLAG, NO_FLAG, FREE_RIDER]
+    assert [row.flag for row in of_run.rows] == [NO_FLAG, NO_FLAG, FREE_RIDER]
 
 
 def test_few_are_valued_exactly_where_the_budget_allows_and_else_by_permutations():
@@ -139,10 +139,10 @@ def test_few_are_valued_exactly_where_the_budget_allows_and_else_by_permutations
     exact, all_of_them = valued(changes, worth)
     drawn, some = valued(changes, worth, worth=20)
     assert all_of_them["worth_models"][0] == 32 and some["worth_models"][0] <= 20
-    assert not any(row["error"] for row in exact.rows) and any(row["error"] for row in drawn.rows)
+    assert not any(row.error for row in exact.rows) and any(row.error for row in drawn.rows)
     for of_run in (exact, drawn):  # efficiency: values sum to what all of them changed
         whole = worth(np.mean(changes.astype(np.float32), axis=0))
-        assert sum(row["shapley"] for row in of_run.rows) == pytest.approx(whole, abs=0.01)
+        assert sum(row.shapley for row in of_run.rows) == pytest.approx(whole, abs=0.01)
 
 
 def test_valuing_changes_nothing_and_keeps_to_its_budget(digits):

@@ -112,15 +112,11 @@ class Spread:
 
 
 def add_rows(
-    table: Mapping[str, str],
-    round_: int,
-    rows: Sequence[Mapping[str, Any]],
-    kinds: Mapping[str, str] = UPDATES,
+    table: Mapping[str, str], round_: int, rows: Sequence[Any], kinds: Mapping[str, str] = UPDATES
 ) -> dict[str, str]:
     """The packed table of all updates of a repeat, with those of another round."""
-    new = {name: [row[name] for row in rows] for name in kinds if name != "round"} | {
-        "round": [round_] * len(rows)
-    }
+    new = {name: [getattr(row, name) for row in rows] for name in kinds if name != "round"}
+    new["round"] = [round_] * len(rows)
     return {
         name: packed(np.concatenate([unpacked(table.get(name, ""), kind), np.array(new[name], kind)]))
         for name, kind in kinds.items()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,18 @@ NO_FLAG, FREE_RIDER = -1, -2
 """Of a row of the table; any other flag is the number of the client of whose update this one is a duplicate."""
 
 
+@dataclass(frozen=True)
+class Row:
+    """What an update was worth in a round; nothing where the round was skipped and does not count."""
+
+    client: int
+    shapley: float
+    error: float
+    leave_one_out: float
+    counted: bool
+    flag: int
+
+
 class Valued:
     """Of one repeat: sums over rounds by client, and the rows of the latest round."""
 
@@ -45,7 +58,7 @@ class Valued:
         self._clients: list[int] = []
         self._samples: list[int] = []
         self._changes: list[Vector] = []
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
 
     def fold(self, update: Update, sent: Vector) -> None:
         """Keep one update until the round is over."""
@@ -77,13 +90,13 @@ class Valued:
         rounds = np.full(players, counts), np.full(players, not counts)
         found = np.stack([shares.values, shares.errors**2, alone, *rounds])
         self._sums[:, self._clients] += found
+        told = zip(
+            self._clients, shares.values, shares.errors, alone, worth.flags(self._changes), strict=True
+        )
         self.rows = [
-            {
-                "client": client, "shapley": shares.values[at], "error": shares.errors[at], "leave_one_out": alone[at],
-                "counted": counts, "flag": self._flag(flag),
-            }
-            for at, (client, flag) in enumerate(zip(self._clients, worth.flags(self._changes), strict=True))
-        ]  # fmt: skip
+            Row(client, float(value), float(error), float(loss), counts, self._flag(flag))
+            for client, value, error, loss, flag in told
+        ]
         self._changes = []
         self._models += groups.count
         return self._means() | {
