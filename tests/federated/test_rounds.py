@@ -33,7 +33,7 @@ KINDS = [
     {"name": "buffered", "buffer": 2, "duration": "lognormal", "drop_out": 0.2},
     {"name": "buffered", "buffer": 3, "arrival": "exponential", "rate": 2.0, "same_slow": False},
     {"name": "gossip"},
-    {"name": "gossip", "graph": "random", "rings": 1, "mixes": "trained"},
+    {"name": "gossip", "graph": "random", "rings": 1, "mixes": "begun"},
     {"name": "relay"},
     {"name": "relay", "order": "random"},
 ]
@@ -275,7 +275,8 @@ def test_distances_on_a_ring_shrink_by_the_second_eigenvalue(nodes, by, flowers)
 
 @pytest.mark.parametrize("graph", ["ring", "torus", "full", "random"])
 def test_gossip_on_quadratics_comes_to_the_optimum_of_the_mean(graph, flowers):
-    conf = iris(no_models=9, k=9, global_epochs=80, rounds={"name": "gossip", "graph": graph})
+    kind = {"name": "gossip", "graph": graph, "mixes": "begun"}
+    conf = iris(no_models=9, k=9, global_epochs=80, rounds=kind)
     wanted = goals(conf)
     state = run_repeat(conf, FIRST, flowers, Toy(wanted, 0.1))
     left = 0.9**80 * np.abs(start_of(conf, flowers) - wanted.mean(axis=0))
@@ -288,7 +289,7 @@ def test_gossip_on_quadratics_comes_to_the_optimum_of_the_mean(graph, flowers):
 
 
 def test_one_step_of_gossip_is_that_of_d_psgd(flowers):
-    conf = iris(no_models=5, k=5, global_epochs=3, rounds="gossip")
+    conf = iris(no_models=5, k=5, global_epochs=3, rounds={"name": "gossip", "mixes": "begun"})
     wanted, lr = goals(conf), 0.1
     models = np.tile(start_of(conf, flowers), (5, 1)).astype(np.float64)
     for _ in range(3):
@@ -305,7 +306,7 @@ def test_one_step_of_gossip_is_that_of_d_psgd(flowers):
 
 
 def test_among_all_what_was_trained_is_mixed_to_its_mean(flowers):
-    kind = {"name": "gossip", "graph": "full", "mixes": "trained"}
+    kind = {"name": "gossip", "graph": "full"}
     conf, plain = iris(rounds=kind, **EQUAL), iris(**EQUAL)
     state, plain = (run_repeat(one, FIRST, flowers, Here()) for one in (conf, plain))
     assert np.allclose(state.weights, plain.weights, atol=1e-6)

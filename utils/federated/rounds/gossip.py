@@ -1,9 +1,10 @@
-"""Rounds without a server (D-PSGD, Lian et al. 2017, https://arxiv.org/abs/1705.09056): every client has a model of its
-own, and mixes it with those of its neighbours on a graph.
+"""Rounds without a server (Lian et al. 2017, https://arxiv.org/abs/1705.09056): every client has a model of its own,
+and mixes it with those of its neighbours on a graph.
 
-x_i <- sum_j W_ij x_j + (y_i - x_i), where y_i is what client i trained from x_i; with one step of SGD a round that is
-D-PSGD as its authors have it. Mixing what was trained instead, sum_j W_ij y_j, is DFedAvg (Sun et al. 2021,
-https://arxiv.org/abs/2104.11375). Every client counts the same, whatever its number of examples. What is judged is the
+x_i <- sum_j W_ij y_j, where y_i is what client i trained from x_i (DFedAvg, Sun et al. 2021,
+https://arxiv.org/abs/2104.11375); or as D-PSGD has it, sum_j W_ij x_j + (y_i - x_i), by which nobody waits for
+training to mix. That is made for one step a round: where training goes far it overshoots, the more the more negative an
+eigenvalue of W is. Every client counts the same, whatever its number of examples. What is judged is the
 mean of all models, which nobody has; how models of their own do stands beside it.
 """
 
@@ -58,11 +59,11 @@ class Keys:
         high=100,
     )
     mixes: str = key(
-        "what is mixed: the models as a round began, while clients train (`begun`, D-PSGD), or as they were `trained` "
-        "(DFedAvg)",
-        zh="混合什么：一轮开始时的模型，同时进行训练（`begun`，D-PSGD）；或训练后的模型（`trained`，DFedAvg）",
-        default="begun",
-        choices=("begun", "trained"),
+        "what is mixed: the models as they were `trained` (DFedAvg), or as a round has `begun`, while clients train "
+        "(D-PSGD, made for few steps a round)",
+        zh="混合什么：训练后的模型（`trained`，DFedAvg）；或一轮开始时的模型，同时进行训练（`begun`，D-PSGD，适用于每轮步数很少）",
+        default="trained",
+        choices=("trained", "begun"),
     )
 
 
