@@ -75,6 +75,20 @@ def test_cells_are_the_product_of_the_axes_and_those_of_one_conf_are_trained_onc
     assert question.label(question.cells["flip-20"], "zh") == "flip（中）, 20（中）"
 
 
+def test_cells_may_have_keys_that_were_fitted_to_them(tmp_path):
+    share = {"name": "share", "label": both("Share"), "values": [value("0"), value("20", lr=0.3)]}
+    fitted = [
+        {"cells": {"share": ["20"], "server": ["plain"]}, "set": {"lr": 0.7}},
+        {"cells": {"server": ["momentum"]}, "set": {"k": 2}},
+    ]
+    question = tiny_question(tmp_path, axes=[share, TINY_QUESTION["axes"][0]], fitted=fitted, against=[])
+    confs = {key: (cell.conf["lr"], cell.conf["k"]) for key, cell in question.cells.items()}
+    usual = IRIS["lr"], IRIS["k"]
+    assert confs == {
+        "0-plain": usual, "0-momentum": (usual[0], 2), "20-plain": (0.7, usual[1]), "20-momentum": (0.3, 2),
+    }  # fmt: skip
+
+
 def test_a_value_changes_a_key_of_a_part_takes_its_place_or_takes_it_away():
     base = {"strategy": {"name": "a", "x": 1}, "attack": "noise", "lr": 1}
     assert changed(base, {"strategy": {"x": 2}})["strategy"] == {"name": "a", "x": 2}
@@ -105,6 +119,7 @@ def test_a_value_changes_a_key_of_a_part_takes_its_place_or_takes_it_away():
         ({"against": [{"who": "plain"}]}, r"against\[0\]: expected one of server, found who"),
         ({"without": [{"server": ["plain", "momentum"]}]}, "axes: expected 1 to 400 cells, found 0"),
         ({"figures": [{"name": "accuracy"}]}, r"figures\[0\]: expected a key label, found none"),
+        ({"fitted": [{"set": {}}]}, r"fitted\[0\]: expected a key cells, found none"),
         ({"answers": "best"}, "answers: expected one of said, own, found best"),
     ],
 )

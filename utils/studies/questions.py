@@ -76,6 +76,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """Keys that were fitted to some cells on validation examples: the cells, a mapping of axes to names of values, and
+    what is set in their confs.
+    """
+
+    cells: Mapping[str, tuple[str, ...]]
+    set: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Cell:
     """One value of each axis, and the conf that comes of them."""
 
@@ -98,12 +108,12 @@ class Question:
     """A question as its file says it.
 
     `equal` is what is held equal, `decided_by` what would count as an answer. `without` are cells that are left out,
-    each a mapping of axes to names of values. A cell is compared with the one in which the axes of an entry of
-    `against` have the values given there. A picture of `costs` has figures `across` what was sent in bytes, or
-    another figure. Of the others the first axis is drawn from left to right, the second as lines, rows or
-    groups, the third as panels. `answers` says whose answers to the test examples count: those of the model of all
-    (`said`), or of each client's `own`. `leaks` are the seconds for which updates of each repeat are attacked
-    (`utils.leaks.measure.SERIES` are figures then); 0: they are not.
+    each a mapping of axes to names of values, `fitted` keys of their own that some cells have. A cell is compared with
+    the one in which the axes of an entry of `against` have the values given there. A picture of `costs` has figures
+    `across` what was sent in bytes, or another figure. Of the others the first axis is drawn from left to right, the
+    second as lines, rows or groups, the third as panels. `answers` says whose answers to the test examples count:
+    those of the model of all (`said`), or of each client's `own`. `leaks` are the seconds for which updates of each
+    repeat are attacked (`utils.leaks.measure.SERIES` are figures then); 0: they are not.
     """
 
     name: str
@@ -115,6 +125,7 @@ class Question:
     conf: Mapping[str, Any]
     axes: tuple[Axis, ...]
     without: tuple[Mapping[str, tuple[str, ...]], ...]
+    fitted: tuple[Fitted, ...]
     figures: tuple[Figure, ...]
     against: tuple[Mapping[str, str], ...]
     picture: str
@@ -134,6 +145,9 @@ class Question:
             conf: Mapping[str, Any] = self.conf
             for value in sorted(values, key=Value.changes):  # what is there first, then what changes it
                 conf = changed(conf, value.set)
+            for one in self.fitted:
+                if all(names[axis] in of for axis, of in one.cells.items()):
+                    conf = changed(conf, one.set)
             cell = Cell(tuple(value.name for value in values), conf)
             found[cell.key] = cell
         return found
@@ -231,7 +245,7 @@ def read_question(folder: Path, name: str) -> Question:
 _QUESTION = {
     "number", "title", "question", "equal", "decided_by", "conf", "axes", "figures", "against", "picture",
 }  # fmt: skip
-_MORE = {"seeds", "without", "answers", "across", "leaks"}
+_MORE = {"seeds", "without", "fitted", "answers", "across", "leaks"}
 
 
 class _Reader:
@@ -264,6 +278,10 @@ class _Reader:
             without=tuple(
                 self._cells(f"without[{number}]", one, axes)
                 for number, one in enumerate(self._list("without", found.get("without", []), 100, 0))
+            ),
+            fitted=tuple(
+                self._fitted(f"fitted[{number}]", one, axes)
+                for number, one in enumerate(self._list("fitted", found.get("fitted", []), 100, 0))
             ),
             figures=figures,
             against=tuple(
@@ -312,6 +330,13 @@ class _Reader:
         return Figure(
             self._name(f"{place}.name", found["name"], _SERIES),
             self._texts(f"{place}.label", found["label"]),
+        )
+
+    def _fitted(self, place: str, said: Any, axes: tuple[Axis, ...]) -> Fitted:
+        found = self._object(place, said, {"cells", "set"})
+        return Fitted(
+            self._cells(f"{place}.cells", found["cells"], axes),
+            self._mapping(f"{place}.set", found["set"]),
         )
 
     def _cell(self, place: str, said: Any, axes: tuple[Axis, ...]) -> dict[str, str]:
