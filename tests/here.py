@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import torch
 
 from utils.engines import here as engine
+from utils.experiment import run_repeat
 from utils.federated import client
+from utils.federated.bench import State
 from utils.federated.update import JudgeJob, Reply, TrainJob, Work
 
 CPU = engine.CPU
@@ -22,6 +26,17 @@ class Here(engine.Here):
     def judge(self, work, jobs, buffers):
         torch.set_num_threads(1)
         return super().judge(work, jobs, buffers)
+
+
+def watched(conf, repeat, examples) -> tuple[State, list[State]]:
+    """The state at the end of a run, and as it was after each round."""
+    seen = []
+
+    def keep(repeat, state):
+        vectors = {name: value.copy() for name, value in state.vectors.items()}
+        seen.append(State(vectors, json.loads(json.dumps(state.record)), state.round))
+
+    return run_repeat(conf, repeat, examples, Here(), hook=keep), seen
 
 
 def work_of(conf, photos, indices, seed=0, number=0, store=None):

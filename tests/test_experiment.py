@@ -1,17 +1,16 @@
 """The round loop: what it computes, with how many workers it may, and how it fails."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.here import Here, trained
+from tests.here import Here, trained, watched
 from utils.data.examples import DataError
 from utils.engines.workers import Workers
 from utils.experiment import plan_repeats, run_repeat
 from utils.federated import RunError
-from utils.federated.bench import Repeat, State, scores, share_out
+from utils.federated.bench import Repeat, scores, share_out
 from utils.federated.client import vector
 from utils.federated.schedule import round_lr
 from utils.federated.selection.uniform import Selection
@@ -91,13 +90,7 @@ def test_the_curve_and_model_are_the_same_on_any_number_of_workers(tiny, photos)
 
 def test_going_on_from_any_round_gives_the_same_end(tiny, photos):
     conf = tiny(global_epochs=3)
-    seen = []
-
-    def keep(repeat, state):
-        vectors = {name: value.copy() for name, value in state.vectors.items()}
-        seen.append(State(vectors, json.loads(json.dumps(state.record)), state.round))
-
-    whole = run_repeat(conf, FIRST, photos, Here(), hook=keep)
+    whole, seen = watched(conf, FIRST, photos)
     resumed = run_repeat(conf, FIRST, photos, Here(), state=seen[0])
     assert np.array_equal(resumed.weights, whole.weights)
     assert _without_times(resumed.record) == _without_times(whole.record)

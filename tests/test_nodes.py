@@ -259,6 +259,7 @@ def test_a_node_that_fails_is_noted_with_its_reason_and_counts_in_no_round(nodes
         ({"attack": "sign_flip"}, "attack: what this asks for needs"),
         ({"local": "ditto"}, "local: what this asks for needs"),
         ({"early_stop": 2}, "early_stop: what this asks for needs"),
+        ({"partition": "columns", "rounds": "columns", "network": "logistic"}, "rounds: what this asks for needs"),
         ({"rounds": "gossip"}, "rounds: what this asks for needs"),
         ({"rounds": {"name": "synchronous", "drop_out": 0.1}}, "drop_out: what this asks for needs"),
     ],

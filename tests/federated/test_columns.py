@@ -245,7 +245,7 @@ def test_what_does_not_go_together_is_refused_in_one_line(changes, said):
 
 def test_nodes_and_attacks_on_updates_are_refused(tmp_path):
     conf, examples = _opened(tmp_path)
-    with pytest.raises(ConfError, match="partition: what this asks for needs"):
+    with pytest.raises(ConfError, match="rounds: what this asks for needs"):
         check_nodes(conf, "x", ["a", "b"])
     with pytest.raises(LeaksError, match="no update travels"):
         FirstRound(conf, FIRST, examples)

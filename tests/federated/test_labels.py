@@ -1,6 +1,5 @@
 """Few labels: whose they are, what is hidden from whom, and what clients make of the rest."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +7,12 @@ import pytest
 import torch
 
 from tests.conftest import TINY
-from tests.here import Here
+from tests.here import Here, watched
 from utils.conf import ConfError, make_conf
 from utils.engines.nodes import check
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
-from utils.federated.bench import Bench, Repeat, State, share_out
+from utils.federated.bench import Bench, Repeat, share_out
 from utils.federated.clock import NO_LABEL, UNSURE
 from utils.federated.labels import drawn, known
 from utils.federated.local.pseudo_label import Keys, Local, stronger
@@ -205,15 +204,10 @@ def test_without_pseudo_labels_who_has_no_label_skips(digits):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_run_goes_on_to_the_bit_and_is_the_same_on_any_number_of_workers(way, digits):
-    conf, kept = conf_of(**WAYS[way]), []
-
-    def hook(repeat, state):
-        kept.append((dict(state.vectors), json.loads(json.dumps(state.record)), state.round))
-
-    whole = run_repeat(conf, FIRST, digits, Here(), hook=hook)
-    vectors, record, round_ = kept[1]
+    conf = conf_of(**WAYS[way])
+    whole, seen = watched(conf, FIRST, digits)
     with Workers(2) as engine:
-        state = run_repeat(conf, FIRST, digits, engine, State(vectors, record, round_))
+        state = run_repeat(conf, FIRST, digits, engine, seen[1])
     assert np.array_equal(state.weights, whole.weights) and told(state.record) == told(whole.record)
     assert state.record["failures"] == whole.record["failures"]
     assert 0 < values(whole.record, "pseudo_labels")[-1] <= 1

@@ -1,19 +1,19 @@
 """Rounds of other kinds: buffered ones against a simulation by events, gossip against its theory, relay by hand."""
 
 import heapq
-import json
 from contextlib import closing
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tests.here import Here, trained
+from tests.here import Here, trained, watched
 from utils.conf import ConfError, make_conf
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
 from utils.federated import RunError
-from utils.federated.bench import Bench, Repeat, State, share_out
+from utils.federated.bench import Bench, Repeat, share_out
 from utils.federated.client import vector
 from utils.federated.clock import CLOCK_STREAM, LOST, PACES_STREAM, paces
 from utils.federated.rounds._graphs import edges_of, mixing, second
@@ -99,13 +99,8 @@ def without_times(record):
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
 def test_the_same_curve_on_any_number_of_workers_and_from_any_round(kind, flowers):
-    conf, seen = iris(rounds=kind), []
-
-    def keep(repeat, state):
-        vectors = {name: value.copy() for name, value in state.vectors.items()}
-        seen.append(State(vectors, json.loads(json.dumps(state.record)), state.round))
-
-    whole = run_repeat(conf, FIRST, flowers, Here(), hook=keep)
+    conf = iris(rounds=kind)
+    whole, seen = watched(conf, FIRST, flowers)
     with Workers(2) as engine:
         others = [run_repeat(conf, FIRST, flowers, engine), run_repeat(conf, FIRST, flowers, engine, seen[2])]
     for other in others:
@@ -350,6 +345,24 @@ def test_a_model_that_is_passed_on_is_sgd_on_one_after_the_other_and_goes_on_whe
     assert [one["rounds"] for one in state.record["clients"]] == [2, 2, 2, 2, 1]
     assert state.record["graph"] == {"edges": [[0, 1], [0, 4], [1, 2], [2, 3], [3, 4]]}
     assert values(state.record, "bytes_up")[1:] == [3 * now.nbytes] * 2
+
+
+@pytest.mark.parametrize("kind", ["gossip", "relay", "selective"])
+@pytest.mark.parametrize(
+    ("given", "says"), [(b"1234", "an update of 4 bytes"), (None, "an update that is not finite")]
+)
+def test_what_is_no_model_is_a_failure(kind, given, says, flowers):
+    class Odd(Toy):
+        def train(self, work, jobs, buffers):
+            for reply in super().train(work, jobs, buffers):
+                odd = (
+                    np.full(len(reply.payload) // 4, np.nan, np.float32).tobytes() if given is None else given
+                )
+                yield replace(reply, payload=odd) if reply.client == 1 else reply
+
+    conf = iris(rounds=kind, global_epochs=1)
+    state = run_repeat(conf, FIRST, flowers, Odd(goals(conf), 0.1))
+    assert state.record["failures"] == [[0, 1, says]] and np.isfinite(state.weights).all()
 
 
 def test_who_fails_is_passed_over(flowers):

@@ -1,18 +1,17 @@
 """What updates are worth: games whose values are known, and runs with clients that are at fault."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.conftest import TINY
-from tests.here import Here
+from tests.here import Here, watched
 from utils.conf import ConfError, make_conf
 from utils.engines.nodes import check
 from utils.engines.workers import Workers
 from utils.experiment import run_repeat
-from utils.federated.bench import Repeat, State, share_out
+from utils.federated.bench import Repeat, share_out
 from utils.federated.update import Update
 from utils.federated.valued import FREE_RIDER, NO_FLAG, Valued
 from utils.federated.worth import ROUND_SKIP, Groups, flags, gtg, leave_one_out, shapley
@@ -214,15 +213,10 @@ def test_who_sends_back_what_came_is_told(digits):
 
 
 def test_a_run_goes_on_to_the_bit_and_is_the_same_on_any_number_of_workers(digits):
-    conf, kept = conf_of(k=7, attack="label_flip"), []
-
-    def hook(repeat, state):
-        kept.append((dict(state.vectors), json.loads(json.dumps(state.record)), state.round))
-
-    whole = run_repeat(conf, FIRST, digits, Here(), hook=hook)
-    vectors, record, round_ = kept[0]
+    conf = conf_of(k=7, attack="label_flip")
+    whole, seen = watched(conf, FIRST, digits)
     with Workers(2) as engine:
-        state = run_repeat(conf, FIRST, digits, engine, State(vectors, record, round_))
+        state = run_repeat(conf, FIRST, digits, engine, seen[0])
     assert np.array_equal(state.weights, whole.weights) and told(state.record) == told(whole.record)
     assert state.record["worth"] == whole.record["worth"]
     worth = [[one["worth"] for one in record["clients"]] for record in (state.record, whole.record)]

@@ -102,8 +102,6 @@ def check(conf: Conf, where: str, names: Sequence[str]) -> None:
         refused.append("local")
     if conf.holds or conf.rotations > 1 or conf.pool != conf.no_models:
         refused.append("holds")
-    if conf.partition == "columns":
-        refused.append("partition")
     if conf.labels < 1:
         refused.append("labels")
     if conf.early_stop:

@@ -22,17 +22,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated import RunError
 from utils.federated.spread import Row
-from utils.federated.update import Failure
+from utils.federated.update import Failure, Reply, Update
 from utils.parts import ConfError, extended
 from utils.refusal import said
 
 if TYPE_CHECKING:
     from utils.conf import Conf
     from utils.federated.bench import Bench
+    from utils.nets.layout import Vector
 
 __path__ = extended("rounds", __path__)
 
@@ -64,6 +66,18 @@ def check_enough(
             f"{bench.repeat}: round {round_ + 1} has {len(updates)} updates, min_clients is "
             f"{bench.conf.min_clients}" + (f"; last failure: {failures[-1].reason}" if failures else "")
         )
+
+
+def read(outcome: Reply | Failure, like: Vector) -> Update | Failure:
+    """A reply where weights themselves travel, or why there is none: they are as many as in `like`, and finite."""
+    if isinstance(outcome, Failure):
+        return outcome
+    if (length := memoryview(outcome.payload).nbytes) != like.nbytes:
+        return Failure(outcome.client, f"an update of {length} bytes")
+    weights = np.frombuffer(outcome.payload, np.float32)
+    if not np.isfinite(weights).all():
+        return Failure(outcome.client, "an update that is not finite")
+    return Update(outcome.client, weights, outcome.samples, outcome.metrics)
 
 
 def refuse_links(conf: Conf, where: str) -> None:

@@ -47,6 +47,7 @@ NEEDS = {
     "lambda": (1.0,),
     "rotations": (1,),
 }
+SIMULATED = True
 COLUMNS_STREAM = 21  # of the order of people, and of layers that draw
 
 

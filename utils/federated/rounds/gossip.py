@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated.rounds import Played, check_enough, refuse_batch_norm, refuse_links
+from utils.federated.rounds import Played, check_enough, read, refuse_batch_norm, refuse_links
 from utils.federated.rounds._graphs import GRAPHS, Edges, edges_of, mixing, second, sides
-from utils.federated.update import Bytes, Failure, Update
+from utils.federated.update import Bytes, Failure
 from utils.parts import AtLeast, ConfError, key
 from utils.refusal import said
 
@@ -104,16 +104,13 @@ class Rounds:
         ]
         bench.spread.begin()
         for outcome in bench.engine.train(bench.work, jobs, buffers):
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
+            update = read(outcome, models[0])
+            if isinstance(update, Failure):
+                failures.append(update)
                 continue
-            found = np.frombuffer(outcome.payload, np.float32)
-            if found.shape != models[0].shape or not np.isfinite(found).all():
-                failures.append(Failure(outcome.client, "an update that is no model"))
-                continue
-            trained[outcome.client] = found
-            bench.spread.fold(Update(outcome.client, found, outcome.samples), models[outcome.client])
-            updates.append((outcome.client, outcome.samples, outcome.metrics))
+            trained[update.client] = update.weights
+            bench.spread.fold(update, models[update.client])
+            updates.append((update.client, update.samples, update.metrics))
         check_enough(bench, round_, updates, failures, least=1)
         edges, away = self._edges(bench), {one.client for one in failures}
         mixed, before = mixing(edges, count, away), models.astype(np.float64)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.federated.rounds import Played, check_enough, refuse_links
+from utils.federated.rounds import Played, check_enough, read, refuse_links
 from utils.federated.rounds._graphs import edges_of
-from utils.federated.update import Bytes, Failure, Reply, Update
+from utils.federated.update import Bytes, Failure
 from utils.parts import AtLeast, key
 
 if TYPE_CHECKING:
@@ -63,19 +63,14 @@ class Rounds:
         bench.spread.begin()
         for client in self._turns(bench, round_):
             buffers: dict[str, Bytes] = {"weights": now.data.cast("B")}
-            outcome: Reply | Failure = next(
-                bench.engine.train(bench.work, bench.jobs(round_, [client], buffers), buffers)
-            )
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
+            jobs = bench.jobs(round_, [client], buffers)
+            update = read(next(bench.engine.train(bench.work, jobs, buffers)), now)
+            if isinstance(update, Failure):
+                failures.append(update)
                 continue
-            found = np.frombuffer(outcome.payload, np.float32)
-            if found.shape != now.shape or not np.isfinite(found).all():
-                failures.append(Failure(client, "an update that is no model"))
-                continue
-            bench.spread.fold(Update(client, found, outcome.samples), now)
-            updates.append((client, outcome.samples, outcome.metrics))
-            now = found.copy()
+            bench.spread.fold(update, now)
+            updates.append((client, update.samples, update.metrics))
+            now = update.weights.copy()
         check_enough(bench, round_, updates, failures, least=1)
         series, rows = bench.compared([])
         return Played({"weights": now}, updates, failures, 0, len(updates) * now.nbytes, series, rows)

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.federated.links._sparse import largest
-from utils.federated.rounds import Played, check_enough, refuse_batch_norm, refuse_links
-from utils.federated.update import Failure, Reply, Update
+from utils.federated.rounds import Played, check_enough, read, refuse_batch_norm, refuse_links
+from utils.federated.update import Failure, Reply
 from utils.parts import key
 
 if TYPE_CHECKING:
@@ -124,21 +124,18 @@ class Rounds:
             there, often = seen or (weights.astype(np.float32), counts)
             start, sent = self._fetched(own[client], there, often, rng)
             down += sent
-            outcome = next(self._trained(bench, client, round_, start))
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
+            update = read(next(self._trained(bench, client, round_, start)), start)
+            if isinstance(update, Failure):
+                failures.append(update)
                 continue
-            if memoryview(outcome.payload).nbytes != start.nbytes:
-                failures.append(Failure(client, f"an update of {memoryview(outcome.payload).nbytes} bytes"))
-                continue
-            own[client] = np.frombuffer(outcome.payload, np.float32)
-            bench.spread.fold(Update(client, own[client], outcome.samples), start)
+            own[client] = update.weights
+            bench.spread.fold(update, start)
             places, values = self._shared(own[client] - start, rng)
             up += len(places.astype("<u4").tobytes()) * (len(places) < len(start)) + values.nbytes
             weights[places] += conf.lambda_ * values
             counts[places] += 1
             counts *= keys.beta
-            updates.append((client, outcome.samples, outcome.metrics))
+            updates.append((client, update.samples, update.metrics))
         check_enough(bench, round_, updates, failures, least=1)
         series, rows = bench.compared([])
         series |= self._judged(bench)
